@@ -1,0 +1,81 @@
+# Every target works from a fresh clone. PYTHON chooses the interpreter, VENV the environment made from it.
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+SHELL  := bash
+BIN    := $(VENV)/bin
+CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all stress bench lint dev clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  (PYTHON=python3.12 chooses the interpreter, VENV=dir the environment, ARGS='...' is passed on)"
+
+demo: $(VENV)/.durable ## kill a running program several times, resume it, compare: the whole idea in a minute
+	$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(VENV)/.dev ## run the tests, but for the slow ones
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
+	.ci/run --no-lint
+
+stress: $(VENV)/.dev ## run every test, the slow ones too
+	$(PYTEST) $(ARGS)
+
+bench: $(VENV)/.bench ## measure, beside greenlet and others, and print the table
+	$(BIN)/python benches/run.py $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, and the C core with warnings as errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src/stackful
+	STACKFUL_WERROR=1 $(BIN)/python setup.py -q build_ext --force --build-lib build/lint --build-temp build/lint
+
+# One tree serves several interpreters: the extension's file name carries the version.
+dev: ## build in place for the environments given: make dev PYTHON="a/bin/python b/bin/python"
+ifeq ($(origin PYTHON),file)
+	@$(MAKE) --no-print-directory $(VENV)/.dev
+else
+	@set -e; for python in $(PYTHON); do \
+	  $$python setup.py -q build_ext --inplace; \
+	  $$python -c 'import importlib.metadata as m; m.distribution("stackful")' 2>/dev/null \
+	    || $$python -m pip install -q --no-build-isolation --no-deps -e .; \
+	  echo "built for $$($$python -V) ($$python)"; \
+	done
+endif
+
+clean: ## remove what was built, and the environments
+	rm -rf build dist src/*.egg-info src/stackful/_core*.so $(VENV) .venv-ci .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments: one stamp for each set of extras; the core is rebuilt when its sources change ----------------------
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "stackful needs CPython 3.11, 3.12 or 3.13; $(PYTHON) is: $$($(PYTHON) -V 2>&1 | head -1)" >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@command -v gcc >/dev/null || command -v cc >/dev/null || { \
+	  echo "stackful's core is compiled: a C compiler (gcc) is needed." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77'
+
+define install
+$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[$(1)]'
+$(BIN)/python setup.py -q build_ext --inplace
+@touch $@
+endef
+
+$(VENV)/.durable: $(CORE) | $(BIN)/python
+	$(call install,durable)
+
+$(VENV)/.dev: $(CORE) | $(BIN)/python
+	$(call install,dev)
+
+$(VENV)/.bench: $(CORE) | $(BIN)/python
+	$(call install,durable$(COMMA)bench)
+
+COMMA := ,

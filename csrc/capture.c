@@ -1,0 +1,320 @@
+/* Parked frames as Python values, and back.
+ *
+ * capture(fiber) and reinstate(fiber, state) are what pickling stands on.  reinstate validates all
+ * of a state before it writes anything: shapes and types here, what must stand on each evaluation
+ * stack in the hook `verify` (stackmap.py), which knows the bytecode. */
+#include "core.h"
+
+/* A tuple of slots; NULL is shown as the marker. */
+PyObject *
+slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count)
+{
+    PyObject *tuple = PyTuple_New(count);
+    for (Py_ssize_t i = 0; tuple != NULL && i < count; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(slots[i] == NULL ? core->null : slots[i]));
+    }
+    return tuple;
+}
+
+int
+slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what)
+{
+    Py_ssize_t size = PyTuple_Check(tuple) ? PyTuple_GET_SIZE(tuple) : -1;
+    if (size < least || size > most) {
+        PyErr_Format(core->format_error, "the %s of a frame cannot have %zd slots (%zd to %zd)", what,
+                     size, least, most);
+        return -1;
+    }
+    return 0;
+}
+
+void
+slots_fill(CoreState *core, PyObject **slots, PyObject *tuple)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        slots[i] = item == core->null ? NULL : Py_NewRef(item);
+    }
+}
+
+static PyObject *
+or_none(PyObject *object)
+{
+    return object == NULL ? Py_None : object;
+}
+
+/* (function, code, byte offset, namespace or None, locals, stack or None) */
+static PyObject *
+frame_state(CoreState *core, Frame *frame, int offset)
+{
+    PyCodeObject *code = frame_code(frame);
+    int count = code->co_nlocalsplus, depth = frame_depth(frame);
+    bool optimized = (code->co_flags & CO_OPTIMIZED) != 0;
+    PyObject *locals = slots_capture(core, frame_slots(frame), count);
+    PyObject *stack = depth < count ? Py_NewRef(Py_None)
+                                    : slots_capture(core, frame_slots(frame) + count, depth - count);
+    if (locals == NULL || stack == NULL) {
+        Py_XDECREF(locals);
+        Py_XDECREF(stack);
+        return NULL;
+    }
+    return Py_BuildValue("OOiONN", frame_function(frame), code, offset,
+                         optimized ? Py_None : or_none(frame_locals_mapping(frame)), locals, stack);
+}
+
+static int
+append_frame(CoreState *core, PyObject *list, Frame *frame)
+{
+    int opcode, unit = frame_call_unit(frame, &opcode), failed;
+    PyObject *state = unit < 0 ? NULL : frame_state(core, frame, 2 * unit);
+    if (state == NULL) {
+        return -1;
+    }
+    failed = PyList_Append(list, state);
+    Py_DECREF(state);
+    return failed;
+}
+
+static PyObject *
+parked_states(CoreState *core, Parked *inner, PyObject *list)
+{
+    for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
+        if (append_frame(core, list, &parked->frame) < 0) {
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* The innermost frame of an active fiber: the thread's, or that which resumed another fiber. */
+static Frame *
+innermost_of_active(Fiber *fiber)
+{
+    Frame *frame = thread_frame(fiber->ts);
+    Fiber *above = fiber_running_here(fiber->ts);
+    if (above == NULL && fiber->ts != PyThreadState_Get()) {
+        return NULL; /* another thread's: its own chain of fibers is not ours to walk */
+    }
+    for (; above != NULL && above != fiber; above = above->resumer) {
+        frame = above->resumption->frame;
+    }
+    return frame;
+}
+
+static PyObject *
+active_states(CoreState *core, Fiber *fiber, PyObject *list)
+{
+    Frame *stop = fiber->inner != NULL ? &fiber->inner->frame : fiber->resumption->frame;
+    for (Frame *f = innermost_of_active(fiber); f != NULL && f != stop; f = frame_previous(f)) {
+        if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
+            append_frame(core, list, f) < 0) {
+            return NULL;
+        }
+    }
+    return parked_states(core, fiber->inner, list);
+}
+
+static int
+check_is_fiber(CoreState *core, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, core->fiber_type)) {
+        PyErr_Format(PyExc_TypeError, "expected a Fiber, got %R", object);
+        return -1;
+    }
+    return 0;
+}
+
+/* look(fiber): the states of its frames, innermost first, suspended or running. */
+PyObject *
+core_look(PyObject *module, PyObject *object)
+{
+    CoreState *core = core_state(module);
+    PyObject *list;
+    if (check_is_fiber(core, object) < 0 || (list = PyList_New(0)) == NULL) {
+        return NULL;
+    }
+    Fiber *fiber = (Fiber *)object;
+    PyObject *done = list;
+    if (fiber->phase == FIBER_PARKED) {
+        done = parked_states(core, fiber->inner, list);
+    }
+    else if (fiber->phase == FIBER_ACTIVE && fiber->resumption == NULL) {
+        done = parked_states(core, fiber->inner, list); /* it is being copied */
+    }
+    else if (fiber->phase == FIBER_ACTIVE) {
+        done = active_states(core, fiber, list);
+    }
+    if (done == NULL) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* capture(fiber): (phase, function, arguments, keywords, value, context, handled, frames). */
+PyObject *
+core_capture(PyObject *module, PyObject *object)
+{
+    CoreState *core = core_state(module);
+    PyObject *frames;
+    if (check_is_fiber(core, object) < 0) {
+        return NULL;
+    }
+    Fiber *fiber = (Fiber *)object;
+    if (fiber->phase == FIBER_ACTIVE) {
+        return PyErr_Format(core->fiber_error, "%R is running: only a suspended fiber can be captured", object);
+    }
+    if ((frames = core_look(module, object)) == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("iOOOOOON", fiber->phase, or_none(fiber->function), or_none(fiber->arguments),
+                         or_none(fiber->keywords), fiber->value == NULL ? core->null : fiber->value,
+                         or_none(fiber->context), or_none(fiber->exc.exc_value), frames);
+}
+
+static PyObject *
+malformed(CoreState *core, const char *what)
+{
+    return PyErr_Format(core->format_error, "not the state of a fiber: %s", what);
+}
+
+/* A parked frame made from its state, or NULL with an exception. */
+static Parked *
+parked_from_state(CoreState *core, PyObject *state)
+{
+    PyObject *function, *namespace, *locals, *stack, *done, *verify = core_hook(core, "verify");
+    PyCodeObject *code;
+    int offset;
+    if (verify == NULL || !PyArg_ParseTuple(state, "O!O!iOO!O!", &PyFunction_Type, &function, &PyCode_Type,
+                                            &code, &offset, &namespace, &PyTuple_Type, &locals,
+                                            &PyTuple_Type, &stack)) {
+        return NULL;
+    }
+    bool optimized = (code->co_flags & CO_OPTIMIZED) != 0;
+    if ((code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) ||
+        optimized != (namespace == Py_None) || (!optimized && !PyDict_Check(namespace))) {
+        malformed(core, "its code is not that of an ordinary function");
+        return NULL;
+    }
+    if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
+        return NULL;
+    }
+    done = PyObject_CallFunction(verify, "OisOO", code, offset, "call", locals, stack);
+    if (done == NULL) {
+        return NULL;
+    }
+    int caches = (int)PyLong_AsLong(done);
+    Py_DECREF(done);
+    Parked *parked = PyErr_Occurred() ? NULL : parked_new(code);
+    if (parked != NULL) {
+        frame_init(&parked->frame, function, code, optimized ? NULL : namespace);
+        slots_fill(core, frame_slots(&parked->frame), locals);
+        slots_fill(core, frame_slots(&parked->frame) + code->co_nlocalsplus, stack);
+        frame_set_depth(&parked->frame, (int)(code->co_nlocalsplus + PyTuple_GET_SIZE(stack)));
+        frame_set_call_position(&parked->frame, offset / 2, caches);
+    }
+    return parked;
+}
+
+static int
+parked_from_states(CoreState *core, PyObject *frames, Parked **inner)
+{
+    Parked **link = inner;
+    *inner = NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(frames); i++) {
+        PyObject *state = Py_NewRef(PyList_GET_ITEM(frames, i));
+        *link = PyTuple_Check(state) ? parked_from_state(core, state) : NULL;
+        if (*link == NULL && !PyErr_Occurred()) {
+            malformed(core, "a frame is not a tuple");
+        }
+        Py_DECREF(state);
+        if (*link == NULL) {
+            parked_clear_chain(*inner);
+            return -1;
+        }
+        link = &(*link)->outer;
+    }
+    return 0;
+}
+
+static bool
+phase_fits(int phase, PyObject *arguments, Py_ssize_t frames)
+{
+    switch (phase) {
+    case FIBER_FRESH:
+        return frames == 0 && PyTuple_Check(arguments);
+    case FIBER_PARKED:
+        return frames > 0;
+    case FIBER_DEAD:
+        return frames == 0;
+    default:
+        return false;
+    }
+}
+
+static bool
+keywords_fit(PyObject *arguments, PyObject *keywords)
+{
+    if (keywords == Py_None) {
+        return true;
+    }
+    if (!PyTuple_Check(keywords) || !PyTuple_Check(arguments) ||
+        PyTuple_GET_SIZE(keywords) > PyTuple_GET_SIZE(arguments)) {
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(keywords); i++) {
+        if (!PyUnicode_CheckExact(PyTuple_GET_ITEM(keywords, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static PyObject *
+none_to_null(PyObject *object)
+{
+    return object == Py_None ? NULL : Py_NewRef(object);
+}
+
+/* reinstate(fiber, state): `fiber` is blank (module.c, blank) and takes what capture gave. */
+PyObject *
+core_reinstate(PyObject *module, PyObject *args)
+{
+    CoreState *core = core_state(module);
+    PyObject *object, *function, *arguments, *keywords, *value, *context, *handled, *frames;
+    Parked *inner;
+    int phase;
+    if (!PyArg_ParseTuple(args, "O(iOOOOOOO!)", &object, &phase, &function, &arguments, &keywords, &value,
+                          &context, &handled, &PyList_Type, &frames) ||
+        check_is_fiber(core, object) < 0) {
+        return NULL;
+    }
+    Fiber *fiber = (Fiber *)object;
+    if (fiber->phase != FIBER_DEAD || fiber->function != NULL) {
+        return malformed(core, "the fiber to fill is in use");
+    }
+    if (!phase_fits(phase, arguments, PyList_GET_SIZE(frames)) || !keywords_fit(arguments, keywords) ||
+        !PyCallable_Check(function) || (handled != Py_None && !PyExceptionInstance_Check(handled)) ||
+        (context != Py_None && !PyContext_CheckExact(context))) {
+        return malformed(core, "phase, function, arguments, context or exception do not fit");
+    }
+    if (parked_from_states(core, frames, &inner) < 0) {
+        return NULL;
+    }
+    if (fiber->phase != FIBER_DEAD || fiber->function != NULL) {
+        parked_clear_chain(inner); /* the verification ran other code, which got there first */
+        return malformed(core, "the fiber to fill is in use");
+    }
+    fiber->function = Py_NewRef(function);
+    fiber->is_direct = PyFunction_Check(function);
+    fiber->arguments = phase == FIBER_FRESH ? Py_NewRef(arguments) : NULL;
+    fiber->keywords = phase == FIBER_FRESH ? none_to_null(keywords) : NULL;
+    fiber->value = value == core->null ? NULL : Py_NewRef(value);
+    fiber->context = none_to_null(context);
+    fiber->exc.exc_value = none_to_null(handled);
+    fiber->inner = inner;
+    fiber->phase = (char)phase;
+    fiber->is_copy = true;
+    parked_link(fiber);
+    return Py_NewRef(object);
+}

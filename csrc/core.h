@@ -1,0 +1,129 @@
+/* The C core of Stackful: fibers on CPython's own frames.
+ *
+ *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
+ *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
+ *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
+ *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
+ *   generators.c the same for CPython's generators
+ *   fiber.c      the Fiber type: create, status, throw, close, copy, finalise
+ *   module.c     the module, its state, what it exports
+ *
+ * A suspended fiber is a chain of parked frames, innermost first:
+ *
+ *     fiber.inner --> [visit]  --outer--> [visit] --outer--> [main] <-- fiber.outermost
+ *
+ * Each parked frame has called the next inner one; the innermost has called `suspend`.  To resume,
+ * the innermost gets its value pushed and is evaluated where it lies; what it returns is pushed on
+ * the next.  Functions that it calls meanwhile get their frames on the thread's data stack, as
+ * always; at the next suspension those, and only those, are moved to the heap.  So a suspension
+ * costs the frames that are new since the resumption, not the depth of the stack.
+ */
+#ifndef STACKFUL_CORE_H
+#define STACKFUL_CORE_H
+
+#include "cpython/frame.h"
+
+typedef struct Parked {
+    struct Parked *outer; /* the frame that called this one; NULL for the fiber's first */
+    Frame *source;        /* while being parked: where the frame still lies */
+    int known_call;       /* code unit of a call that was checked before, or -1 */
+    Frame frame;          /* must be last: locals and stack follow it */
+} Parked;
+
+typedef struct {
+    PyTypeObject *fiber_type;
+    PyObject *null;         /* stands for a NULL on an evaluation stack */
+    PyObject *suspend_code; /* code objects of the Python functions `suspend` and */
+    PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
+    vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
+    PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
+    PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+} CoreState;
+
+typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD } FiberPhase;
+
+/* What a resumption must put back; lives on the C stack of fiber_run. */
+typedef struct {
+    StackChunk *chunk;
+    PyObject **top, **limit;
+    Recursion recursion;
+    Frame *frame; /* the resumer's */
+} Resumption;
+
+typedef struct Fiber {
+    PyObject_HEAD
+    CoreState *core; /* alive as long as the type is */
+    PyObject *function;
+    PyObject *arguments; /* tuple, keyword values last; NULL once the function has begun */
+    PyObject *keywords;  /* tuple of names, or NULL */
+    PyObject *value;     /* on its way out of suspend; once dead: the result or NULL */
+    PyObject *context;   /* contextvars.Context or NULL: the resumer's */
+    PyObject *weakrefs;
+    Parked *inner, *outermost; /* parked frames; while active: those outside of `active` */
+    Py_ssize_t depth;          /* how many */
+    Parked *active;            /* the parked frame that is being evaluated */
+    Frame *stub;               /* while suspending: the frame of `suspend`, */
+    StackChunk *stub_chunk;    /*   and the chunk that it lies in */
+    Resumption *resumption;    /* while active */
+    struct Fiber *resumer;     /* while active: the fiber that resumed this one, or NULL */
+    PyThreadState *ts;         /* while active */
+    _PyErr_StackItem exc;      /* the exception being handled in these frames */
+    char phase;                /* FiberPhase */
+    bool suspending;           /* parked, but the interpreter loop has not been left yet */
+    bool is_direct;            /* the function is run by the interpreter itself, not through C */
+    bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
+    bool closing;
+} Fiber;
+
+/* A place where a barrier stands: the frame whose current instruction runs C code. */
+typedef struct {
+    Frame *frame;
+    bool is_body; /* the fiber's own function is no plain Python function */
+} Barrier;
+
+/* parked.c */
+Parked *parked_new(PyCodeObject *code);
+void parked_free(Parked *parked);
+void parked_clear_chain(Parked *inner);
+void frame_discard(Frame *frame);
+int parked_traverse_chain(Parked *inner, visitproc visit, void *arg);
+void parked_link(Fiber *fiber);
+
+/* resume.c */
+Fiber *fiber_running_here(PyThreadState *ts);
+PyObject *fiber_run(Fiber *fiber, PyObject *value);
+
+/* suspend.c */
+PyObject *core_suspend(PyObject *module, PyObject *value);
+PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
+int frame_call_unit(Frame *frame, int *opcode);
+
+/* fork.c */
+int parked_clone_chain(Parked *from, Parked **clone);
+PyObject *core_copy_generator(PyObject *module, PyObject *generator);
+
+/* generators.c */
+PyObject *generator_blank(PyObject *function, PyTypeObject *type);
+void generator_fill(PyGenObject *generator, Frame *from);
+PyObject *core_capture_generator(PyObject *module, PyObject *generator);
+PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
+
+/* capture.c */
+PyObject *core_capture(PyObject *module, PyObject *fiber);
+PyObject *core_reinstate(PyObject *module, PyObject *args);
+PyObject *core_look(PyObject *module, PyObject *fiber);
+PyObject *slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count);
+int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
+void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
+
+/* fiber.c */
+extern PyType_Spec fiber_spec;
+PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
+PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+
+/* module.c */
+CoreState *core_state(PyObject *module);
+PyObject *core_hook(CoreState *core, const char *name);
+
+#endif

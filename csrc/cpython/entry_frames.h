@@ -1,0 +1,97 @@
+/* What 3.12 and 3.13 share: entry frames on the C stack (FRAME_OWNED_BY_CSTACK), `f_funcobj`. */
+#ifndef STACKFUL_CPYTHON_ENTRY_FRAMES_H
+#define STACKFUL_CPYTHON_ENTRY_FRAMES_H
+
+static inline PyObject *
+exception_take(void)
+{
+    return PyErr_GetRaisedException();
+}
+
+static inline void
+exception_put(PyObject *value)
+{
+    PyErr_SetRaisedException(value);
+}
+
+static inline PyObject *
+frame_function(Frame *f)
+{
+    return f->f_funcobj;
+}
+
+/* The interpreter's own trampolines have no function (v3.13.0 Include/internal/pycore_frame.h,
+ * _PyFrame_PushTrampolineUnchecked: f_funcobj is None); their code is not a real code object. */
+static inline bool
+frame_is_plain(Frame *f)
+{
+    return f->owner == FRAME_OWNED_BY_THREAD && PyFunction_Check(f->f_funcobj);
+}
+
+static inline bool
+frame_called_by_c(Frame *f)
+{
+    return f->previous == NULL || f->previous->owner == FRAME_OWNED_BY_CSTACK;
+}
+
+static inline Frame *
+frame_beyond_c(Frame *f)
+{
+    return f->previous == NULL ? NULL : f->previous->previous;
+}
+
+static inline void
+frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
+{
+    memset(f, 0, offsetof(Frame, localsplus));
+    frame_set_code(f, code);
+    f->f_funcobj = Py_NewRef(function);
+    f->f_globals = ((PyFunctionObject *)function)->func_globals;
+    f->f_builtins = ((PyFunctionObject *)function)->func_builtins;
+    f->f_locals = Py_XNewRef(locals);
+    f->owner = FRAME_OWNED_BY_THREAD;
+}
+
+/* The stub returns into the entry frame beneath `base`, whose INTERPRETER_EXIT leaves the loop
+ * (v3.12.5 Python/bytecodes.c, INTERPRETER_EXIT). */
+static inline void
+frame_relink_exit(Frame *stub, Frame *Py_UNUSED(base), Frame *out)
+{
+    stub->previous = out;
+}
+
+/* CPython's assertions want a returning frame to be the last on the data stack (v3.12.5
+ * Python/ceval.c, clear_thread_frame). Ours lies on the heap; under assertions the data stack is
+ * therefore made to end at the frame: a chunk without any room behind it. */
+static inline PyObject *
+frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
+{
+#ifdef Py_DEBUG
+    StackChunk *chunk = ts->datastack_chunk, full;
+    PyObject **top = ts->datastack_top, **limit = ts->datastack_limit, *result;
+    PyObject **end = (PyObject **)((char *)f + frame_size(frame_code(f)));
+    full.previous = chunk;
+    full.size = (size_t)((char *)end - (char *)&full);
+    full.top = 0;
+    ts->datastack_chunk = &full;
+    ts->datastack_top = ts->datastack_limit = end;
+    result = _PyEval_EvalFrameDefault(ts, f, throwing);
+    thread_trim(ts, &full, end, end);
+    ts->datastack_chunk = chunk;
+    ts->datastack_top = top;
+    ts->datastack_limit = limit;
+    return result;
+#else
+    return _PyEval_EvalFrameDefault(ts, f, throwing);
+#endif
+}
+
+static inline void
+frame_drop_names(Frame *f)
+{
+    Py_CLEAR(f->f_locals);
+    Py_DECREF(f->f_funcobj);
+    Py_DECREF(frame_code(f));
+}
+
+#endif

@@ -1,0 +1,80 @@
+/* The only door to CPython's private frame layout.
+ *
+ * Each supported minor version has a header of its own beside this one; all supply the same
+ * operations, named by what they mean.  Nothing else in csrc/ knows a version or a private field.
+ * How to add a version: CONTRIBUTING.md.
+ *
+ * Words.  A frame is *complete* when its function has really begun (its RESUME has run).  A frame
+ * is *plain* when it runs an ordinary Python function on the thread's data stack: not a
+ * generator's frame, not one that the interpreter put there for its own use.  A frame that has
+ * *called* has its stack pointer and its position saved: it waits for a Python function that the
+ * interpreter runs in the same loop.  Only such frames can be parked.
+ *
+ * The operations (f: _PyInterpreterFrame *, ts: PyThreadState *):
+ *
+ *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
+ *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
+ *   recursion_left(ts), recursion_save/restore   what is left of the recursion limits
+ *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
+ *
+ *   exception_take(), exception_put(e)           the raised exception, as one object; steals
+ *
+ *   frame_code(f), frame_function(f)             borrowed
+ *   frame_previous(f), frame_set_previous(f, p)
+ *   frame_is_plain(f)
+ *   frame_is_generator(f)                        owned by a generator, coroutine, async generator
+ *   frame_is_complete(f)
+ *   frame_called_by_c(f)                         its caller is C code, not the interpreter's loop
+ *   frame_beyond_c(f)                            for such a frame: the frame that called that C code
+ *   frame_unit(f)                                index of the current code unit, maybe an inline cache's
+ *   frame_is_suspended_call(opcode)              may a frame be parked at this (base) opcode?
+ *   frame_slots(f)                               locals and stack: array of references
+ *   frame_depth(f)                               slots in use; negative while the frame executes
+ *   frame_push(f, v)                             steals v
+ *   frame_step_over_call(f)                      before it goes on with a value (not with an exception)
+ *   frame_set_call_position(f, unit, caches)     as if the call at `unit` were in progress
+ *   frame_size(code)                             bytes of a frame for this code
+ *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
+ *   frame_relink_exit(stub, base, out)           make `stub`'s return leave the interpreter loop that
+ *                                                was entered at `base`
+ *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
+ *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
+ *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
+ *   frame_move(to, from)                         move the used part; frame objects follow
+ *   frame_give_to_object(f, object)              the frame object takes the contents over
+ *   frame_drop_names(f)                          release function, code and namespace
+ *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
+ *                                                given (then frame_hollow exists as well)
+ *   generator_*                                  see frame_references.h
+ */
+#ifndef STACKFUL_CPYTHON_FRAME_H
+#define STACKFUL_CPYTHON_FRAME_H
+
+#ifndef Py_BUILD_CORE_MODULE
+#define Py_BUILD_CORE_MODULE 1
+#endif
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <opcode.h>
+#include <stdbool.h>
+#include <string.h>
+#include "internal/pycore_frame.h"
+#include "internal/pycore_code.h"
+#include "internal/pycore_genobject.h"
+
+typedef _PyInterpreterFrame Frame;
+typedef _PyStackChunk StackChunk;
+
+#if PY_VERSION_HEX >= 0x030E0000
+#error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
+#elif PY_VERSION_HEX >= 0x030D0000
+#include "cpython/frame_313.h"
+#elif PY_VERSION_HEX >= 0x030C0000
+#include "cpython/frame_312.h"
+#elif PY_VERSION_HEX >= 0x030B0000
+#include "cpython/frame_311.h"
+#else
+#error "Stackful needs CPython 3.11 or later"
+#endif
+
+#endif

@@ -1,0 +1,209 @@
+/* CPython 3.11: `is_entry` marks the frame at which a C evaluation began, `prev_instr` is the code
+ * unit before the next instruction, and the entry frame is cleared by whoever called the evaluator. */
+#ifndef STACKFUL_CPYTHON_FRAME_311_H
+#define STACKFUL_CPYTHON_FRAME_311_H
+
+#include "cpython/frame_references.h"
+
+/* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
+#define FRAME_ENTRY_LEFT_TO_CALLER 1
+
+typedef struct {
+    int left;
+} Recursion;
+
+static inline void
+recursion_save(PyThreadState *ts, Recursion *saved)
+{
+    saved->left = ts->recursion_remaining;
+}
+
+static inline void
+recursion_restore(PyThreadState *ts, const Recursion *saved)
+{
+    ts->recursion_remaining = saved->left;
+}
+
+static inline void
+recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
+{
+    ts->recursion_remaining = saved->left - (int)frames;
+}
+
+/* Python and C recursion share one counter here. */
+static inline bool
+recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
+{
+    return ts->recursion_remaining > frames + 2;
+}
+
+/* The exception that is set, normalised; none is set afterwards. */
+static inline PyObject *
+exception_take(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != NULL) {
+        PyException_SetTraceback(value, traceback);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+}
+
+/* Set an exception; steals it. */
+static inline void
+exception_put(PyObject *value)
+{
+    PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(value)), value, PyException_GetTraceback(value));
+}
+
+static inline Frame *
+thread_frame(PyThreadState *ts)
+{
+    return ts->cframe->current_frame;
+}
+
+static inline void
+thread_set_frame(PyThreadState *ts, Frame *f)
+{
+    ts->cframe->current_frame = f;
+}
+
+static inline PyCodeObject *
+frame_code(Frame *f)
+{
+    return f->f_code;
+}
+
+static inline PyObject *
+frame_function(Frame *f)
+{
+    return (PyObject *)f->f_func;
+}
+
+static inline bool
+frame_is_plain(Frame *f)
+{
+    return f->owner == FRAME_OWNED_BY_THREAD;
+}
+
+static inline bool
+frame_is_complete(Frame *f)
+{
+    return !_PyFrame_IsIncomplete(f);
+}
+
+static inline bool
+frame_called_by_c(Frame *f)
+{
+    return f->is_entry || f->previous == NULL;
+}
+
+static inline Frame *
+frame_beyond_c(Frame *f)
+{
+    return f->previous;
+}
+
+static inline int
+frame_unit(Frame *f)
+{
+    return (int)(f->prev_instr - _PyCode_CODE(f->f_code));
+}
+
+/* CALL_FUNCTION_EX always goes through C (v3.11.2 Python/ceval.c, do_call_core). */
+static inline bool
+frame_is_suspended_call(int opcode)
+{
+    return opcode == CALL;
+}
+
+static inline void
+frame_step_over_call(Frame *Py_UNUSED(f))
+{
+    /* prev_instr is already the call's last code unit. */
+}
+
+static inline void
+frame_copy_position(Frame *to, Frame *from)
+{
+    to->prev_instr = from->prev_instr;
+}
+
+/* The unit of the `yield` at which a generator waits. */
+static inline int
+frame_yield_unit(Frame *f)
+{
+    return frame_unit(f);
+}
+
+/* The state of a generator that waits at the yield at `unit`. */
+static inline int
+generator_suspended_state(Frame *Py_UNUSED(f), int Py_UNUSED(unit))
+{
+    return FRAME_SUSPENDED;
+}
+
+static inline void
+frame_set_yield_position(Frame *f, int unit)
+{
+    f->prev_instr = _PyCode_CODE(f->f_code) + unit;
+}
+
+static inline void
+frame_set_call_position(Frame *f, int unit, int caches)
+{
+    f->prev_instr = _PyCode_CODE(f->f_code) + unit + caches;
+}
+
+static inline void
+frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
+{
+    memset(f, 0, offsetof(Frame, localsplus));
+    f->f_func = (PyFunctionObject *)Py_NewRef(function);
+    f->f_code = (PyCodeObject *)Py_NewRef(code);
+    f->f_globals = ((PyFunctionObject *)function)->func_globals;
+    f->f_builtins = ((PyFunctionObject *)function)->func_builtins;
+    f->f_locals = Py_XNewRef(locals);
+    f->owner = FRAME_OWNED_BY_THREAD;
+}
+
+/* RETURN_VALUE leaves the loop from a frame that is_entry and unlinks it to `previous`
+ * (v3.11.2 Python/ceval.c, RETURN_VALUE). The stub is then cleared by us: frame_discard. */
+static inline void
+frame_relink_exit(Frame *stub, Frame *base, Frame *out)
+{
+    stub->is_entry = true;
+    base->is_entry = false;
+    stub->previous = out;
+}
+
+static inline PyObject *
+frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
+{
+    return _PyEval_EvalFrameDefault(ts, f, throwing);
+}
+
+static inline void
+frame_drop_names(Frame *f)
+{
+    Py_CLEAR(f->f_locals);
+    Py_DECREF(f->f_func);
+    Py_DECREF(f->f_code);
+}
+
+/* A frame that holds nothing but its function and code, for CPython to clear in the stead of one
+ * that was moved away. Takes new references: the moved frame keeps the old ones. */
+static inline void
+frame_hollow(Frame *f)
+{
+    f->stacktop = 0;
+    f->f_locals = NULL;
+    f->frame_obj = NULL;
+    Py_INCREF(f->f_func);
+    Py_INCREF(f->f_code);
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* CPython 3.12: an entry frame on the C stack begins every C evaluation; `prev_instr` is the code
+ * unit before the next instruction, and `return_offset` is where a callee's return goes on. */
+#ifndef STACKFUL_CPYTHON_FRAME_312_H
+#define STACKFUL_CPYTHON_FRAME_312_H
+
+#include "cpython/frame_references.h"
+
+/* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
+#define FRAME_ENTRY_LEFT_TO_CALLER 0
+
+#include "cpython/recursion_312.h"
+
+static inline Frame *
+thread_frame(PyThreadState *ts)
+{
+    return ts->cframe->current_frame;
+}
+
+static inline void
+thread_set_frame(PyThreadState *ts, Frame *f)
+{
+    ts->cframe->current_frame = f;
+}
+
+static inline PyCodeObject *
+frame_code(Frame *f)
+{
+    return f->f_code;
+}
+
+static inline bool
+frame_is_complete(Frame *f)
+{
+    return !_PyFrame_IsIncomplete(f);
+}
+
+static inline int
+frame_unit(Frame *f)
+{
+    return (int)(f->prev_instr - _PyCode_CODE(f->f_code));
+}
+
+static inline bool
+frame_is_suspended_call(int opcode)
+{
+    return opcode == CALL || opcode == CALL_FUNCTION_EX;
+}
+
+static inline void
+frame_step_over_call(Frame *f)
+{
+    f->prev_instr += f->return_offset;
+}
+
+static inline void
+frame_copy_position(Frame *to, Frame *from)
+{
+    to->prev_instr = from->prev_instr;
+    to->return_offset = from->return_offset;
+}
+
+/* The unit of the `yield` at which a generator waits. */
+static inline int
+frame_yield_unit(Frame *f)
+{
+    return frame_unit(f);
+}
+
+/* The state of a generator that waits at the yield at `unit`. */
+static inline int
+generator_suspended_state(Frame *Py_UNUSED(f), int Py_UNUSED(unit))
+{
+    return FRAME_SUSPENDED;
+}
+
+static inline void
+frame_set_yield_position(Frame *f, int unit)
+{
+    f->prev_instr = _PyCode_CODE(f->f_code) + unit;
+}
+
+static inline void
+frame_set_call_position(Frame *f, int unit, int caches)
+{
+    f->prev_instr = _PyCode_CODE(f->f_code) + unit + caches;
+    f->return_offset = 0;
+}
+
+static inline void
+frame_set_code(Frame *f, PyCodeObject *code)
+{
+    f->f_code = (PyCodeObject *)Py_NewRef(code);
+}
+
+#include "cpython/entry_frames.h"
+
+#endif

@@ -1,0 +1,148 @@
+/* CPython's own generators, as frames: copied and rebuilt with the operations of parked frames.
+ *
+ * No API makes a generator that has begun.  So a fresh one is made by calling its function with
+ * placeholder arguments (which runs none of its body), and its frame is then filled. */
+#include "core.h"
+
+/* Call `function` with None for every parameter: gives a generator that has not begun. */
+PyObject *
+generator_blank(PyObject *function, PyTypeObject *type)
+{
+    PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
+    Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount;
+    PyObject *names, *result, **arguments;
+    arguments = PyMem_Calloc(positional + named + 1, sizeof(PyObject *));
+    if (arguments == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < positional + named; i++) {
+        arguments[i] = Py_None;
+    }
+    names = PyTuple_GetSlice(code->co_localsplusnames, positional, positional + named);
+    result = names == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    Py_XDECREF(names);
+    PyMem_Free(arguments);
+    if (result != NULL && !Py_IS_TYPE(result, type)) {
+        PyErr_Format(PyExc_TypeError, "%R no longer makes a %s", function, type->tp_name);
+        Py_CLEAR(result);
+    }
+    return result;
+}
+
+void
+generator_fill(PyGenObject *generator, Frame *from)
+{
+    generator_frame_fill(generator_frame(generator), from);
+}
+
+/* (function, state, byte offset of the yield, locals, stack, handled exception, name, qualname);
+ * state is "fresh", "suspended" or "finished". */
+PyObject *
+core_capture_generator(PyObject *module, PyObject *object)
+{
+    CoreState *core = core_state(module);
+    PyGenObject *generator = (PyGenObject *)object;
+    PyObject *locals, *stack, *handled;
+    const char *state;
+    int count, offset = 0;
+    if (!PyGen_CheckExact(object) && !PyCoro_CheckExact(object)) {
+        return PyErr_Format(PyExc_TypeError, "expected a generator or coroutine, got %R", object);
+    }
+    if (generator_is_running(generator)) {
+        return PyErr_Format(core->fiber_error, "%R is running: only a suspended one can be captured", object);
+    }
+    if (generator_is_finished(generator)) {
+        return Py_BuildValue("OsiOOOOO", Py_None, "finished", 0, Py_None, Py_None, Py_None,
+                             generator->gi_name, generator->gi_qualname);
+    }
+    Frame *frame = generator_frame(generator);
+    state = generator_is_fresh(generator) ? "fresh" : "suspended";
+    if (!generator_is_fresh(generator)) {
+        offset = 2 * frame_yield_unit(frame);
+    }
+    count = frame_code(frame)->co_nlocalsplus;
+    handled = generator_handled(generator);
+    locals = slots_capture(core, frame_slots(frame), count);
+    stack = slots_capture(core, frame_slots(frame) + count, frame_depth(frame) - count);
+    if (locals == NULL || stack == NULL) {
+        Py_XDECREF(locals);
+        Py_XDECREF(stack);
+        return NULL;
+    }
+    return Py_BuildValue("OsiNNOOO", frame_function(frame), state, offset, locals, stack,
+                         handled == NULL ? Py_None : handled, generator->gi_name, generator->gi_qualname);
+}
+
+/* Is there really a yield at this place of this code? The depth of the stack and what stands on
+ * it are checked by the hook `verify`, which knows the bytecode. */
+static int
+check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, PyObject *stack)
+{
+    PyObject *verify = core_hook(core, "verify"), *done;
+    if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
+        verify == NULL) {
+        return -1;
+    }
+    done = PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static void
+fill_from_state(CoreState *core, PyGenObject *generator, const char *state, int offset,
+                PyObject *locals, PyObject *stack, PyObject *handled)
+{
+    Frame *frame = generator_frame(generator);
+    PyObject **slots = frame_slots(frame);
+    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
+        Py_CLEAR(slots[i]);
+    }
+    slots_fill(core, slots, locals);
+    slots_fill(core, slots + PyTuple_GET_SIZE(locals), stack);
+    frame_set_depth(frame, (int)(PyTuple_GET_SIZE(locals) + PyTuple_GET_SIZE(stack)));
+    if (strcmp(state, "suspended") == 0) {
+        frame_set_yield_position(frame, offset / 2);
+        generator_set_state(generator, generator_suspended_state(frame, offset / 2),
+                            handled == Py_None ? NULL : handled);
+    }
+}
+
+/* reinstate_generator(generator, state): `generator` is fresh, of the captured function. */
+PyObject *
+core_reinstate_generator(PyObject *module, PyObject *args)
+{
+    CoreState *core = core_state(module);
+    PyObject *object, *function, *locals, *stack, *handled, *name, *qualname;
+    const char *state;
+    int offset;
+    if (!PyArg_ParseTuple(args, "O(OsiO!O!OUU)", &object, &function, &state, &offset, &PyTuple_Type,
+                          &locals, &PyTuple_Type, &stack, &handled, &name, &qualname)) {
+        return NULL;
+    }
+    if ((!PyGen_CheckExact(object) && !PyCoro_CheckExact(object)) ||
+        !generator_is_fresh((PyGenObject *)object) || (handled != Py_None && !PyExceptionInstance_Check(handled))) {
+        PyErr_SetString(core->format_error, "a generator's state needs a generator that has not begun");
+        return NULL;
+    }
+    PyGenObject *generator = (PyGenObject *)object;
+    PyCodeObject *code = frame_code(generator_frame(generator));
+    if (strcmp(state, "suspended") == 0) {
+        if (check_yield(core, code, offset, locals, stack) < 0) {
+            return NULL;
+        }
+    }
+    else if (strcmp(state, "fresh") != 0 ||
+             slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
+             slots_check(core, stack, 0, 0, "evaluation stack") < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(core->format_error, "unknown state of a generator: %s", state);
+        }
+        return NULL;
+    }
+    Py_INCREF(object);
+    fill_from_state(core, generator, state, offset, locals, stack, handled);
+    Py_SETREF(generator->gi_name, Py_NewRef(name));
+    Py_SETREF(generator->gi_qualname, Py_NewRef(qualname));
+    return object;
+}

@@ -1,0 +1,238 @@
+/* The module stackful._core: its state and what it exports. Private; use the package `stackful`. */
+#include "core.h"
+
+struct PyModuleDef core_module;
+
+CoreState *
+core_state(PyObject *module)
+{
+    return (CoreState *)PyModule_GetState(module);
+}
+
+/* A hook that an upper floor has registered; borrowed. */
+PyObject *
+core_hook(CoreState *core, const char *name)
+{
+    PyObject *hook = core->hooks == NULL ? NULL : PyDict_GetItemString(core->hooks, name);
+    if (hook == NULL && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_RuntimeError, "stackful is not completely imported: no %s", name);
+    }
+    return hook;
+}
+
+/* register(name, object): `suspend` and `is_suspendable` give their code, others are hooks. */
+static PyObject *
+core_register(PyObject *module, PyObject *args)
+{
+    CoreState *core = core_state(module);
+    PyObject *name, *object;
+    if (!PyArg_ParseTuple(args, "UO", &name, &object)) {
+        return NULL;
+    }
+    if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "suspend") == 0) {
+        Py_XSETREF(core->suspend_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
+    }
+    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
+        Py_XSETREF(core->ask_code, Py_NewRef(PyFunction_GET_CODE(object)));
+    }
+    else if (PyDict_SetItem(core->hooks, name, object) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    if (fiber == NULL || fiber->core != core_state(module)) {
+        Py_RETURN_NONE;
+    }
+    return Py_NewRef((PyObject *)fiber);
+}
+
+/* blank(type): a fiber for reinstate to fill. */
+static PyObject *
+core_blank(PyObject *module, PyObject *type)
+{
+    CoreState *core = core_state(module);
+    if (!PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *)type, core->fiber_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected Fiber or a subclass, got %R", type);
+    }
+    return fiber_blank(core, (PyTypeObject *)type);
+}
+
+/* blank_generator(function, type): a generator that has not begun. */
+static PyObject *
+core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *function, *type;
+    if (!PyArg_ParseTuple(args, "O!O!", &PyFunction_Type, &function, &PyType_Type, &type)) {
+        return NULL;
+    }
+    if (type != (PyObject *)&PyGen_Type && type != (PyObject *)&PyCoro_Type) {
+        return PyErr_Format(PyExc_TypeError, "expected the type of generators or coroutines, got %R", type);
+    }
+    return generator_blank(function, (PyTypeObject *)type);
+}
+
+static PyMethodDef core_functions[] = {
+    {"suspend", core_suspend, METH_O, NULL},
+    {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
+    {"current", core_current, METH_NOARGS,
+     PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
+    {"register", core_register, METH_VARARGS, NULL},
+    {"look", core_look, METH_O, NULL},
+    {"capture", core_capture, METH_O, NULL},
+    {"blank", core_blank, METH_O, NULL},
+    {"reinstate", core_reinstate, METH_VARARGS, NULL},
+    {"copy_generator", core_copy_generator, METH_O, NULL},
+    {"capture_generator", core_capture_generator, METH_O, NULL},
+    {"blank_generator", core_blank_generator, METH_VARARGS, NULL},
+    {"reinstate_generator", core_reinstate_generator, METH_VARARGS, NULL},
+    {NULL},
+};
+
+/* ---- the marker for NULL ------------------------------------------------------------------ */
+
+static PyObject *
+null_repr(PyObject *Py_UNUSED(self))
+{
+    return PyUnicode_FromString("NULL");
+}
+
+static PyObject *
+null_reduce(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(ignored))
+{
+    return PyUnicode_FromString("NULL");
+}
+
+static PyMethodDef null_methods[] = {
+    {"__reduce__", null_reduce, METH_NOARGS, NULL},
+    {NULL},
+};
+
+static PyType_Slot null_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Stands where CPython's evaluation stack holds no object.")},
+    {Py_tp_repr, null_repr},
+    {Py_tp_methods, null_methods},
+    {0, NULL},
+};
+
+static PyType_Spec null_spec = {
+    .name = "stackful._core.NullType",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = null_slots,
+};
+
+static PyObject *
+make_null(PyObject *module)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &null_spec, NULL);
+    PyObject *null = type == NULL ? NULL : type->tp_alloc(type, 0);
+    Py_XDECREF(type);
+    return null;
+}
+
+/* ---- life of the module -------------------------------------------------------------------- */
+
+static int
+import_errors(CoreState *core)
+{
+    PyObject *errors = PyImport_ImportModule("stackful.errors");
+    if (errors == NULL) {
+        return -1;
+    }
+    core->fiber_error = PyObject_GetAttrString(errors, "FiberError");
+    core->barrier_error = PyObject_GetAttrString(errors, "BarrierError");
+    core->fiber_exit = PyObject_GetAttrString(errors, "FiberExit");
+    core->format_error = PyObject_GetAttrString(errors, "SnapshotFormatError");
+    Py_DECREF(errors);
+    return core->fiber_error && core->barrier_error && core->fiber_exit && core->format_error ? 0 : -1;
+}
+
+static int
+core_exec(PyObject *module)
+{
+    CoreState *core = core_state(module);
+    core->hooks = PyDict_New();
+    core->null = make_null(module);
+    if (core->hooks == NULL || core->null == NULL || import_errors(core) < 0) {
+        return -1;
+    }
+    core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
+    if (core->fiber_type == NULL) {
+        return -1;
+    }
+    core->fiber_type->tp_vectorcall = fiber_vectorcall;
+    if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
+        PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+static int
+core_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    CoreState *core = core_state(module);
+    Py_VISIT(core->fiber_type);
+    Py_VISIT(core->null);
+    Py_VISIT(core->suspend_code);
+    Py_VISIT(core->ask_code);
+    Py_VISIT(core->hooks);
+    Py_VISIT(core->fiber_error);
+    Py_VISIT(core->barrier_error);
+    Py_VISIT(core->fiber_exit);
+    Py_VISIT(core->format_error);
+    return 0;
+}
+
+static int
+core_clear(PyObject *module)
+{
+    CoreState *core = core_state(module);
+    /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
+    Py_CLEAR(core->hooks);
+    return 0;
+}
+
+static void
+core_free(void *module)
+{
+    CoreState *core = core_state((PyObject *)module);
+    Py_CLEAR(core->hooks);
+    Py_CLEAR(core->fiber_type);
+    Py_CLEAR(core->null);
+    Py_CLEAR(core->suspend_code);
+    Py_CLEAR(core->ask_code);
+    Py_CLEAR(core->fiber_error);
+    Py_CLEAR(core->barrier_error);
+    Py_CLEAR(core->fiber_exit);
+    Py_CLEAR(core->format_error);
+}
+
+static PyModuleDef_Slot core_slots[] = {
+    {Py_mod_exec, core_exec},
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "stackful._core",
+    .m_doc = PyDoc_STR("Private: fibers on CPython's own frames. Use the package stackful."),
+    .m_size = sizeof(CoreState),
+    .m_methods = core_functions,
+    .m_slots = core_slots,
+    .m_traverse = core_traverse,
+    .m_clear = core_clear,
+    .m_free = core_free,
+};
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&core_module);
+}

@@ -1,0 +1,278 @@
+/* Suspension: the running frames are parked, and the interpreter loop is left.
+ *
+ * `suspend` is a small Python function (fibers.py) that calls core_suspend.  So every frame beneath
+ * it has called a Python function, and its stack pointer and position are saved.  core_suspend
+ * moves the frames that are new since the resumption to the heap and relinks the stub, which then
+ * returns out of the loop by the interpreter's own rules: no exception, no longjmp.
+ */
+#include "core.h"
+
+/* The code unit and the base opcode of the call that a plain frame has made.
+ * PyCode_GetCode gives base opcodes, instrumented and specialised ones undone, and zeros for
+ * inline caches (v3.11.2 and v3.12.5 Objects/codeobject.c, deopt_code): stepping back over zeros
+ * finds the instruction that the current code unit belongs to. Returns -1 with an exception. */
+int
+frame_call_unit(Frame *frame, int *opcode)
+{
+    PyObject *bytes = PyCode_GetCode(frame_code(frame));
+    int unit = frame_unit(frame);
+    if (bytes == NULL) {
+        return -1;
+    }
+    const unsigned char *units = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    while (unit > 0 && units[2 * unit] == 0) {
+        unit--;
+    }
+    *opcode = units[2 * unit];
+    Py_DECREF(bytes);
+    return unit;
+}
+
+/* Has the frame made a plain call (D2)? 1, 0, or -1 with an exception. */
+static int
+has_called_plainly(Frame *frame)
+{
+    int opcode;
+    if (frame_call_unit(frame, &opcode) < 0) {
+        return -1;
+    }
+    return frame_is_suspended_call(opcode);
+}
+
+static Frame *
+first_real(Frame *frame)
+{
+    while (frame != NULL && (frame_is_generator(frame) ? false : !frame_is_plain(frame))) {
+        frame = frame_previous(frame);
+    }
+    return frame;
+}
+
+static int
+blocked(Barrier *barrier, Frame *frame, bool is_body)
+{
+    barrier->frame = first_real(frame);
+    barrier->is_body = is_body;
+    return 0;
+}
+
+/* Did the fiber's own plain call of its function begin this frame? */
+static bool
+is_first_frame(Fiber *fiber, Frame *frame)
+{
+    return fiber->is_direct && fiber->active == NULL &&
+           frame_beyond_c(frame) == fiber->resumption->frame &&
+           frame_function(frame) == fiber->function;
+}
+
+/* Walk from the frame that called the stub out to the fiber's base: the frame under evaluation, or
+ * at the first run that of its function. 1: all may be parked; 0: *barrier says what stands in the
+ * way; -1 with an exception. *count is the number of frames that lie on the data stack. */
+static int
+find_base(Fiber *fiber, Frame *stub, Frame **base, Py_ssize_t *count, Barrier *barrier)
+{
+    Parked *active = fiber->active;
+    Frame *evaluated = active == NULL ? NULL : &active->frame;
+    Frame *frame = frame_previous(stub);
+    *count = 0;
+    if (frame_called_by_c(stub)) {
+        return blocked(barrier, frame_beyond_c(stub), frame_beyond_c(stub) == fiber->resumption->frame);
+    }
+    for (;; frame = frame_previous(frame)) {
+        if (frame_is_generator(frame) || !frame_is_plain(frame)) {
+            return blocked(barrier, frame_called_by_c(frame) ? frame_beyond_c(frame) : frame_previous(frame), false);
+        }
+        if (frame != evaluated || active->known_call != frame_unit(frame)) {
+            int plainly = has_called_plainly(frame);
+            if (plainly < 0) {
+                return -1;
+            }
+            if (!plainly) {
+                return blocked(barrier, frame, false);
+            }
+        }
+        if (frame == evaluated) {
+            active->known_call = frame_unit(frame);
+            break;
+        }
+        ++*count;
+        if (frame_called_by_c(frame)) {
+            if (is_first_frame(fiber, frame)) {
+                break;
+            }
+            Frame *caller = frame_beyond_c(frame);
+            return blocked(barrier, caller, caller == fiber->resumption->frame);
+        }
+    }
+    *base = frame;
+    return 1;
+}
+
+/* Heap room for `count` frames from `frame` outward, nothing moved yet. */
+static Parked *
+reserve(Frame *frame, Py_ssize_t count)
+{
+    Parked *inner = NULL, **link = &inner;
+    for (; count > 0; count--, frame = frame_previous(frame)) {
+        Parked *parked = parked_new(frame_code(frame));
+        if (parked == NULL) {
+            while (inner != NULL) {
+                Parked *outer = inner->outer;
+                parked_free(inner);
+                inner = outer;
+            }
+            return NULL;
+        }
+        parked->source = frame;
+        *link = parked;
+        link = &parked->outer;
+    }
+    return inner;
+}
+
+/* Move the reserved frames to the heap and chain them before the frames that are parked already.
+ * Nothing here can fail or run other code. */
+static void
+park(Fiber *fiber, Parked *fresh)
+{
+    Parked *rest = fiber->inner, *last = NULL;
+    for (Parked *parked = fresh; parked != NULL; parked = parked->outer) {
+        frame_move(&parked->frame, parked->source);
+        parked->known_call = frame_unit(&parked->frame);
+        fiber->depth++;
+        last = parked;
+    }
+    if (fiber->active != NULL) {
+        fiber->active->outer = rest;
+        rest = fiber->active;
+        fiber->depth++;
+    }
+    if (last != NULL) {
+        last->outer = rest;
+    }
+    fiber->inner = fresh != NULL ? fresh : rest;
+    /* Older frames are linked already; the evaluator has changed the links of the others. */
+    for (Parked *parked = fiber->inner; parked != NULL; parked = parked->outer) {
+        frame_set_previous(&parked->frame, parked->outer == NULL ? NULL : &parked->outer->frame);
+        if (parked == fiber->active || parked->outer == NULL) {
+            break;
+        }
+    }
+    if (fiber->active == NULL) {
+        fiber->outermost = last;
+    }
+    else if (fiber->active->outer == NULL) {
+        fiber->outermost = fiber->active;
+    }
+    frame_set_previous(&fiber->outermost->frame, NULL);
+}
+
+/* Everything is validated: from here on nothing can fail. */
+static void
+commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, PyObject *value)
+{
+    Frame *out = frame_previous(base);
+    fiber->stub = stub;
+    fiber->stub_chunk = ts->datastack_chunk;
+    frame_relink_exit(stub, base, out);
+    park(fiber, fresh);
+#if FRAME_ENTRY_LEFT_TO_CALLER
+    if (fiber->active == NULL) {
+        /* Whoever called the evaluator will clear and pop the frame that `base` was; make it end
+         * the data stack, and not begin a chunk that popping it would free. */
+        frame_hollow(base);
+        ts->datastack_top = (PyObject **)((char *)base + frame_size(frame_code(base)));
+        if (fiber->resumption->chunk != NULL) {
+            ts->datastack_chunk = fiber->resumption->chunk;
+        }
+    }
+#endif
+    fiber->suspending = true;
+    fiber->value = Py_NewRef(value);
+}
+
+static void
+raise_barrier(CoreState *core, Fiber *fiber, Barrier *barrier)
+{
+    PyObject *describe = core_hook(core, "describe"), *text, *code = Py_None;
+    int offset = 0;
+    if (describe == NULL) {
+        return;
+    }
+    if (!barrier->is_body && barrier->frame != NULL) {
+        code = (PyObject *)frame_code(barrier->frame);
+        offset = 2 * frame_unit(barrier->frame);
+    }
+    text = PyObject_CallFunction(describe, "OiO", code, offset, fiber->function);
+    if (text != NULL) {
+        PyErr_SetObject(core->barrier_error, text);
+        Py_DECREF(text);
+    }
+}
+
+/* The fiber and the stub's frame, or NULL with an exception. */
+static Fiber *
+fiber_to_suspend(CoreState *core, PyThreadState *ts, PyObject *stub_code)
+{
+    Fiber *fiber = fiber_running_here(ts);
+    if (fiber == NULL || fiber->core != core) {
+        PyErr_SetString(core->fiber_error,
+                        "suspend() outside of any fiber: run the function in one, "
+                        "Fiber(function, ...).resume()");
+        return NULL;
+    }
+    if (thread_frame(ts) == NULL || (PyObject *)frame_code(thread_frame(ts)) != stub_code ||
+        fiber->suspending) {
+        PyErr_SetString(core->fiber_error, "call stackful.suspend, not the core's own function");
+        return NULL;
+    }
+    return fiber;
+}
+
+PyObject *
+core_suspend(PyObject *module, PyObject *value)
+{
+    CoreState *core = core_state(module);
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_to_suspend(core, ts, core->suspend_code);
+    Frame *base;
+    Parked *fresh = NULL;
+    Py_ssize_t count;
+    Barrier barrier;
+    if (fiber == NULL) {
+        return NULL;
+    }
+    Frame *stub = thread_frame(ts);
+    int found = find_base(fiber, stub, &base, &count, &barrier);
+    if (found <= 0) {
+        if (found == 0) {
+            raise_barrier(core, fiber, &barrier);
+        }
+        return NULL;
+    }
+    if (count > 0) {
+        fresh = reserve(frame_previous(stub), count);
+        if (fresh == NULL) {
+            return NULL;
+        }
+    }
+    commit(fiber, ts, stub, base, fresh, value);
+    Py_RETURN_NONE;
+}
+
+PyObject *
+core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    CoreState *core = core_state(module);
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_running_here(ts);
+    Frame *base, *stub = thread_frame(ts);
+    Py_ssize_t count;
+    Barrier barrier;
+    if (fiber == NULL || fiber->core != core || stub == NULL ||
+        (PyObject *)frame_code(stub) != core->ask_code) {
+        Py_RETURN_FALSE;
+    }
+    int found = find_base(fiber, stub, &base, &count, &barrier);
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}

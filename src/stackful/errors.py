@@ -1,0 +1,87 @@
+"""Every exception that Stackful raises; each message names the rule, the object and the way out."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BarrierError",
+    "CodeChangedError",
+    "FiberError",
+    "FiberExit",
+    "InternalError",
+    "RunLockedError",
+    "RunNotFoundError",
+    "SealError",
+    "SnapshotError",
+    "SnapshotFormatError",
+    "SnapshotVersionError",
+    "StackfulError",
+    "StoreError",
+    "UnsaveableError",
+]
+
+
+class StackfulError(Exception):
+    """The base of all errors below (not of :class:`FiberExit`, which is a signal)."""
+
+
+class InternalError(StackfulError):
+    """A bug in Stackful itself: please report it with the message and the program."""
+
+
+class FiberError(StackfulError, RuntimeError):
+    """A fiber was used against its rules; the fiber itself is as it was."""
+
+
+class BarrierError(StackfulError, RuntimeError):
+    """A C call stands between ``suspend`` and the prompt; nothing was suspended."""
+
+
+class FiberExit(BaseException):
+    """Raised at the suspension of a fiber that is closed, so that its ``finally`` blocks run."""
+
+
+class SnapshotError(StackfulError):
+    """The base of all errors about snapshots."""
+
+
+class UnsaveableError(SnapshotError, TypeError):
+    """A value that no snapshot can hold.
+
+    ``path`` says where it stands (``frame "load" line 12, local "conn"``), ``value_type`` what it is.
+    """
+
+    def __init__(self, message: str, path: str = "", value_type: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+        self.value_type = value_type
+
+    def __reduce__(self) -> tuple[type[UnsaveableError], tuple[str, str, str]]:
+        return type(self), (str(self), self.path, self.value_type)
+
+
+class SealError(SnapshotError):
+    """The bytes are not what was sealed (or sealed with another key); nothing was unpickled."""
+
+
+class SnapshotFormatError(SnapshotError):
+    """The bytes are no snapshot, are cut short, or hold frames that cannot be."""
+
+
+class SnapshotVersionError(SnapshotError):
+    """The snapshot was made by another Python version, or by a later Stackful."""
+
+
+class CodeChangedError(SnapshotError):
+    """The code that a snapshot refers to is not what it was when the snapshot was made."""
+
+
+class StoreError(StackfulError):
+    """The store of runs cannot be read or written."""
+
+
+class RunNotFoundError(StoreError, LookupError):
+    """No run in the store has that id."""
+
+
+class RunLockedError(StoreError):
+    """Another process is at work on this run."""
