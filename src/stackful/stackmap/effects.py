@@ -80,7 +80,9 @@ _PYTHON_311: Table = {
     **_plain("JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT", 0),
     **_plain("PUSH_NULL", 0, _N),
     **_plain("POP_TOP PRINT_EXPR RETURN_VALUE IMPORT_STAR STORE_NAME STORE_GLOBAL DELETE_ATTR", 1),
-    **_plain("POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE", 1),
+    **_plain(
+        "POP_JUMP_FORWARD_IF_FALSE POP_JUMP_FORWARD_IF_TRUE POP_JUMP_FORWARD_IF_NONE POP_JUMP_FORWARD_IF_NOT_NONE", 1
+    ),
     **_plain("POP_JUMP_BACKWARD_IF_FALSE POP_JUMP_BACKWARD_IF_TRUE POP_JUMP_BACKWARD_IF_NONE", 1),
     **_plain("POP_JUMP_BACKWARD_IF_NOT_NONE JUMP_IF_FALSE_OR_POP JUMP_IF_TRUE_OR_POP", 1),
     **_plain("STORE_ATTR DELETE_SUBSCR", 2),
@@ -105,7 +107,7 @@ _PYTHON_311: Table = {
     "END_ASYNC_FOR": Effect(2, (), ((1, _EXC),)),
     "POP_EXCEPT": Effect(1, (), ((1, _EITHER),)),
     "RERAISE": _reraise,
-    "RAISE_VARARGS": lambda n: Effect(n),
+    "RAISE_VARARGS": lambda n: Effect(n, ()),
     # containers
     "BUILD_TUPLE": lambda n: Effect(n, _TUPLE),
     "BUILD_LIST": lambda n: Effect(n, _LIST),
@@ -167,7 +169,10 @@ _PYTHON_313: Table = {
 _CHANGES: dict[tuple[int, int], Table] = {(3, 11): _PYTHON_311, (3, 12): _PYTHON_312, (3, 13): _PYTHON_313}
 
 _EFFECTS: Table = {
-    name: entry for version, table in _CHANGES.items() if version <= sys.version_info[:2] for name, entry in table.items()
+    name: entry
+    for version, table in _CHANGES.items()
+    if version <= sys.version_info[:2]
+    for name, entry in table.items()
 }
 
 # What jumping changes, where it differs from going on. From 3.12 on the target is an END_FOR or END_SEND that pops what is left.

@@ -20,7 +20,9 @@ Stack = tuple[Slot, ...]
 
 _ENDS = frozenset(opcode.opmap[name] for name in ENDS if name in opcode.opmap)
 _CALLS = frozenset(opcode.opmap[name] for name in CALLS if name in opcode.opmap)
-_NONE_TESTS = {op: "NOT_NONE" in name for name, op in opcode.opmap.items() if name.endswith(("_IF_NONE", "_IF_NOT_NONE"))}
+_NONE_TESTS = {
+    op: "NOT_NONE" in name for name, op in opcode.opmap.items() if name.endswith(("_IF_NONE", "_IF_NOT_NONE"))
+}
 _FOR_ITER = opcode.opmap["FOR_ITER"]
 
 
@@ -226,7 +228,9 @@ def _enter_handler(flow: Flow, handler: Handler, state: State) -> bool:
     stack = state.stack[: handler.depth]
     if handler.lasti:
         stack = (*stack, Slot(Kind.LASTI, handler.target))
-    return _arrive(flow, handler.target, State((*stack, Slot(Kind.EXCEPTION, handler.target, handler.lasti)), state.cells))
+    return _arrive(
+        flow, handler.target, State((*stack, Slot(Kind.EXCEPTION, handler.target, handler.lasti)), state.cells)
+    )
 
 
 def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:

@@ -79,12 +79,12 @@ def locals_needed(code: CodeType, offset: int) -> frozenset[int]:
 
 
 def cells_needed(code: CodeType, offset: int) -> frozenset[int]:
-    """The locals that must hold cells for a frame to go on after the instruction at `offset`.
+    r"""The locals that must hold cells for a frame to go on after the instruction at `offset`.
 
     Indices into the frame's fast locals, of its own cells and of those of its closure; the interpreter follows them without a check
     in every version. Arguments as for `locals_needed`.
 
-    >>> code = compile("def f(x):\\n  def g(): return x\\n  return x", "", "exec").co_consts[0]
+    >>> code = compile("def f(x):\n  def g(): return x\n  return x", "", "exec").co_consts[0]
     >>> cells_needed(code, len(code.co_code) - 2)
     frozenset({0})
     """

@@ -21,7 +21,7 @@ _HASHING = "the hashing of what goes into a {}"
 _DYING = "the finaliser (__del__) of an object that is no longer used"
 _ASYNCHRONOUS = "a signal handler, or a finaliser (__del__) run by the garbage collector"
 
-# By instruction; {} is the name that its argument stands for. 
+# By instruction; {} is the name that its argument stands for.
 _PHRASES = {
     "FOR_ITER": "next() of a for loop",
     "GET_ITER": "iter() of a for loop",
@@ -143,10 +143,20 @@ def _name(flow: Flow, slot: Slot) -> str | None:
     if how in ("MAKE_FUNCTION", "SET_FUNCTION_ATTRIBUTE"):
         made = flow.before[slot.origin].stack[-1]
         code = _constant(flow, made)
-        return code.co_name if isinstance(code, CodeType) else _name(flow, made) if how == "SET_FUNCTION_ATTRIBUTE" else None
+        return (
+            code.co_name
+            if isinstance(code, CodeType)
+            else _name(flow, made)
+            if how == "SET_FUNCTION_ATTRIBUTE"
+            else None
+        )
     if how == "LOAD_ASSERTION_ERROR":
         return "AssertionError"
-    return _argument_name(flow, slot.origin, slot.part) if how.startswith(("LOAD_", "STORE_FAST_LOAD", "IMPORT_FROM")) else None
+    return (
+        _argument_name(flow, slot.origin, slot.part)
+        if how.startswith(("LOAD_", "STORE_FAST_LOAD", "IMPORT_FROM"))
+        else None
+    )
 
 
 def _callable(flow: Flow, low: Slot, high: Slot) -> Slot:
@@ -237,5 +247,5 @@ def describe_call(code: CodeType, offset: int) -> str:
         return f"the instruction at offset {offset}"
     try:
         return _describe(flow_of(code), offset)
-    except Exception:  # a message about one error must not become a second one
+    except Exception:  # noqa: BLE001  a message about one error must not become a second one
         return fallback

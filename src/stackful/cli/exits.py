@@ -1,0 +1,98 @@
+"""How a script leaves this process: as it would leave ``python script.py``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import CodeType, TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from stackful.cli.status import status_of
+from stackful.durable.notices import notice
+from stackful.errors import BarrierError, FiberError, StackfulError
+
+if TYPE_CHECKING:
+    from stackful.durable.execution import Execution
+
+__all__ = ["one_message", "play"]
+
+
+def play(execution: Execution, value: object = None) -> None:
+    """Play a script; what it raises goes on to the interpreter, which ends the process as it always does.
+
+    The interpreter shows it (``sys.excepthook``), waits for threads, calls exit functions, flushes, and chooses the
+    exit status, all by its own rules. Only the frames of Stackful are taken off the traceback before it is shown.
+
+    Args:
+        execution: what to play.
+        value: see :meth:`Execution.play`.
+    """
+    try:
+        execution.play(value)
+    except SystemExit:
+        raise
+    except StackfulError as error:
+        if isinstance(
+            error, BarrierError | FiberError
+        ):  # mistakes in the script's own calls, to be found by a traceback
+            _hide_frames(execution)
+            raise
+        execution.exit_status = status_of(error)
+        _fail(error)
+    except BaseException:
+        _hide_frames(execution)
+        raise
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """What goes wrong in here ends the process with one clear message and the status that it leads to."""
+    try:
+        yield
+    except StackfulError as error:
+        _fail(error)
+    except SyntaxError:
+        # The script's: shown as python shows it, without a traceback, since none of the script has run.
+        _wrap_hook(lambda _error, _traceback: None)
+        raise
+
+
+def _fail(error: StackfulError) -> NoReturn:
+    notice(f"error: {error}")
+    raise SystemExit(status_of(error)) from None
+
+
+def _hide_frames(execution: Execution) -> None:
+    code = execution.script.code
+
+    def trim(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
+        _hint(error, execution)
+        return _from_script_on(traceback, code)
+
+    _wrap_hook(trim)
+
+
+def _wrap_hook(trim: Callable[[BaseException, TracebackType | None], TracebackType | None]) -> None:
+    """Put a hook before the script's own, or python's, that trims the traceback."""
+    shown: Any = getattr(sys, "excepthook", None)
+    if shown is None:
+        return  # the script deleted it, and the interpreter will say so
+
+    def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+        sys.last_traceback = error.__traceback__ = trim(error, traceback)
+        shown(kind, error, error.__traceback__)
+
+    sys.excepthook = hook
+
+
+def _from_script_on(traceback: TracebackType | None, code: CodeType) -> TracebackType | None:
+    """The part of a traceback that starts at the script's ``<module>``."""
+    while traceback is not None and traceback.tb_frame.f_code is not code:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _hint(error: BaseException, execution: Execution) -> None:
+    if isinstance(error, KeyboardInterrupt) and execution.has_checkpoint():
+        notice(f"interrupted; `stackful resume {execution.run.id}` goes on from the last checkpoint")

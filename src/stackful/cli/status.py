@@ -1,0 +1,86 @@
+"""The exit statuses of ``stackful``.
+
+A script's own exit status passes through ``run`` and ``resume`` unchanged. Stackful's own stand in a block that
+scripts seldom use (64 to 78, which BSD's ``sysexits.h`` set aside for such things):
+
+====== ===================================================================================================
+status meaning
+====== ===================================================================================================
+0      done (``run``, ``resume``: the script ended well)
+1      ``run``, ``resume``: an exception ended the script, or ``sys.exit("text")`` did
+64     the command line is wrong
+65     a checkpoint is damaged, or sealed with another key
+66     the script cannot be read
+67     there is no such run, or it has nothing to resume
+68     the script, or a module that it uses, is not what it was when the checkpoint was stored
+69     the checkpoint belongs to another version of Python
+70     a bug in Stackful
+71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
+74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
+75     another process is at work on the run
+130    Ctrl-C (the process ends by the signal SIGINT, as under plain ``python``)
+====== ===================================================================================================
+"""
+
+from __future__ import annotations
+
+from stackful.durable.program import ScriptError
+from stackful.errors import (
+    CodeChangedError,
+    RunLockedError,
+    RunNotFoundError,
+    SealError,
+    SnapshotError,
+    SnapshotVersionError,
+    StackfulError,
+    StoreError,
+    UnsaveableError,
+)
+
+__all__ = [
+    "BAD_CHECKPOINT",
+    "CODE_CHANGED",
+    "INTERNAL",
+    "LOCKED",
+    "NO_RUN",
+    "NO_SCRIPT",
+    "OTHER_PYTHON",
+    "STORE",
+    "UNSAVEABLE",
+    "USAGE",
+    "status_of",
+]
+
+USAGE = 64
+BAD_CHECKPOINT = 65
+NO_SCRIPT = 66
+NO_RUN = 67
+CODE_CHANGED = 68
+OTHER_PYTHON = 69
+INTERNAL = 70
+UNSAVEABLE = 71
+STORE = 74
+LOCKED = 75
+
+# The first class that fits decides: special ones stand before general ones.
+_STATUSES: list[tuple[type[StackfulError], int]] = [
+    (ScriptError, NO_SCRIPT),
+    (RunNotFoundError, NO_RUN),
+    (RunLockedError, LOCKED),
+    (StoreError, STORE),
+    (CodeChangedError, CODE_CHANGED),
+    (SnapshotVersionError, OTHER_PYTHON),
+    (UnsaveableError, UNSAVEABLE),
+    (SealError, BAD_CHECKPOINT),
+    (SnapshotError, BAD_CHECKPOINT),
+]
+
+
+def status_of(error: StackfulError) -> int:
+    """The exit status that an error of Stackful leads to.
+
+    Example:
+        >>> status_of(StoreError("the disk is full"))
+        74
+    """
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), INTERNAL)

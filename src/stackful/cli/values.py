@@ -1,0 +1,113 @@
+"""Values as short text, made without running any code of theirs: no ``__repr__``, no property, no ``__len__``."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+__all__ = ["describe"]
+
+# repr() of exactly these types runs nobody else's code.
+_PLAIN = (bool, int, float, complex, str, bytes, bytearray, range, type(None), type(Ellipsis), type(NotImplemented))
+_BRACKETS: dict[Any, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    dict: ("{", "}"),
+}
+_EMPTY: dict[Any, str] = {set: "set()", frozenset: "frozenset()"}
+_ITEMS = 6
+_DEPTH = 3
+_DIGITS = 40
+
+
+def describe(value: object, width: int = 100) -> str:
+    """One line that says what a value is, at most ``width`` characters long.
+
+    Example:
+        >>> describe([1, "two", (3,)])
+        "[1, 'two', (3,)]"
+        >>> describe("a" * 100, width=10)
+        "'aaaaaaaa…"
+    """
+    return _cut(_text(value, _DEPTH), width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _text(value: object, depth: int) -> str:
+    kind = type(value)
+    if kind in _PLAIN:
+        return _plain(value)
+    if kind in _BRACKETS:
+        return _container(value, kind, depth)
+    if kind.__module__.partition(".")[0] == "stackful":
+        return repr(value)
+    return _named(value) or _instance(value, kind, depth)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, int) and abs(value) >= 10**_DIGITS:
+        return f"<int of {value.bit_length()} bits>"
+    return repr(value[:200]) if isinstance(value, str | bytes | bytearray) else repr(value)
+
+
+def _container(value: Any, kind: Any, depth: int) -> str:
+    opening, closing = _BRACKETS[kind]
+    size = kind.__len__(value)
+    if not size:
+        return _EMPTY.get(kind, opening + closing)
+    if not depth:
+        return f"{opening}…{closing}"
+    parts = list(_parts(value, kind, depth - 1))
+    comma = "," if kind is tuple and size == 1 else ""
+    rest = f", … {size} in all" if size > _ITEMS else ""
+    return f"{opening}{', '.join(parts)}{comma}{rest}{closing}"
+
+
+def _parts(value: Any, kind: Any, depth: int) -> Iterator[str]:
+    if kind is dict:
+        return (f"{_text(key, depth)}: {_text(item, depth)}" for key, item in _first(dict.items(value)))
+    return (_text(item, depth) for item in _first(kind.__iter__(value)))
+
+
+def _first(items: Iterable[Any]) -> Iterator[Any]:
+    return (item for item, _ in zip(items, range(_ITEMS), strict=False))
+
+
+def _named(value: Any) -> str | None:
+    """Functions, classes and modules are their names."""
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+        return f"<function {value.__qualname__}>"
+    if isinstance(value, types.ModuleType):
+        return f"<module {types.ModuleType.__getattribute__(value, '__name__')}>"
+    if isinstance(value, type):
+        return f"<class {type.__getattribute__(value, '__qualname__')}>"
+    return None
+
+
+def _instance(value: object, kind: type, depth: int) -> str:
+    """An object by its attributes; a subclass of a container also by what it contains."""
+    name = type.__getattribute__(kind, "__qualname__")
+    base: Any = next((base for base in kind.__mro__ if base in _BRACKETS or base in _PLAIN), None)
+    if base in _BRACKETS:
+        return f"{name}({_container(value, base, depth)})"
+    if base is not None:
+        return f"{name}({base.__repr__(value)})"
+    fields = _fields(value)
+    if not depth and fields:
+        return f"{name}(…)"
+    parts = [f"{key}={_text(field, depth - 1)}" for key, field in _first(fields.items())]
+    return f"{name}({', '.join(parts)}{', …' if len(fields) > _ITEMS else ''})" if fields else f"<{name}>"
+
+
+def _fields(value: object) -> dict[str, Any]:
+    try:
+        fields = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return fields if type(fields) is dict else {}

@@ -1,0 +1,164 @@
+"""One process at work on a run: resume the script, store it whenever it suspends, note how it ended."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from stackful.durable import checkpoints
+from stackful.durable.checkpoints import Suspension
+from stackful.durable.notices import flush_output, notice
+from stackful.durable.store import Status
+from stackful.durable.timer import Timer
+from stackful.errors import FiberError, StackfulError
+
+if TYPE_CHECKING:
+    from stackful.durable.locks import RunLock
+    from stackful.durable.program import Script
+    from stackful.durable.state import Keeper
+    from stackful.durable.store import Run, Store
+    from stackful.fibers import Fiber
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """The right and the means to go on with a run in this process, to the script's end.
+
+    Args:
+        run: the run; its lock is held.
+        script: its program, installed.
+        fiber: the script's fiber, fresh or loaded from a checkpoint.
+        store: where checkpoints go.
+        keeper: how they become bytes.
+        lock: the run's lock.
+
+    Attributes:
+        status, exit_status: how the run will be recorded when the process ends.
+
+    Example:
+        >>> execution = runs.start(Path(".stackful/runs.db"), "count.py", ["count.py"])  # doctest: +SKIP
+        >>> execution.play()  # doctest: +SKIP
+    """
+
+    def __init__(self, run: Run, script: Script, fiber: Fiber, *, store: Store, keeper: Keeper, lock: RunLock) -> None:
+        self.run = run
+        self.script = script
+        self.status = Status.INTERRUPTED
+        self.exit_status: int | None = None
+        self._fiber, self._store, self._keeper, self._lock = fiber, store, keeper, lock
+        self._timer = Timer(vars(script.module), run.every) if run.every else None
+        self._process = os.getpid()
+        self._warnings: set[str] = set()
+
+    def play(self, value: object = None) -> None:
+        """Run the script to its end. Whatever it raises leaves as from plain ``python``, SystemExit included.
+
+        Args:
+            value: what the suspension that a loaded fiber goes on from returns.
+        """
+        self._begin()
+        try:
+            self._drive(value)
+            self._ended(Status.FINISHED, 0)
+        except SystemExit as error:
+            self._ended(Status.FINISHED, _exit_status(error.code))
+            raise
+        except KeyboardInterrupt:
+            self._ended(Status.INTERRUPTED, None)
+            raise
+        except BaseException:
+            self._ended(Status.FAILED, 1)
+            raise
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to resume from."""
+        return bool(self._store.checkpoints(self.run.id))
+
+    def _begin(self) -> None:
+        # Registered before the script runs, hence called after all that the script registers: until its last
+        # output is out, the run has not finished.
+        atexit.register(self._finish)
+        os.register_at_fork(after_in_child=self._forget)
+        checkpoints.activate(self._fiber, self._timer.refused if self._timer else None)
+        if self._timer:
+            self._timer.start()
+
+    def _drive(self, value: object) -> None:
+        step: Callable[[], object] = partial(self._fiber.resume, value)
+        while True:
+            request = step()
+            if self._fiber.status == "dead":
+                return
+            step = self._answer(request)
+
+    def _answer(self, request: object) -> Callable[[], object]:
+        """Do what the script suspended for; what goes wrong, Ctrl-C included, happens inside the script."""
+        try:
+            self._serve(request)
+        except BaseException as error:  # noqa: BLE001 - raised again in the script
+            return partial(self._fiber.throw, error.with_traceback(None))
+        return partial(self._fiber.resume, True)
+
+    def _serve(self, request: object) -> None:
+        if request is Suspension.EXPLICIT:
+            self._save()
+        elif request is Suspension.TIMED:
+            self._save_if_possible()
+        else:
+            raise FiberError("suspend() was called outside of every fiber that the script made: nobody would resume it")
+
+    def _save(self) -> None:
+        flush_output()
+        self._store.add_checkpoint(self.run.id, self._keeper.save(self.script, self._fiber))
+
+    def _save_if_possible(self) -> None:
+        """Nobody asked for this checkpoint by name: the script goes on without it, after one warning."""
+        try:
+            self._save()
+        except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
+            self._warn_once(f"warning: this checkpoint was not stored, the program goes on: {error}")
+        if self._timer:
+            self._timer.rearm()
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warnings.add(text)
+            notice(text)
+
+    def _ended(self, status: Status, exit_status: int | None) -> None:
+        self.status, self.exit_status = status, exit_status
+        checkpoints.deactivate()
+        if self._timer:
+            self._timer.stop()
+
+    def _finish(self) -> None:
+        """The last of the process's exit functions."""
+        if os.getpid() != self._process:
+            return
+        try:
+            flush_output()
+            self._store.set_status(self.run.id, self.status, self.exit_status)
+            self._store.close()
+        except StackfulError as error:
+            notice(f"warning: how the run ended could not be recorded: {error}")
+        except OSError:
+            pass  # stdout is gone; the interpreter says so itself, and the run is not finished
+        self._lock.release()
+
+    def _forget(self) -> None:
+        """A forked child is not the run: it stores nothing and does not keep the lock."""
+        checkpoints.deactivate()
+        self._lock.forget()
+        if self._timer:
+            self._timer.forget()
+
+
+def _exit_status(code: object) -> int:
+    """What ``python`` makes of the argument of ``sys.exit``."""
+    if code is None:
+        return 0
+    return code & 0xFF if isinstance(code, int) else 1

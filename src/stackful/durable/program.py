@@ -1,0 +1,108 @@
+"""A script as ``python`` would run it: its code, its ``__main__`` module, its fiber."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import types
+from collections.abc import Mapping
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from typing import Any
+
+from stackful.durable.checkpoints import check
+from stackful.durable.instrument import CHECK, DUE, compile_script
+from stackful.errors import StackfulError
+from stackful.fibers import Fiber
+
+__all__ = ["Script", "ScriptError", "absolute_path", "read_script"]
+
+
+class ScriptError(StackfulError):
+    """The script of a run cannot be read."""
+
+
+def absolute_path(script: str) -> str:
+    """The name that ``python`` gives a script in tracebacks and ``__file__``: absolute, but not tidied up.
+
+    Example:
+        >>> absolute_path("/a/../b.py")
+        '/a/../b.py'
+    """
+    return script if script.startswith("/") else str(Path.cwd()) + "/" + script.removeprefix("./")
+
+
+def read_script(filename: str) -> bytes:
+    """The bytes of a script.
+
+    Raises:
+        ScriptError: there is no such file, or it cannot be read.
+    """
+    try:
+        return Path(filename).read_bytes()
+    except OSError as error:
+        raise ScriptError(f"the script {filename} cannot be read: {error.strerror}; check the path") from error
+
+
+class Script:
+    """A script, compiled, with a ``__main__`` module of its own.
+
+    Args:
+        filename: the absolute path.
+        source: the bytes of the file.
+        argv: ``sys.argv``, the script's name first.
+        every: whether the code must notice that a checkpoint is due.
+
+    Raises:
+        SyntaxError: as under plain ``python``.
+
+    Example:
+        >>> script = Script("/tmp/one.py", b"x = 1", ("one.py",), every=False)
+        >>> script.fiber().resume()
+        >>> script.globals()["x"]
+        1
+    """
+
+    def __init__(self, filename: str, source: bytes, argv: tuple[str, ...], every: bool) -> None:
+        self.filename = filename
+        self.source = source
+        self.argv = argv
+        self.code = compile_script(source, filename, every)
+        self.module = _main_module(filename)
+        if every:
+            vars(self.module).update({DUE: None, CHECK: check})
+        # __annotations__ is filled in place: that it is the same object does not say that it is the same.
+        self._given = {name: value for name, value in vars(self.module).items() if name != "__annotations__"}
+
+    def install(self) -> None:
+        """Make this the process's program: ``__main__``, ``sys.argv`` and the script's folder on ``sys.path``."""
+        sys.modules["__main__"] = self.module
+        sys.argv = list(self.argv)
+        if not sys.flags.safe_path:
+            sys.path[0] = os.path.dirname(os.path.realpath(self.filename))  # noqa: PTH120 - as python does
+
+    def fiber(self) -> Fiber:
+        """A fresh fiber for the script; module code runs with its globals as locals."""
+        return Fiber(types.FunctionType(self.code, vars(self.module)))
+
+    def globals(self) -> dict[str, Any]:
+        """The globals that the script made or changed; what Python itself provides is provided again."""
+        return {
+            name: value
+            for name, value in vars(self.module).items()
+            if name != DUE and not (name in self._given and self._given[name] is value)
+        }
+
+    def set_globals(self, saved: Mapping[str, Any]) -> None:
+        """Put back what :meth:`globals` returned."""
+        vars(self.module).update(saved)
+
+
+def _main_module(filename: str) -> types.ModuleType:
+    """``__main__`` as v3.13.0 Python/pylifecycle.c (add_main_module) and Python/pythonrun.c (pyrun_simple_file) make it."""
+    module = types.ModuleType("__main__")
+    module.__loader__ = SourceFileLoader("__main__", filename)
+    module.__annotations__ = {}
+    vars(module).update({"__builtins__": builtins, "__file__": filename, "__cached__": None})
+    return module

@@ -1,0 +1,255 @@
+"""Start a script as a durable run, go on with one, look at one."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackful.durable.execution import Execution
+from stackful.durable.keys import load_key, make_key
+from stackful.durable.locks import RunLock, is_locked
+from stackful.durable.notices import notice
+from stackful.durable.program import Script, absolute_path, read_script
+from stackful.durable.sqlite import SqliteStore
+from stackful.durable.state import Keeper
+from stackful.durable.store import Checkpoint, Run, Status, Store
+from stackful.errors import (
+    CodeChangedError,
+    RunLockedError,
+    RunNotFoundError,
+    SealError,
+    SnapshotFormatError,
+    SnapshotVersionError,
+    StackfulError,
+    StoreError,
+)
+
+if TYPE_CHECKING:
+    from stackful.fibers import Fiber
+
+__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "resume", "start"]
+
+# A store in a folder of this name is alone there.
+_FOLDER = ".stackful"
+
+# Letters and digits that nobody mistakes for one another.
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_PYTHON = sys.version.partition(" ")[0]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class NothingToResumeError(RunNotFoundError):
+    """The run has finished, or was never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """A run as it is stored, to be looked at; ``fiber`` and ``checkpoint`` are None when none is stored."""
+
+    run: Run
+    source: bytes
+    checkpoint: Checkpoint | None = None
+    fiber: Fiber | None = None
+
+
+def start(
+    store_path: Path, script_path: str, argv: Sequence[str], every: float | None = None, name: str | None = None
+) -> Execution:
+    """Make a script this process's program, as a new run.
+
+    Args:
+        store_path: the store; made if it is not there.
+        script_path: the script, as the user named it.
+        argv: ``sys.argv``, the script's name first.
+        every: seconds between checkpoints that the script does not ask for; None for no such.
+        name: the run's id; by default one is made from the script's name.
+
+    Returns:
+        What plays the script.
+
+    Raises:
+        ScriptError: there is no such script.
+        SyntaxError: it does not compile.
+        StoreError: the store cannot be used, or the name is taken.
+    """
+    filename = absolute_path(script_path)
+    script = Script(filename, read_script(filename), tuple(argv), every is not None)
+    path = _make_folder(store_path)
+    store = SqliteStore(path)
+    run = _new_run(script, every, name or _new_id(filename, store))
+    lock = RunLock(path, run.id)
+    store.add_run(run, script.source)
+    keeper = Keeper(make_key(path))
+    script.install()
+    return Execution(run, script, script.fiber(), store=store, keeper=keeper, lock=lock)
+
+
+def resume(store_path: Path, run_id: str | None = None) -> Execution:
+    """Make a stored run this process's program, suspended where its last checkpoint was.
+
+    Args:
+        store_path: the store.
+        run_id: the run, or the beginning of its id; by default the newest that nobody is at work on.
+
+    Returns:
+        What plays the rest of the script, when told to with the value True.
+
+    Raises:
+        RunNotFoundError: there is no such run, or it has nothing to resume.
+        RunLockedError: another process is at work on it.
+        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        SnapshotError: the checkpoint is damaged, sealed with another key, or of another Python.
+        StoreError: the store cannot be used.
+    """
+    path = store_path.resolve()
+    store = SqliteStore(path, create=False)
+    lock = RunLock(path, (store.run(run_id) if run_id else _newest_unfinished(path, store)).id)
+    try:
+        run = store.run(lock.run_id)  # read again: only now nobody else changes it
+        script, fiber, keeper = _load(path, store, run)
+        store.set_status(run.id, Status.RUNNING)
+    except BaseException:
+        lock.release()
+        raise
+    return Execution(run, script, fiber, store=store, keeper=keeper, lock=lock)
+
+
+def list_runs(store_path: Path) -> list[tuple[Run, Checkpoint | None]]:
+    """All runs of a store with their last checkpoints, the newest run first; none if there is no store.
+
+    Raises:
+        StoreError: the store cannot be used.
+    """
+    path = store_path.resolve()
+    if not path.exists():
+        return []
+    store = SqliteStore(path)
+    return [(_as_it_is(path, run), next(iter(store.checkpoints(run.id)), None)) for run in store.runs()]
+
+
+def load_suspended(store_path: Path, run_id: str) -> Suspended:
+    """A run with its last checkpoint and its suspended fiber; the script is taken as it was when the run started.
+
+    Raises:
+        RunNotFoundError, SnapshotError, StoreError: as :func:`resume`.
+    """
+    path = store_path.resolve()
+    store = SqliteStore(path, create=False)
+    run = _as_it_is(path, store.run(run_id))
+    source, stored = store.source(run), store.checkpoints(run.id)
+    if not stored:
+        return Suspended(run, source)
+    _check_version(run)
+    script = Script(run.script, source, run.argv, run.every is not None)
+    fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
+    return Suspended(run, source, stored[0], fiber)
+
+
+def _load(path: Path, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
+    """The newest checkpoint that is whole."""
+    stored = store.checkpoints(run.id)
+    _check_resumable(run, stored)
+    _check_version(run)
+    keeper = Keeper(load_key(path))
+    damage: StackfulError | None = None
+    for checkpoint in stored:
+        script = _script_of(run)
+        try:
+            fiber = _load_checkpoint(script, keeper, store, checkpoint)
+        except (SealError, SnapshotFormatError) as error:
+            damage = damage or error
+            continue
+        if damage:
+            notice(f"warning: the last checkpoint is damaged; going on from checkpoint {checkpoint.seq}: {damage}")
+        return script, fiber, keeper
+    raise damage or StoreError(f"run {run.id} has lost its checkpoints")
+
+
+def _script_of(run: Run) -> Script:
+    """The script as it is now; whether it still is the same, loading a checkpoint finds out."""
+    source = read_script(run.script)
+    try:
+        return Script(run.script, source, run.argv, run.every is not None)
+    except SyntaxError as error:
+        raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
+
+
+def _load_checkpoint(script: Script, keeper: Keeper, store: Store, checkpoint: Checkpoint) -> Fiber:
+    state = store.load(checkpoint)
+    script.install()
+    keeper.load_environment(state)
+    return keeper.load_program(script, state)
+
+
+def _check_resumable(run: Run, stored: Sequence[Checkpoint]) -> None:
+    if run.status is Status.FINISHED:
+        raise NothingToResumeError(
+            f"run {run.id} has finished with exit status {run.exit_status}; `stackful run` starts the script anew"
+        )
+    if not stored:
+        raise NothingToResumeError(
+            f"run {run.id} has no checkpoint to go on from; `stackful run` starts the script anew, "
+            "with --every or a call of checkpoint() it will have some"
+        )
+
+
+def _check_version(run: Run) -> None:
+    minor = ".".join(run.python.split(".")[:2])
+    if minor != f"{sys.version_info.major}.{sys.version_info.minor}":
+        raise SnapshotVersionError(
+            f"run {run.id} belongs to Python {minor}, this is {_PYTHON}; use python{minor} -m stackful"
+        )
+
+
+def _newest_unfinished(path: Path, store: Store) -> Run:
+    open_runs = [run for run in store.runs() if run.status in {Status.RUNNING, Status.INTERRUPTED}]
+    free = [run for run in open_runs if not is_locked(path, run.id)]
+    if not open_runs:
+        raise NothingToResumeError(f"all runs in {path} have ended; `stackful ps` lists them")
+    if not free:
+        raise RunLockedError(f"every unfinished run in {path} is being worked on; `stackful ps` lists them")
+    return free[0]
+
+
+def _as_it_is(path: Path, run: Run) -> Run:
+    """The store knows only that a run began; whether somebody is at work on it, the lock knows."""
+    if run.status is Status.RUNNING and not is_locked(path, run.id):
+        return replace(run, status=Status.INTERRUPTED)
+    return run
+
+
+def _new_run(script: Script, every: float | None, run_id: str) -> Run:
+    if not _NAME.fullmatch(run_id):
+        raise StoreError(f"{run_id!r} cannot name a run; use up to 64 letters, digits, '.', '_' and '-'")
+    cwd = os.getcwd()  # noqa: PTH109 - a plain string is what is stored
+    return Run(run_id, script.filename, script.argv, cwd, every, _PYTHON, time.time())
+
+
+def _new_id(filename: str, store: Store) -> str:
+    """The script's name and a few letters: short to type, and its beginning is known without looking."""
+    stem = re.sub(r"[^a-z0-9]+", "-", Path(filename).stem.lower()).strip("-")[:20] or "run"
+    taken = {run.id for run in store.runs()}
+    while True:
+        run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))}"
+        if run_id not in taken:
+            return run_id
+
+
+def _make_folder(store_path: Path) -> Path:
+    """A store in a folder of our own gets that folder, which no version control should pick up."""
+    path = store_path.resolve()
+    if path.parent.name == _FOLDER and not path.parent.exists():
+        try:
+            path.parent.mkdir(mode=0o700)
+            (path.parent / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise StoreError(
+                f"the folder {path.parent} cannot be made: {error.strerror}; choose another --store"
+            ) from error
+    return path

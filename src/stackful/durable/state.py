@@ -1,0 +1,136 @@
+"""What a checkpoint holds, besides the script's fiber, and how it is put back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stackful.durable.store import SavedState
+from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from stackful.durable.program import Script
+    from stackful.fibers import Fiber
+
+__all__ = ["Keeper"]
+
+# stackful.snapshot is loaded by the first checkpoint: a script that runs to its end without one does not pay for it.
+
+_STREAMS = ("stdin", "stdout", "stderr")
+
+
+class Keeper:
+    """Turns a suspended script into bytes and back; knows the key, and the variables that the process began with.
+
+    Args:
+        key: the key that seals the bytes.
+
+    Example:
+        >>> state = Keeper(key).save(script, fiber)  # doctest: +SKIP
+        >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._variables = dict(os.environ)
+
+    def save(self, script: Script, fiber: Fiber) -> SavedState:
+        """The state of a program whose fiber is suspended.
+
+        Raises:
+            UnsaveableError: the program refers to a value that cannot be stored.
+        """
+        from stackful.snapshot import Program, dumps
+
+        program = Program(script.module, script.code)
+        state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
+        return SavedState(
+            dumps(self._environment(), key=self._key),
+            dumps(state, key=self._key, program=program),
+        )
+
+    def load_environment(self, state: SavedState) -> None:
+        """Bring the process into the surroundings that the program was in: its modules must be found again.
+
+        Raises:
+            SealError: the bytes are not those that were stored.
+            StoreError: the working directory is gone.
+        """
+        from stackful.snapshot import loads
+
+        saved = loads(state.environment, key=self._key)
+        _enter(saved["cwd"])
+        sys.path[:] = saved["path"] + [entry for entry in sys.path if entry not in saved["path"]]
+        sys.setrecursionlimit(saved["recursion_limit"])
+        _set_variables(saved["variables"])
+
+    def load_program(self, script: Script, state: SavedState) -> Fiber:
+        """The suspended fiber, with all it refers to; ``script`` gets its globals back.
+
+        Raises:
+            SealError: the bytes are not those that were stored.
+            CodeChangedError: the script is not what it was.
+            SnapshotError: the bytes cannot be understood by this Python.
+        """
+        from stackful.snapshot import Program, loads
+
+        program = Program(script.module, script.code)
+        saved = loads(state.program, key=self._key, program=program)
+        script.set_globals(saved["globals"])
+        for name, stream in saved["streams"].items():
+            setattr(sys, name, stream)
+        _set_random_state(saved["random"])
+        fiber: Fiber = saved["fiber"]
+        return fiber
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "cwd": os.getcwd(),  # noqa: PTH109 - a plain string is what is stored
+            "path": list(sys.path),
+            "recursion_limit": sys.getrecursionlimit(),
+            "variables": self._changed_variables(),
+        }
+
+    def _changed_variables(self) -> dict[str, str | None]:
+        """What the program did to ``os.environ``; the rest belongs to the shell that resumes it."""
+        changed: dict[str, str | None] = dict.fromkeys(self._variables.keys() - os.environ.keys())
+        changed |= {name: value for name, value in os.environ.items() if self._variables.get(name) != value}
+        return changed
+
+
+def _enter(cwd: str) -> None:
+    try:
+        os.chdir(cwd)
+    except OSError as error:
+        raise StoreError(
+            f"the run's working directory {cwd} cannot be entered: {error.strerror}; make it again"
+        ) from error
+    # Some entries of sys.path are relative to it, and what importers remember may be out of date.
+    sys.path_importer_cache.clear()
+
+
+def _set_variables(changed: Mapping[str, str | None]) -> None:
+    for name, value in changed.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _streams() -> dict[str, Any]:
+    """The standard streams that the script replaced."""
+    return {name: getattr(sys, name) for name in _STREAMS if getattr(sys, name) is not getattr(sys, f"__{name}__")}
+
+
+def _random_state() -> Any:
+    random = sys.modules.get("random")
+    return None if random is None else random.getstate()
+
+
+def _set_random_state(state: Any) -> None:
+    if state is not None:
+        import random  # only programs that use it pay for it
+
+        random.setstate(state)

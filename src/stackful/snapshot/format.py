@@ -1,0 +1,103 @@
+"""The container of a snapshot: what it is, readable without unpickling, and the seal over all of it.
+
+    b"STACKFUL"  magic
+    u32          length of the header, little-endian
+    header       JSON: schema, python, bytecode, seal, size
+    body         the pickled value
+    32 bytes     HMAC-SHA256 with the key, or SHA-256 without one, over everything before
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib.util
+import json
+import struct
+import sys
+from typing import Any
+
+from stackful.errors import SealError, SnapshotFormatError, SnapshotVersionError
+
+__all__ = ["SCHEMA", "header", "seal", "unseal"]
+
+MAGIC = b"STACKFUL"
+SCHEMA = 1
+_LENGTH = struct.Struct("<I")
+_SEAL_SIZE = 32
+_PYTHON = "{}.{}".format(*sys.version_info)
+_BYTECODE = importlib.util.MAGIC_NUMBER.hex()
+
+
+def _digest(data: bytes | memoryview, key: bytes | None) -> bytes:
+    return hashlib.sha256(data).digest() if key is None else hmac.digest(key, data, "sha256")
+
+
+def _prefix(sealed: str, size: int) -> bytes:
+    fields = {"schema": SCHEMA, "python": _PYTHON, "bytecode": _BYTECODE, "seal": sealed, "size": size}
+    text = json.dumps(fields).encode()
+    return MAGIC + _LENGTH.pack(len(text)) + text
+
+
+def seal(body: bytes, key: bytes | None) -> bytes:
+    """Wrap a pickled body: header before, seal behind."""
+    data = _prefix("sha256" if key is None else "hmac-sha256", len(body)) + body
+    return data + _digest(data, key)
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header's fields and where the body begins."""
+    start = len(MAGIC) + _LENGTH.size
+    if data[: len(MAGIC)] != MAGIC or len(data) < start:
+        raise SnapshotFormatError("these bytes are no snapshot of Stackful")
+    end = start + _LENGTH.unpack_from(data, len(MAGIC))[0]
+    try:
+        fields = json.loads(data[start:end])
+        if not isinstance(fields, dict) or not isinstance(fields.get("size"), int):
+            raise ValueError("the header lacks its fields")
+    except ValueError as error:
+        raise SnapshotFormatError(f"the header of this snapshot is damaged: {error}") from None
+    return fields, end
+
+
+def header(data: bytes) -> dict[str, Any]:
+    """What a snapshot says of itself: ``schema``, ``python``, ``bytecode``, ``seal``, ``size``; nothing is unpickled.
+
+    `SnapshotFormatError` when the bytes are no snapshot. The seal is not checked.
+
+    >>> from stackful import snapshot
+    >>> snapshot.header(snapshot.dumps([1]))["schema"]
+    1
+    """
+    return _split(data)[0]
+
+
+def _check_version(fields: dict[str, Any]) -> None:
+    if fields.get("schema") != SCHEMA:
+        raise SnapshotVersionError(
+            f"this snapshot has schema {fields.get('schema')}, this Stackful reads {SCHEMA}: use the release that made it"
+        )
+    if fields.get("python") != _PYTHON or fields.get("bytecode") != _BYTECODE:
+        raise SnapshotVersionError(
+            f"this snapshot was made by Python {fields.get('python')}, this is Python {_PYTHON}: frames hold positions in"
+            f" bytecode, which differs between versions; load it with Python {fields.get('python')}"
+        )
+
+
+def unseal(data: bytes, key: bytes | None) -> bytes:
+    """The body of a snapshot, once its seal and its versions are found right.
+
+    `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with another key, or with none where one is
+    demanded. `SnapshotVersionError`: another Python or another schema.
+    """
+    fields, start = _split(data)
+    end = start + fields["size"]
+    if len(data) != end + _SEAL_SIZE or end < start:
+        raise SnapshotFormatError(f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {end + _SEAL_SIZE}")
+    if (fields.get("seal") == "hmac-sha256") != (key is not None):
+        given = "no key was given" if key is None else "it is not sealed with a key"
+        raise SealError(f"the seal of this snapshot cannot be checked: {given}; nothing was unpickled")
+    if not hmac.compare_digest(_digest(memoryview(data)[:end], key), data[end:]):
+        raise SealError("the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled")
+    _check_version(fields)
+    return data[start:end]

@@ -1,0 +1,243 @@
+"""Pickling of what the standard pickler leaves out: fibers, frames, functions by code identity, cells, generators, exceptions whole."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import pickle
+import sys
+from functools import lru_cache
+from io import BytesIO
+from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, MappingProxyType, ModuleType
+from typing import Any
+
+from stackful import _core
+from stackful.snapshot import codes, rebuild
+from stackful.snapshot.codes import Program
+from stackful.snapshot.rebuild import Rebuilder
+
+__all__ = ["SnapshotPickler", "SnapshotUnpickler"]
+
+PROTOCOL = 5
+_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
+
+
+class _Code:
+    """A code object, and in which module to look for it."""
+
+    __slots__ = ("code", "module")
+
+    def __init__(self, code: CodeType, module: str) -> None:
+        self.code = code
+        self.module = module
+
+
+class _Globals:
+    """The globals of a module that the loading process has."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class _Namespace:
+    """Stands for the globals of functions that travel by value: one object for each namespace of the original."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+@lru_cache(maxsize=1)
+def _cloudpickle() -> Any:
+    """cloudpickle where it is installed: it carries classes that no module can give back."""
+    try:
+        return importlib.import_module("cloudpickle")
+    except ImportError:
+        return None
+
+
+class SnapshotPickler(pickle.Pickler):
+    """A pickler for one snapshot.
+
+    `shared` is a list for a copy within this process: code and classes are put there and referred to by index.
+    """
+
+    def __init__(self, file: BytesIO, program: Program | None = None, shared: list[Any] | None = None) -> None:
+        if shared is None and _cloudpickle() is not None:
+            self.dispatch_table = _cloudpickle().Pickler.dispatch_table
+        super().__init__(file, PROTOCOL)
+        self._program = program
+        self._shared = shared
+        self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
+        self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
+        self._codes: dict[int, _Code] = {}
+        self._globals: dict[str, _Globals] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        reducer = _REDUCERS.get(type(obj))
+        if reducer is not None:
+            return reducer(self, obj)
+        if isinstance(obj, _core.Fiber):
+            return self._reduce_fiber(obj)
+        if isinstance(obj, BaseException):
+            return self._reduce_exception(obj)
+        if isinstance(obj, type):
+            return self._reduce_class(obj)
+        if obj is sys.stdin or obj is sys.stdout or obj is sys.stderr:
+            return Rebuilder.stream, (next(name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is obj),)
+        return NotImplemented
+
+    def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
+        *rest, frames = _core.capture(fiber)
+        state = (*rest, getattr(fiber, "__dict__", None), tuple(map(self._frame, frames)))
+        return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
+
+    def _frame(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A frame's state; its code is left out where its function, which travels by checked reference, has it."""
+        function, code, offset, namespace, slots, stack = state
+        if namespace is function.__globals__:
+            namespace = rebuild.GLOBALS
+        carries_code = function.__code__ is code and not self._is_importable(function)
+        return function, None if carries_code else self._marked(code, function), offset, namespace, slots, stack
+
+    def _marked(self, code: CodeType, function: FunctionType) -> _Code:
+        """One marker for each code object, so that the pickle holds it once."""
+        known = self._codes.get(id(code))
+        if known is None:
+            known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
+        return known
+
+    def _is_importable(self, function: FunctionType) -> bool:
+        """Whether the module gives this very function back under its own name."""
+        if function.__module__ in _OWN_GLOBALS and self._shared is None:
+            return False
+        found: Any = sys.modules.get(function.__module__ or "")
+        for name in function.__qualname__.split("."):
+            found = getattr(found, name, None)
+        return found is function
+
+    def _reduce_function(self, function: FunctionType) -> Any:
+        if self._is_importable(function):
+            return NotImplemented
+        namespace, referenced = self._globals_of(function)
+        attributes = {name: value for name in _ATTRIBUTES if (value := getattr(function, name, None))}
+        state = (referenced, attributes, dict(function.__dict__))
+        arguments = (self._marked(function.__code__, function), namespace, function.__name__, function.__closure__)
+        return Rebuilder.function, arguments, state, None, None, Rebuilder.fill_function
+
+    def _globals_of(self, function: FunctionType) -> tuple[Any, dict[str, Any]]:
+        """The namespace of a function, and the values in it that must travel with the function."""
+        namespace = function.__globals__
+        name = namespace.get("__name__")
+        if self._program is not None and namespace is vars(self._program.module):
+            return self._globals.setdefault("__main__", _Globals("__main__")), {}
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        if module is not None and vars(module) is namespace and (name not in _OWN_GLOBALS or self._shared is not None):
+            return self._globals.setdefault(str(name), _Globals(str(name))), {}
+        _, marker = self._namespaces.setdefault(id(namespace), (namespace, _Namespace(str(name))))
+        names = {n for _, code in codes.tree_of(function.__code__) for n in code.co_names}
+        return marker, {n: namespace[n] for n in sorted(names) if n in namespace}
+
+    def _reduce_marked_code(self, marked: _Code) -> Any:
+        code, module = marked.code, marked.module
+        if self._shared is not None:
+            self._shared.append(code)
+            return Rebuilder.shared, (len(self._shared) - 1,)
+        if self._program is not None:
+            path = self._path_in_program(code)
+            if path is not None:
+                reference = codes.CodeReference(None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno)
+                return Rebuilder.code, tuple(reference)
+        found = codes.reference_to(code, module)
+        return (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
+
+    def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
+        assert self._program is not None
+        known = self._paths.get(id(code))
+        if known is None:
+            known = self._paths[id(code)] = (code, codes.path_in_program(self._program, code))
+        return known[1]
+
+    def _reduce_code(self, code: CodeType) -> Any:
+        return self._reduce_marked_code(_Code(code, ""))
+
+    def _reduce_cell(self, cell: CellType) -> Any:
+        try:
+            state = (cell.cell_contents,)
+        except ValueError:
+            return Rebuilder.cell, ()
+        return Rebuilder.cell, (), state, None, None, Rebuilder.fill_cell
+
+    def _reduce_generator(self, generator: Any) -> Any:
+        state = _core.capture_generator(generator)
+        kind = "coroutine" if isinstance(generator, CoroutineType) else "generator"
+        function = state[0]
+        if function is None:
+            return Rebuilder.finished_generator, (kind, generator.__name__, generator.__qualname__)
+        code = self._marked(generator.cr_code if kind == "coroutine" else generator.gi_code, function)
+        return Rebuilder.generator, (function, kind, code), (None, *state[1:]), None, None, Rebuilder.fill_generator
+
+    def _reduce_module(self, module: ModuleType) -> Any:
+        if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
+            return Rebuilder.module, (module.__name__,)
+        raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+
+    def _reduce_namespace(self, marker: _Namespace) -> Any:
+        return Rebuilder.fresh_globals, (marker.name,)
+
+    def _reduce_globals(self, marker: _Globals) -> Any:
+        return Rebuilder.module_globals, (marker.name,)
+
+    def _reduce_view(self, view: Any) -> Any:
+        (mapping,) = gc.get_referents(view)
+        return Rebuilder.view, (mapping, _VIEWS[type(view)])
+
+    def _reduce_proxy(self, proxy: MappingProxyType[Any, Any]) -> Any:
+        (mapping,) = gc.get_referents(proxy)
+        return MappingProxyType, (mapping,)
+
+    def _reduce_exception(self, error: BaseException) -> Any:
+        reduced = error.__reduce_ex__(PROTOCOL)
+        if not isinstance(reduced, tuple) or len(reduced) > 3:
+            return reduced
+        own = reduced[2] if len(reduced) > 2 else None
+        state = (own, error.__context__, error.__cause__, error.__suppress_context__)
+        return *reduced[:2], state, None, None, Rebuilder.fill_exception
+
+    def _reduce_class(self, cls: type) -> Any:
+        if self._shared is not None:
+            self._shared.append(cls)
+            return Rebuilder.shared, (len(self._shared) - 1,)
+        cloud = _cloudpickle()
+        return NotImplemented if cloud is None else cloud.Pickler.reducer_override(self, cls)
+
+
+_ATTRIBUTES = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__", "__qualname__", "__module__", "__type_params__")
+
+_REDUCERS: dict[type, Any] = {
+    _core.Fiber: SnapshotPickler._reduce_fiber,
+    FunctionType: SnapshotPickler._reduce_function,
+    CodeType: SnapshotPickler._reduce_code,
+    CellType: SnapshotPickler._reduce_cell,
+    GeneratorType: SnapshotPickler._reduce_generator,
+    CoroutineType: SnapshotPickler._reduce_generator,
+    ModuleType: SnapshotPickler._reduce_module,
+    MappingProxyType: SnapshotPickler._reduce_proxy,
+    _Code: SnapshotPickler._reduce_marked_code,
+    _Globals: SnapshotPickler._reduce_globals,
+    _Namespace: SnapshotPickler._reduce_namespace,
+    **dict.fromkeys(_VIEWS, SnapshotPickler._reduce_view),
+}
+
+
+class SnapshotUnpickler(pickle.Unpickler):
+    """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
+
+    def __init__(self, file: BytesIO, program: Program | None = None, shared: list[Any] | None = None) -> None:
+        super().__init__(file)
+        self._rebuilder = Rebuilder(program, shared)
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == rebuild.__name__:
+            return getattr(self._rebuilder, name.removeprefix("Rebuilder."))
+        return super().find_class(module, name)

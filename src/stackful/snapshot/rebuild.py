@@ -1,0 +1,163 @@
+"""What a snapshot calls to rebuild things, by these names: part of the format.
+
+A pickle refers to these functions by name; `Rebuilder` binds them to the load at hand (SnapshotUnpickler.find_class).
+"""
+
+from __future__ import annotations
+
+import importlib
+import marshal
+import sys
+from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
+from typing import Any
+
+from stackful import _core
+from stackful.errors import SnapshotFormatError
+from stackful.snapshot.codes import CodeReference, Program, find_code, find_in_program
+
+__all__ = ["GLOBALS", "Rebuilder"]
+
+GLOBALS = "globals"
+"""In a frame's state: its namespace is its function's globals (module code)."""
+
+
+class Rebuilder:
+    """The functions that a snapshot's pickle calls, for one load."""
+
+    def __init__(self, program: Program | None, shared: list[Any] | None) -> None:
+        self._program = program
+        self._shared = shared
+
+    def shared(self, index: int) -> Any:
+        """An immutable object of the same process (deepcopy)."""
+        if self._shared is None:
+            raise SnapshotFormatError("this snapshot refers to objects of the process that made it")
+        return self._shared[index]
+
+    def code(self, *fields: Any) -> CodeType:
+        """Code by reference, checked."""
+        reference = CodeReference(*fields)
+        if reference.module is not None:
+            return find_code(reference)
+        if self._program is None:
+            raise SnapshotFormatError("this snapshot belongs to a script's run: it is loaded by `stackful resume`")
+        return find_in_program(self._program, reference)
+
+    @staticmethod
+    def code_by_value(data: bytes) -> CodeType:
+        """Code that the snapshot carries."""
+        code = marshal.loads(data)
+        if not isinstance(code, CodeType):
+            raise SnapshotFormatError("a code object is damaged")
+        return code
+
+    def module_globals(self, name: str) -> dict[str, Any]:
+        """The globals of a module of this process."""
+        if name == "__main__" and self._program is not None:
+            return vars(self._program.module)
+        return vars(importlib.import_module(name))
+
+    @staticmethod
+    def fresh_globals(name: str) -> dict[str, Any]:
+        """Globals of their own, for functions that travel by value."""
+        return {"__name__": name, "__builtins__": vars(sys.modules["builtins"])}
+
+    def module(self, name: str) -> ModuleType:
+        """A module, by name."""
+        if name == "__main__" and self._program is not None:
+            return self._program.module
+        return importlib.import_module(name)
+
+    @staticmethod
+    def cell() -> CellType:
+        """An empty cell; its content comes later, for it may refer to the cell."""
+        return CellType()
+
+    @staticmethod
+    def fill_cell(cell: CellType, state: tuple[Any]) -> None:
+        """The content of a cell."""
+        cell.cell_contents = state[0]
+
+    @staticmethod
+    def function(code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None) -> FunctionType:
+        """A function without its attributes."""
+        return FunctionType(code, namespace, name, None, closure)
+
+    @staticmethod
+    def fill_function(function: FunctionType, state: tuple[Any, ...]) -> None:
+        """The attributes of a function, and the globals that it refers to where it brings its own."""
+        namespace, attributes, members = state
+        for name, value in namespace.items():
+            function.__globals__.setdefault(name, value)
+        for name, value in attributes.items():
+            setattr(function, name, value)
+        function.__dict__.update(members)
+
+    @staticmethod
+    def fiber(kind: type[_core.Fiber]) -> _core.Fiber:
+        """A fiber without frames."""
+        return _core.blank(kind)
+
+    @staticmethod
+    def fill_fiber(fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
+        """The frames of a fiber, all or nothing."""
+        *rest, members, frames = state
+        _core.reinstate(fiber, (*rest, [_frame(frame) for frame in frames]))
+        if members:
+            fiber.__dict__.update(members)
+
+    @staticmethod
+    def generator(function: FunctionType, kind: str, code: CodeType) -> Any:
+        """A generator or coroutine that has not begun."""
+        if function.__code__ != code:
+            function = FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
+        return _core.blank_generator(function, CoroutineType if kind == "coroutine" else GeneratorType)
+
+    @staticmethod
+    def fill_generator(generator: Any, state: tuple[Any, ...]) -> None:
+        """The frame of a generator."""
+        _core.reinstate_generator(generator, state)
+
+    @staticmethod
+    def finished_generator(kind: str, name: str, qualname: str) -> Any:
+        """A generator that has ended: it has no code any more."""
+        generator = _ended_coroutine() if kind == "coroutine" else _ended_generator()
+        generator.close()
+        generator.__name__, generator.__qualname__ = name, qualname
+        return generator
+
+    @staticmethod
+    def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
+        """What an exception's own pickling leaves out."""
+        own, error.__context__, error.__cause__, error.__suppress_context__ = state
+        if own is not None:
+            set_state = getattr(error, "__setstate__", None)
+            if set_state is None:
+                error.__dict__.update(own)
+            else:
+                set_state(own)
+
+    @staticmethod
+    def view(mapping: dict[Any, Any], kind: str) -> Any:
+        """A live view of a dict."""
+        return getattr(mapping, kind)()
+
+    @staticmethod
+    def stream(name: str) -> Any:
+        """A standard stream of this process."""
+        return getattr(sys, name)
+
+
+def _frame(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    function, code, offset, namespace, slots, stack = state
+    if namespace == GLOBALS:
+        namespace = function.__globals__
+    return function, function.__code__ if code is None else code, offset, namespace, slots, stack
+
+
+def _ended_generator() -> Any:
+    yield
+
+
+async def _ended_coroutine() -> None:
+    pass
