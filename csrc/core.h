@@ -92,7 +92,7 @@ void parked_link(Fiber *fiber);
 
 /* resume.c */
 Fiber *fiber_running_here(PyThreadState *ts);
-PyObject *fiber_run(Fiber *fiber, PyObject *value);
+PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 
 /* suspend.c */
 PyObject *core_suspend(PyObject *module, PyObject *value);

@@ -183,7 +183,7 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
             return NULL;
         }
     }
-    return fiber_run(self, Py_NewRef(value));
+    return fiber_run(self, Py_NewRef(value), NULL);
 }
 
 PyDoc_STRVAR(throw_doc,
@@ -197,17 +197,19 @@ fiber_throw(Fiber *self, PyObject *exception)
     if (check_idle(self, "throw into") < 0) {
         return NULL;
     }
-    if (PyExceptionClass_Check(exception)) {
-        PyErr_SetNone(exception);
+    if (PyExceptionInstance_Check(exception)) {
+        return fiber_run(self, NULL, Py_NewRef(exception));
     }
-    else if (PyExceptionInstance_Check(exception)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    PyObject *made = PyExceptionClass_Check(exception) ? PyObject_CallNoArgs(exception) : Py_NewRef(Py_None);
+    if (made != NULL && !PyExceptionInstance_Check(made)) {
+        PyErr_Format(PyExc_TypeError, "throw() takes an exception (an instance or a class), not %R", exception);
+        Py_CLEAR(made);
     }
-    else {
-        return PyErr_Format(PyExc_TypeError,
-                            "throw() takes an exception (an instance or a class), not %R", exception);
+    /* Making it may have run code that changed the fiber. */
+    if (made != NULL && check_idle(self, "throw into") < 0) {
+        Py_CLEAR(made);
     }
-    return fiber_run(self, NULL);
+    return made == NULL ? NULL : fiber_run(self, NULL, made);
 }
 
 /* The fiber's frames and values; the caller owns the error that is set, if any. */
@@ -247,8 +249,8 @@ fiber_close(Fiber *self, PyObject *Py_UNUSED(ignored))
         forget(self);
         Py_RETURN_NONE;
     }
-    PyErr_SetNone(self->core->fiber_exit);
-    result = fiber_run(self, NULL);
+    PyObject *leave = PyObject_CallNoArgs(self->core->fiber_exit);
+    result = leave == NULL ? NULL : fiber_run(self, NULL, leave);
     if (result == NULL) {
         if (!PyErr_ExceptionMatches(self->core->fiber_exit)) {
             return NULL;

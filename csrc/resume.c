@@ -159,17 +159,14 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
     return 0;
 }
 
-/* Run a fresh or parked fiber. `value` is stolen; NULL means that the exception that is set is
- * raised at the suspension. On misuse the fiber is untouched. */
+/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there, which
+ * gets what is being handled there as its context. Steals both. On misuse the fiber is untouched. */
 PyObject *
-fiber_run(Fiber *fiber, PyObject *value)
+fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
 {
     PyThreadState *ts = PyThreadState_Get();
     Resumption resumption;
-    PyObject *result, *context = fiber->context, *thrown = NULL;
-    if (value == NULL) {
-        thrown = exception_take();
-    }
+    PyObject *result, *context = fiber->context;
     if (check_can_run(fiber, ts) < 0) {
         Py_XDECREF(value);
         Py_XDECREF(thrown);
@@ -180,7 +177,8 @@ fiber_run(Fiber *fiber, PyObject *value)
     bool is_fresh = fiber->phase == FIBER_FRESH;
     enter(fiber, ts, &resumption);
     if (thrown != NULL) {
-        exception_put(thrown);
+        PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+        Py_DECREF(thrown);
     }
     if (!is_fresh) {
         result = run_parked(fiber, ts, value);

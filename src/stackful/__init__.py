@@ -8,8 +8,9 @@ Floors (imports point down only; ARCHITECTURE.md has the picture):
 This file only re-exports.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from stackful import snapshot
-from stackful.durable.checkpoints import checkpoint
 from stackful.errors import (
     BarrierError,
     CodeChangedError,
@@ -27,6 +28,9 @@ from stackful.errors import (
     UnsaveableError,
 )
 from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
+
+if TYPE_CHECKING:
+    from stackful.durable.checkpoints import checkpoint
 
 __all__ = [
     "NULL",
@@ -52,3 +56,13 @@ __all__ = [
     "snapshot",
     "suspend",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`checkpoint` lives on floor 6, which nobody loads who does not ask for it."""
+    if name == "checkpoint":
+        from stackful.durable.checkpoints import checkpoint
+
+        globals()["checkpoint"] = checkpoint
+        return checkpoint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -43,8 +43,9 @@ def parse_with_checks(source: bytes, filename: str, due: str, check: str) -> ast
     tree = ast.parse(source, filename)
     _Checks(due, check).visit(tree)
     # Without this line the module's own loops would look the names up with LOAD_NAME, at three times the cost.
-    declaration = ast.Global([due, check], lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
-    tree.body.insert(_after_prologue(tree.body), declaration)
+    if tree.body:
+        declaration = ast.copy_location(ast.Global([due, check]), tree.body[0])
+        tree.body.insert(_after_prologue(tree.body), declaration)
     return tree
 
 
@@ -63,6 +64,11 @@ def _has_docstring(body: list[ast.stmt]) -> bool:
         and isinstance(body[0].value, ast.Constant)
         and isinstance(body[0].value.value, str)
     )
+
+
+def _is_declaration(node: ast.stmt) -> bool:
+    """Whether a statement only tells the compiler something."""
+    return isinstance(node, ast.Global | ast.Nonlocal) or (isinstance(node, ast.AnnAssign) and node.value is None)
 
 
 def _is_future(node: ast.stmt) -> bool:
@@ -115,7 +121,7 @@ class _Checks(ast.NodeTransformer):
 
     def _insert_check(self, body: list[ast.stmt], index: int) -> None:
         """Put a check before the first statement from ``index`` on that makes code; declarations make none."""
-        while index + 1 < len(body) and isinstance(body[index], ast.Global | ast.Nonlocal):
+        while index + 1 < len(body) and _is_declaration(body[index]):
             index += 1
         due = ast.Compare(ast.Name(self._due, ast.Load()), [ast.IsNot()], [ast.Constant(None)])
         call = ast.Call(ast.Name(self._check, ast.Load()), [], [])

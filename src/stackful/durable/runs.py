@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,11 +82,14 @@ def start(
     filename = absolute_path(script_path)
     script = Script(filename, read_script(filename), tuple(argv), every is not None)
     path = _make_folder(store_path)
-    store = SqliteStore(path)
-    run = _new_run(script, every, name or _new_id(filename, store))
-    lock = RunLock(path, run.id)
-    store.add_run(run, script.source)
-    keeper = Keeper(make_key(path))
+    with ExitStack() as undo:
+        store = undo.enter_context(closing(SqliteStore(path)))
+        keeper = Keeper(make_key(path))
+        run = _new_run(script, every, name or _new_id(filename, store))
+        lock = RunLock(path, run.id)
+        undo.callback(lock.release)
+        store.add_run(run, script.source)
+        undo.pop_all()
     script.install()
     return Execution(run, script, script.fiber(), store=store, keeper=keeper, lock=lock)
 
@@ -108,15 +112,14 @@ def resume(store_path: Path, run_id: str | None = None) -> Execution:
         StoreError: the store cannot be used.
     """
     path = store_path.resolve()
-    store = SqliteStore(path, create=False)
-    lock = RunLock(path, (store.run(run_id) if run_id else _newest_unfinished(path, store)).id)
-    try:
+    with ExitStack() as undo:
+        store = undo.enter_context(closing(SqliteStore(path, create=False)))
+        lock = RunLock(path, (store.run(run_id) if run_id else _newest_unfinished(path, store)).id)
+        undo.callback(lock.release)
         run = store.run(lock.run_id)  # read again: only now nobody else changes it
         script, fiber, keeper = _load(path, store, run)
         store.set_status(run.id, Status.RUNNING)
-    except BaseException:
-        lock.release()
-        raise
+        undo.pop_all()
     return Execution(run, script, fiber, store=store, keeper=keeper, lock=lock)
 
 
@@ -129,8 +132,8 @@ def list_runs(store_path: Path) -> list[tuple[Run, Checkpoint | None]]:
     path = store_path.resolve()
     if not path.exists():
         return []
-    store = SqliteStore(path)
-    return [(_as_it_is(path, run), next(iter(store.checkpoints(run.id)), None)) for run in store.runs()]
+    with closing(SqliteStore(path)) as store:
+        return [(_as_it_is(path, run), next(iter(store.checkpoints(run.id)), None)) for run in store.runs()]
 
 
 def load_suspended(store_path: Path, run_id: str) -> Suspended:
@@ -140,15 +143,15 @@ def load_suspended(store_path: Path, run_id: str) -> Suspended:
         RunNotFoundError, SnapshotError, StoreError: as :func:`resume`.
     """
     path = store_path.resolve()
-    store = SqliteStore(path, create=False)
-    run = _as_it_is(path, store.run(run_id))
-    source, stored = store.source(run), store.checkpoints(run.id)
-    if not stored:
-        return Suspended(run, source)
-    _check_version(run)
-    script = Script(run.script, source, run.argv, run.every is not None)
-    fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
-    return Suspended(run, source, stored[0], fiber)
+    with closing(SqliteStore(path, create=False)) as store:
+        run = _as_it_is(path, store.run(run_id))
+        source, stored = store.source(run), store.checkpoints(run.id)
+        if not stored:
+            return Suspended(run, source)
+        _check_version(run)
+        script = Script(run.script, source, run.argv, run.every is not None)
+        fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
+        return Suspended(run, source, stored[0], fiber)
 
 
 def _load(path: Path, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:

@@ -1,0 +1,75 @@
+"""Suspended and running frames, as a person or a debugger wants to see them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import CellType, CodeType, FunctionType
+from typing import Any
+
+from stackful import _core
+from stackful._core import NULL, Fiber
+
+__all__ = ["Frame", "frames_of", "line_of", "slot_names"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One activation of a function, as it stood when it was looked at.
+
+    `offset` is the byte offset of its current instruction (as ``f_lasti``). `locals` leaves unbound names out and shows what cells
+    hold. `stack` has `NULL` where CPython's evaluation stack holds no object, and is None where a running frame's is unknown.
+
+    >>> from stackful import suspend
+    >>> def outer(x):
+    ...     return [x, suspend()]
+    >>> fiber = Fiber(outer, 7)
+    >>> fiber.resume()
+    >>> fiber.frames[0].locals, fiber.frames[0].stack, fiber.frames[0].code.co_name
+    ({'x': 7}, (7,), 'outer')
+    """
+
+    code: CodeType
+    function: FunctionType
+    file: str
+    line: int | None
+    offset: int
+    locals: dict[str, Any] = field(repr=False)
+    stack: tuple[Any, ...] | None = field(repr=False)
+
+
+def slot_names(code: CodeType) -> tuple[str, ...]:
+    """The names of all slots before the evaluation stack: variables, then cells that are no arguments, then free variables."""
+    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    return (*code.co_varnames, *cells, *code.co_freevars)
+
+
+def _visible_locals(code: CodeType, namespace: dict[str, Any] | None, slots: tuple[Any, ...]) -> dict[str, Any]:
+    if namespace is not None:
+        return dict(namespace)
+    shared = {*code.co_cellvars, *code.co_freevars}
+    found: dict[str, Any] = {}
+    for name, value in zip(slot_names(code), slots, strict=True):
+        if name in shared and isinstance(value, CellType):
+            try:
+                found[name] = value.cell_contents
+            except ValueError:  # an empty cell: the variable is unbound
+                continue
+        elif value is not NULL:
+            found[name] = value
+    return found
+
+
+def line_of(code: CodeType, offset: int) -> int | None:
+    """The line of the instruction at byte `offset`."""
+    return next((line for start, end, line in code.co_lines() if start <= offset < end), None)
+
+
+def _view(state: tuple[Any, ...]) -> Frame:
+    function, code, offset, namespace, slots, stack = state
+    visible = _visible_locals(code, namespace, slots)
+    return Frame(code, function, code.co_filename, line_of(code, offset), offset, visible, stack)
+
+
+def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
+    """Its frames, outermost first; none when it has not begun or is dead."""
+    return tuple(_view(state) for state in reversed(_core.look(fiber)))

@@ -1,0 +1,130 @@
+"""What keeps a restored frame from harming the interpreter.
+
+CPython trusts what its compiler guarantees: FOR_ITER calls a slot that only iterators have, LOAD_FAST reads a local that is bound. A frame
+built from stored data must keep those guarantees. This is what stands between a damaged state and a crash.
+"""
+
+from __future__ import annotations
+
+import opcode
+from types import CellType, CodeType, FunctionType
+from typing import Any, NamedTuple
+
+from stackful import stackmap
+from stackful._core import NULL
+from stackful.errors import SnapshotFormatError
+from stackful.fibers.frames import slot_names
+from stackful.stackmap import Kind
+
+__all__ = ["verify"]
+
+_YIELD = opcode.opmap["YIELD_VALUE"]
+_MAY_BE_NULL = {Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL}
+_EXACT: dict[Kind, type] = {
+    Kind.LIST: list,
+    Kind.SET: set,
+    Kind.DICT: dict,
+    Kind.TUPLE: tuple,
+    Kind.CODE: CodeType,
+    Kind.FUNCTION: FunctionType,
+    Kind.CELL: CellType,
+}
+
+
+class _Rules(NamedTuple):
+    """What a frame must hold that waits at one instruction of one code object."""
+
+    slots: int
+    stack: tuple[Kind, ...]
+    bound: tuple[int, ...]
+    cells: tuple[int, ...]
+    typed: tuple[tuple[int, Kind], ...]
+    caches: int
+
+
+_rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
+
+
+def _expected_stack(code: CodeType, offset: int, waiting: str) -> tuple[stackmap.Slot, ...]:
+    if waiting == "call":
+        return stackmap.stack_during_call(code, offset)
+    if code.co_code[offset] != _YIELD:
+        raise ValueError("no yield stands there")
+    return stackmap.stack_before(code, offset)[:-1]
+
+
+def _caches(code: CodeType, offset: int) -> int:
+    """How many code units of inline cache (zeros) follow the instruction."""
+    following = code.co_code[offset + 2 :: 2]
+    return len(following) - len(following.lstrip(b"\0"))
+
+
+def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
+    if not 0 <= offset < len(code.co_code) or offset % 2 or stackmap.instruction_start(code, offset) != offset:
+        raise ValueError("no instruction starts there")
+    return _Rules(
+        len(slot_names(code)),
+        tuple(slot.kind for slot in _expected_stack(code, offset, waiting)),
+        tuple(stackmap.locals_needed(code, offset)),
+        tuple(stackmap.cells_needed(code, offset)),
+        tuple(stackmap.local_kinds(code).items()),
+        _caches(code, offset),
+    )
+
+
+def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
+    known = _rules.get((id(code), offset, waiting))
+    if known is None:
+        if len(_rules) >= 4096:
+            _rules.clear()
+        # The code is kept alive: its id cannot come to mean another. (Hashing code objects themselves is slow.)
+        known = _rules[id(code), offset, waiting] = (code, _make_rules(code, offset, waiting))
+    return known[1]
+
+
+def _fits(kind: Kind, value: object, code: CodeType) -> bool:
+    """Whether the interpreter may find `value` in a slot of this kind."""
+    if value is NULL:
+        return kind in _MAY_BE_NULL
+    if kind is Kind.OBJECT:
+        return True
+    if kind is Kind.ITERATOR:
+        return any("__next__" in vars(cls) for cls in type(value).__mro__)
+    if kind is Kind.LASTI:
+        return type(value) is int and 0 <= value < len(code.co_code) // 2
+    if kind is Kind.EXCEPTION or kind is Kind.MAYBE_EXCEPTION:
+        return isinstance(value, BaseException) or (value is None and kind is Kind.MAYBE_EXCEPTION)
+    exact = _EXACT.get(kind)
+    return kind is not Kind.NULL and (exact is None or type(value) is exact)
+
+
+def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None:
+    if len(slots) != rules.slots:
+        raise ValueError(f"{rules.slots} locals are expected, {len(slots)} given")
+    for index in rules.bound:
+        if slots[index] is NULL:
+            raise ValueError(f"local {slot_names(code)[index]!r} must be bound there")
+    for index in rules.cells:
+        if not isinstance(slots[index], CellType):
+            raise ValueError(f"local {slot_names(code)[index]!r} must be a cell there")
+    for index, kind in rules.typed:
+        value = slots[index]
+        if value is not NULL and not isinstance(value, CellType) and not _fits(kind, value, code):
+            raise ValueError(f"local {slot_names(code)[index]!r} must be a {kind} there")
+
+
+def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
+    """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
+
+    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
+    """
+    try:
+        rules = _rules_for(code, offset, waiting)
+        _check_locals(code, rules, slots)
+    except ValueError as error:
+        raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
+    if len(rules.stack) != len(stack) or not all(_fits(kind, value, code) for kind, value in zip(rules.stack, stack, strict=True)):
+        held = ", ".join(type(value).__name__ for value in stack)
+        expected = ", ".join(rules.stack)
+        raise SnapshotFormatError(f"frame {code.co_qualname!r} at offset {offset} must hold ({expected}) on its stack, not ({held})")
+    return rules.caches
