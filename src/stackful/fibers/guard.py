@@ -34,6 +34,7 @@ _EXACT: dict[Kind, type] = {
 class _Rules(NamedTuple):
     """What a frame must hold that waits at one instruction of one code object."""
 
+    simple: bool
     slots: int
     stack: tuple[Kind, ...]
     bound: tuple[int, ...]
@@ -62,14 +63,12 @@ def _caches(code: CodeType, offset: int) -> int:
 def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     if not 0 <= offset < len(code.co_code) or offset % 2 or stackmap.instruction_start(code, offset) != offset:
         raise ValueError("no instruction starts there")
-    return _Rules(
-        len(slot_names(code)),
-        tuple(slot.kind for slot in _expected_stack(code, offset, waiting)),
-        tuple(stackmap.locals_needed(code, offset)),
-        tuple(stackmap.cells_needed(code, offset)),
-        tuple(stackmap.local_kinds(code).items()),
-        _caches(code, offset),
-    )
+    stack = tuple(slot.kind for slot in _expected_stack(code, offset, waiting))
+    cells = tuple(stackmap.cells_needed(code, offset))
+    typed = tuple(stackmap.local_kinds(code).items())
+    simple = not cells and not typed and all(kind is Kind.OBJECT for kind in stack)
+    bound = tuple(stackmap.locals_needed(code, offset))
+    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, _caches(code, offset))
 
 
 def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
@@ -113,18 +112,37 @@ def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None
             raise ValueError(f"local {slot_names(code)[index]!r} must be a {kind} there")
 
 
+def _check_stack(code: CodeType, rules: _Rules, stack: tuple[Any, ...]) -> None:
+    fits = len(rules.stack) == len(stack) and all(
+        _fits(kind, value, code) for kind, value in zip(rules.stack, stack, strict=True)
+    )
+    if not fits:
+        held = ", ".join(type(value).__name__ for value in stack)
+        raise ValueError(f"its evaluation stack must hold ({', '.join(rules.stack)}), not ({held})")
+
+
+def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> bool:
+    """The quick answer for most frames; False says nothing."""
+    if not rules.simple or len(slots) != rules.slots or len(stack) != len(rules.stack):
+        return False
+    for index in rules.bound:
+        if slots[index] is NULL:
+            return False
+    return all(value is not NULL for value in stack)
+
+
 def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
     `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
     """
+    known = _rules.get((id(code), offset, waiting))
+    if known is not None and _satisfied(known[1], slots, stack):
+        return known[1].caches
     try:
         rules = _rules_for(code, offset, waiting)
         _check_locals(code, rules, slots)
+        _check_stack(code, rules, stack)
     except ValueError as error:
         raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
-    if len(rules.stack) != len(stack) or not all(_fits(kind, value, code) for kind, value in zip(rules.stack, stack, strict=True)):
-        held = ", ".join(type(value).__name__ for value in stack)
-        expected = ", ".join(rules.stack)
-        raise SnapshotFormatError(f"frame {code.co_qualname!r} at offset {offset} must hold ({expected}) on its stack, not ({held})")
     return rules.caches

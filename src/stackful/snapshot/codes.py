@@ -116,6 +116,14 @@ def _unwrapped(value: object) -> object:
     return value
 
 
+def _named(module: str, qualname: str) -> object:
+    """What the module has under this name."""
+    value: object = sys.modules[module]
+    for name in qualname.split("."):
+        value = getattr(value, name, None)
+    return value
+
+
 def _live_codes(module: ModuleType, qualname: str) -> list[CodeType]:
     """The code that stands under this name in the module now: functions first, then what is nested in them."""
     value: object = module
@@ -136,6 +144,8 @@ def _compiled_codes(module: ModuleType, qualname: str) -> list[CodeType]:
 
 def _import(reference: CodeReference) -> ModuleType:
     assert reference.module is not None
+    if reference.module in sys.modules:
+        return sys.modules[reference.module]
     try:
         return importlib.import_module(reference.module)
     except ImportError as error:
@@ -147,6 +157,9 @@ def _import(reference: CodeReference) -> ModuleType:
 def find_code(reference: CodeReference) -> CodeType:
     """Follow a reference into a module, which is imported; `CodeChangedError` where the code is another one now."""
     module = _import(reference)
+    code = getattr(_named(str(reference.module), reference.qualname), "__code__", None)
+    if isinstance(code, CodeType) and fingerprint(code) == reference.fingerprint:
+        return code
     candidates: list[CodeType] = []
     for search in (_live_codes, _compiled_codes):
         for code in search(module, reference.qualname):
@@ -172,6 +185,8 @@ def reference_to(code: CodeType, module: str) -> CodeReference | None:
     if module in {"__main__", "__mp_main__"} or module not in sys.modules:
         return None
     reference = CodeReference(module, code.co_qualname, (), fingerprint(code), code.co_firstlineno)
+    if getattr(_named(module, code.co_qualname), "__code__", None) is code:
+        return reference
     try:
         find_code(reference)
     except CodeChangedError:

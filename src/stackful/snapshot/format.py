@@ -1,8 +1,8 @@
 """The container of a snapshot: what it is, readable without unpickling, and the seal over all of it.
 
     b"STACKFUL"  magic
-    u32          length of the header, little-endian
-    header       JSON: schema, python, bytecode, seal, size
+    u32, u64     lengths of the header and of the body, little-endian
+    header       JSON: schema, python, bytecode, seal
     body         the pickled value
     32 bytes     HMAC-SHA256 with the key, or SHA-256 without one, over everything before
 """
@@ -15,6 +15,7 @@ import importlib.util
 import json
 import struct
 import sys
+from functools import lru_cache
 from typing import Any
 
 from stackful.errors import SealError, SnapshotFormatError, SnapshotVersionError
@@ -23,7 +24,7 @@ __all__ = ["SCHEMA", "header", "seal", "unseal"]
 
 MAGIC = b"STACKFUL"
 SCHEMA = 1
-_LENGTH = struct.Struct("<I")
+_LENGTHS = struct.Struct("<IQ")
 _SEAL_SIZE = 32
 _PYTHON = "{}.{}".format(*sys.version_info)
 _BYTECODE = importlib.util.MAGIC_NUMBER.hex()
@@ -33,31 +34,36 @@ def _digest(data: bytes | memoryview, key: bytes | None) -> bytes:
     return hashlib.sha256(data).digest() if key is None else hmac.digest(key, data, "sha256")
 
 
-def _prefix(sealed: str, size: int) -> bytes:
-    fields = {"schema": SCHEMA, "python": _PYTHON, "bytecode": _BYTECODE, "seal": sealed, "size": size}
-    text = json.dumps(fields).encode()
-    return MAGIC + _LENGTH.pack(len(text)) + text
+@lru_cache
+def _header_text(sealed: str) -> bytes:
+    return json.dumps({"schema": SCHEMA, "python": _PYTHON, "bytecode": _BYTECODE, "seal": sealed}).encode()
 
 
 def seal(body: bytes, key: bytes | None) -> bytes:
     """Wrap a pickled body: header before, seal behind."""
-    data = _prefix("sha256" if key is None else "hmac-sha256", len(body)) + body
+    text = _header_text("sha256" if key is None else "hmac-sha256")
+    data = b"".join((MAGIC, _LENGTHS.pack(len(text), len(body)), text, body))
     return data + _digest(data, key)
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], int]:
-    """The header's fields and where the body begins."""
-    start = len(MAGIC) + _LENGTH.size
+@lru_cache
+def _fields(text: bytes) -> dict[str, Any]:
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise ValueError("it is not an object")
+    return fields
+
+
+def _split(data: bytes) -> tuple[dict[str, Any], int, int]:
+    """The header's fields, where the body begins and where it ends."""
+    start = len(MAGIC) + _LENGTHS.size
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
-    end = start + _LENGTH.unpack_from(data, len(MAGIC))[0]
+    length, size = _LENGTHS.unpack_from(data, len(MAGIC))
     try:
-        fields = json.loads(data[start:end])
-        if not isinstance(fields, dict) or not isinstance(fields.get("size"), int):
-            raise ValueError("the header lacks its fields")
+        return _fields(data[start : start + length]), start + length, start + length + size
     except ValueError as error:
         raise SnapshotFormatError(f"the header of this snapshot is damaged: {error}") from None
-    return fields, end
 
 
 def header(data: bytes) -> dict[str, Any]:
@@ -69,7 +75,8 @@ def header(data: bytes) -> dict[str, Any]:
     >>> snapshot.header(snapshot.dumps([1]))["schema"]
     1
     """
-    return _split(data)[0]
+    fields, start, end = _split(data)
+    return {**fields, "size": end - start}
 
 
 def _check_version(fields: dict[str, Any]) -> None:
@@ -90,9 +97,8 @@ def unseal(data: bytes, key: bytes | None) -> bytes:
     `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with another key, or with none where one is
     demanded. `SnapshotVersionError`: another Python or another schema.
     """
-    fields, start = _split(data)
-    end = start + fields["size"]
-    if len(data) != end + _SEAL_SIZE or end < start:
+    fields, start, end = _split(data)
+    if len(data) != end + _SEAL_SIZE:
         raise SnapshotFormatError(f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {end + _SEAL_SIZE}")
     if (fields.get("seal") == "hmac-sha256") != (key is not None):
         given = "no key was given" if key is None else "it is not sealed with a key"

@@ -20,6 +20,7 @@ __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
 
 
@@ -95,10 +96,15 @@ class SnapshotPickler(pickle.Pickler):
     def _frame(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
         """A frame's state; its code is left out where its function, which travels by checked reference, has it."""
         function, code, offset, namespace, slots, stack = state
-        if namespace is function.__globals__:
+        if namespace is not None and namespace is function.__globals__:
             namespace = rebuild.GLOBALS
-        carries_code = function.__code__ is code and not self._is_importable(function)
-        return function, None if carries_code else self._marked(code, function), offset, namespace, slots, stack
+        return function, self._frame_code(function, code), offset, namespace, slots, stack
+
+    def _frame_code(self, function: FunctionType, code: CodeType) -> _Code | None:
+        known = self._codes.get(id(code))
+        if known is None and function.__code__ is code and not self._is_importable(function):
+            return None
+        return known or self._marked(code, function)
 
     def _marked(self, code: CodeType, function: FunctionType) -> _Code:
         """One marker for each code object, so that the pickle holds it once."""
@@ -109,15 +115,16 @@ class SnapshotPickler(pickle.Pickler):
 
     def _is_importable(self, function: FunctionType) -> bool:
         """Whether the module gives this very function back under its own name."""
-        if function.__module__ in _OWN_GLOBALS and self._shared is None:
+        module, name = function.__module__, function.__qualname__
+        if module in _OWN_GLOBALS and self._shared is None:
             return False
-        found: Any = sys.modules.get(function.__module__ or "")
-        for name in function.__qualname__.split("."):
-            found = getattr(found, name, None)
+        found: Any = sys.modules.get(module or "")
+        for part in name.split(".") if "." in name else (name,):
+            found = getattr(found, part, None)
         return found is function
 
     def _reduce_function(self, function: FunctionType) -> Any:
-        if self._is_importable(function):
+        if function.__module__ == _REBUILD or self._is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
         attributes = {name: value for name in _ATTRIBUTES if (value := getattr(function, name, None))}
@@ -238,6 +245,6 @@ class SnapshotUnpickler(pickle.Unpickler):
         self._rebuilder = Rebuilder(program, shared)
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == rebuild.__name__:
-            return getattr(self._rebuilder, name.removeprefix("Rebuilder."))
+        if module == _REBUILD:
+            return getattr(self._rebuilder, name[len("Rebuilder.") :])
         return super().find_class(module, name)
