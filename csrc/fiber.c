@@ -519,7 +519,8 @@ static PyMethodDef fiber_methods[] = {
     {"close", (PyCFunction)fiber_close, METH_NOARGS, close_doc},
     {"why_not_portable", (PyCFunction)fiber_why_not_portable, METH_NOARGS,
      PyDoc_STR("why_not_portable($self, /)\n--\n\n"
-               "None where the fiber can be copied and pickled, else the reason, as one sentence.")},
+               "None where the fiber can be copied and pickled, else the reason, as one sentence.\n\n"
+               "Pickling is tried, for nothing else knows what every value will say to it.")},
     {"__copy__", (PyCFunction)fiber_copy, METH_NOARGS,
      PyDoc_STR("__copy__($self, /)\n--\n\nA second continuation: frames copied, heap shared.")},
     {"__deepcopy__", (PyCFunction)fiber_deepcopy, METH_O,

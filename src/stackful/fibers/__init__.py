@@ -58,19 +58,11 @@ def _describe_barrier(code: CodeType | None, offset: int, function: object) -> s
     return f'cannot suspend across a C call: {operation}, in frame "{code.co_qualname}" ({where}); {way_out}'
 
 
-def _why_not_portable(fiber: Fiber) -> str | None:
-    """Soft fibers are portable whenever they do not run."""
-    if fiber.status in {"running", "normal"}:
-        return f"{fiber!r} is running: only a suspended fiber can be copied or pickled"
-    return None
-
-
 for _name, _hook in (
     ("suspend", suspend),
     ("is_suspendable", is_suspendable),
     ("frames", frames_of),
     ("describe", _describe_barrier),
     ("verify", verify),
-    ("why_not_portable", _why_not_portable),
 ):
     _core.register(_name, _hook)

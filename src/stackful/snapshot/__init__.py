@@ -84,6 +84,17 @@ def _deepcopy(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:
     return twin
 
 
+def _why_not_portable(fiber: _core.Fiber) -> str | None:
+    """Try it: nothing else knows what every value's own pickling will say."""
+    if fiber.status in {"running", "normal"}:
+        return f"{fiber!r} is running: only a suspended fiber can be copied or pickled"
+    try:
+        dumps(fiber)
+    except SnapshotError as error:
+        return str(error)
+    return None
+
+
+_core.register("why_not_portable", _why_not_portable)
 _core.register("reduce", _reduce)
 _core.register("deepcopy", _deepcopy)
-

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
+from stackful import _core
 from stackful.errors import UnsaveableError
 from stackful.fibers import Fiber
 
@@ -29,6 +30,10 @@ def _in_fiber(fiber: Fiber) -> Iterator[Step]:
         for value in frame.stack or ():
             yield f"{where}, evaluation stack", value
         yield f"{where}, function", frame.function
+    _, function, arguments, _, result, context, handled, _ = _core.capture(fiber)
+    yield "function of the fiber", function
+    yield from ((f"argument {index}", value) for index, value in enumerate(arguments or ()))
+    yield from (("result", result), ("context", context), ("exception being handled", handled))
 
 
 def _in_function(function: FunctionType) -> Iterator[Step]:
