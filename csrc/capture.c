@@ -104,8 +104,8 @@ innermost_of_active(Fiber *fiber)
 static PyObject *
 active_states(CoreState *core, Fiber *fiber, PyObject *list)
 {
-    Frame *stop = fiber->inner != NULL ? &fiber->inner->frame : fiber->resumption->frame;
-    for (Frame *f = innermost_of_active(fiber); f != NULL && f != stop; f = frame_previous(f)) {
+    Frame *rest = fiber->inner != NULL ? &fiber->inner->frame : NULL, *end = fiber->resumption->frame;
+    for (Frame *f = innermost_of_active(fiber); f != NULL && f != rest && f != end; f = frame_previous(f)) {
         if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
             append_frame(core, list, f) < 0) {
             return NULL;

@@ -48,7 +48,8 @@ typedef struct {
     StackChunk *chunk;
     PyObject **top, **limit;
     Recursion recursion;
-    Frame *frame; /* the resumer's */
+    Frame *frame;    /* the resumer's */
+    StackChunk full; /* see thread_end_stack_at */
 } Resumption;
 
 typedef struct Fiber {

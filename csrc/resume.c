@@ -1,5 +1,9 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
+#define _GNU_SOURCE
 #include "core.h"
+#include <pthread.h>
+
+#define STACK_MARGIN (256 * 1024)
 
 /* The innermost running fiber of this OS thread. One thread may run several interpreters in turn:
  * a fiber counts only for the thread state that runs it. */
@@ -39,7 +43,7 @@ static void
 discard_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
-    ts->datastack_chunk = fiber->stub_chunk;
+    ts->datastack_chunk = fiber->stub_chunk; /* instead of resumption->full */
     ts->datastack_top = (PyObject **)((char *)stub + frame_size(frame_code(stub)));
     ts->datastack_limit = (PyObject **)((char *)fiber->stub_chunk + fiber->stub_chunk->size);
     thread_set_frame(ts, fiber->resumption->frame);
@@ -143,14 +147,43 @@ finish(Fiber *fiber, PyObject *result)
     return result;
 }
 
+/* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
+ * stack can be found, a margin of it is kept free. */
+static bool
+stack_has_room(void)
+{
+#if defined(__GLIBC__)
+    static __thread char *lowest __attribute__((tls_model("initial-exec")));
+    char here;
+    if (lowest == NULL) {
+        pthread_attr_t attributes;
+        void *address = NULL;
+        size_t size = 0;
+        if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
+            return true;
+        }
+        (void)pthread_attr_getstack(&attributes, &address, &size);
+        (void)pthread_attr_destroy(&attributes);
+        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
+    }
+    return &here > lowest;
+#else
+    return true;
+#endif
+}
+
 static int
 check_can_run(Fiber *fiber, PyThreadState *ts)
 {
+    if (!stack_has_room()) {
+        PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
+                     "the thread's C stack is used up", fiber);
+        return -1;
+    }
     if (!recursion_has_room(ts, fiber->depth)) {
         PyErr_Format(PyExc_RecursionError,
-                     "maximum recursion depth exceeded by the %zd suspended frames of %R; "
-                     "resume it from less deep, or raise sys.setrecursionlimit",
-                     fiber->depth, fiber);
+                     "maximum recursion depth exceeded: no room for %R; resume it from less deep, or "
+                     "raise sys.setrecursionlimit", fiber);
         return -1;
     }
     if (fiber->context != NULL && PyContext_Enter(fiber->context) < 0) {
@@ -159,24 +192,14 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
     return 0;
 }
 
-/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there, which
- * gets what is being handled there as its context. Steals both. On misuse the fiber is untouched. */
-PyObject *
-fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
+static PyObject *
+run_once(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, bool is_fresh)
 {
-    PyThreadState *ts = PyThreadState_Get();
     Resumption resumption;
-    PyObject *result, *context = fiber->context;
-    if (check_can_run(fiber, ts) < 0) {
-        Py_XDECREF(value);
-        Py_XDECREF(thrown);
-        return NULL;
-    }
-    Py_INCREF(fiber);
-    Py_XINCREF(context);
-    bool is_fresh = fiber->phase == FIBER_FRESH;
+    PyObject *result;
     enter(fiber, ts, &resumption);
     if (thrown != NULL) {
+        /* The suspended frames' exc_info is current: what they handle becomes its context. */
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
@@ -192,6 +215,32 @@ fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
         result = NULL;
     }
     leave(fiber, ts, &resumption);
+    return result;
+}
+
+/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
+ * Steals both. On misuse the fiber is untouched. */
+PyObject *
+fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    PyObject *result, *context = fiber->context;
+    if (check_can_run(fiber, ts) < 0) {
+        Py_XDECREF(value);
+        Py_XDECREF(thrown);
+        return NULL;
+    }
+    Py_INCREF(fiber);
+    Py_XINCREF(context);
+    result = run_once(fiber, ts, value, thrown, fiber->phase == FIBER_FRESH);
+    while (fiber->suspending && result == NULL) {
+        /* A signal handler or a trace function raised inside of `suspend`, when the frames were
+         * parked already: the exception belongs to them. */
+        thrown = exception_take();
+        fiber->suspending = false;
+        Py_CLEAR(fiber->value);
+        result = run_once(fiber, ts, NULL, thrown, false);
+    }
     result = finish(fiber, result);
     if (context != NULL) {
         if (PyContext_Exit(context) < 0) {

@@ -178,13 +178,11 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh,
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
     if (fiber->active == NULL) {
-        /* Whoever called the evaluator will clear and pop the frame that `base` was; make it end
-         * the data stack, and not begin a chunk that popping it would free. */
+        /* Whoever called the evaluator will clear and pop the frame that `base` was, and expects
+         * it to end the data stack. Popping must not free a chunk, and until then nothing may be
+         * pushed over the stub's frame (by a trace function, say): a chunk without room. */
         frame_hollow(base);
-        ts->datastack_top = (PyObject **)((char *)base + frame_size(frame_code(base)));
-        if (fiber->resumption->chunk != NULL) {
-            ts->datastack_chunk = fiber->resumption->chunk;
-        }
+        thread_end_stack_at(ts, &fiber->resumption->full, (char *)base + frame_size(frame_code(base)));
     }
 #endif
     fiber->suspending = true;
@@ -269,7 +267,7 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
     Frame *base, *stub = thread_frame(ts);
     Py_ssize_t count;
     Barrier barrier;
-    if (fiber == NULL || fiber->core != core || stub == NULL ||
+    if (fiber == NULL || fiber->core != core || stub == NULL || fiber->suspending ||
         (PyObject *)frame_code(stub) != core->ask_code) {
         Py_RETURN_FALSE;
     }

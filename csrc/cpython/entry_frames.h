@@ -69,14 +69,9 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
 #ifdef Py_DEBUG
     StackChunk *chunk = ts->datastack_chunk, full;
     PyObject **top = ts->datastack_top, **limit = ts->datastack_limit, *result;
-    PyObject **end = (PyObject **)((char *)f + frame_size(frame_code(f)));
-    full.previous = chunk;
-    full.size = (size_t)((char *)end - (char *)&full);
-    full.top = 0;
-    ts->datastack_chunk = &full;
-    ts->datastack_top = ts->datastack_limit = end;
+    thread_end_stack_at(ts, &full, (char *)f + frame_size(frame_code(f)));
     result = _PyEval_EvalFrameDefault(ts, f, throwing);
-    thread_trim(ts, &full, end, end);
+    thread_trim(ts, &full, top, limit);
     ts->datastack_chunk = chunk;
     ts->datastack_top = top;
     ts->datastack_limit = limit;

@@ -14,7 +14,8 @@
  *
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
  *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
- *   recursion_left(ts), recursion_save/restore   what is left of the recursion limits
+ *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
+ *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals

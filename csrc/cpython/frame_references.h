@@ -142,6 +142,18 @@ thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top, PyObject **lim
     }
 }
 
+/* Make the data stack end at `end`, with no room behind it: `full` plays the last chunk, and what
+ * is pushed goes to new ones (v3.12.5 Python/pystate.c, push_chunk). */
+static inline void
+thread_end_stack_at(PyThreadState *ts, StackChunk *full, char *end)
+{
+    full->previous = ts->datastack_chunk;
+    full->size = (size_t)(end - (char *)full);
+    full->top = 0;
+    ts->datastack_chunk = full;
+    ts->datastack_top = ts->datastack_limit = (PyObject **)end;
+}
+
 static inline Frame *
 generator_frame(PyGenObject *generator)
 {

@@ -64,26 +64,48 @@ def _fail(error: StackfulError) -> NoReturn:
 
 
 def _hide_frames(execution: Execution) -> None:
-    code = execution.script.code
+    # The hook outlives the run: it must not keep the script's module alive.
+    code, hint = execution.script.code, _hint(execution)
 
     def trim(error: BaseException, traceback: TracebackType | None) -> TracebackType | None:
-        _hint(error, execution)
+        if hint and isinstance(error, KeyboardInterrupt):
+            notice(hint)
         return _from_script_on(traceback, code)
 
     _wrap_hook(trim)
 
 
+def _hint(execution: Execution) -> str | None:
+    if not execution.has_checkpoint():
+        return None
+    return f"interrupted; `stackful resume {execution.run.id}` goes on from the last checkpoint"
+
+
 def _wrap_hook(trim: Callable[[BaseException, TracebackType | None], TracebackType | None]) -> None:
     """Put a hook before the script's own, or python's, that trims the traceback."""
     shown: Any = getattr(sys, "excepthook", None)
-    if shown is None:
-        return  # the script deleted it, and the interpreter will say so
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         sys.last_traceback = error.__traceback__ = trim(error, traceback)
-        shown(kind, error, error.__traceback__)
+        if shown is None:
+            _write("sys.excepthook is missing\n", error)
+            return
+        try:
+            shown(kind, error, error.__traceback__)
+        except SystemExit:
+            raise
+        except BaseException as failure:  # noqa: BLE001 - shown as the interpreter would
+            failure.__traceback__ = failure.__traceback__ and failure.__traceback__.tb_next
+            _write("Error in sys.excepthook:\n", failure)
+            _write("\nOriginal exception was:\n", error)
 
     sys.excepthook = hook
+
+
+def _write(heading: str, error: BaseException) -> None:
+    """What v3.13.0 Python/pythonrun.c (_PyErr_PrintEx) writes when a hook is of no use."""
+    sys.stderr.write(heading)
+    sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 def _from_script_on(traceback: TracebackType | None, code: CodeType) -> TracebackType | None:
@@ -91,8 +113,3 @@ def _from_script_on(traceback: TracebackType | None, code: CodeType) -> Tracebac
     while traceback is not None and traceback.tb_frame.f_code is not code:
         traceback = traceback.tb_next
     return traceback
-
-
-def _hint(error: BaseException, execution: Execution) -> None:
-    if isinstance(error, KeyboardInterrupt) and execution.has_checkpoint():
-        notice(f"interrupted; `stackful resume {execution.run.id}` goes on from the last checkpoint")

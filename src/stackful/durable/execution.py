@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakMethod
 
 from stackful.durable import checkpoints
 from stackful.durable.checkpoints import Suspension
@@ -82,7 +83,9 @@ class Execution:
         # Registered before the script runs, hence called after all that the script registers: until its last
         # output is out, the run has not finished.
         atexit.register(self._finish)
-        os.register_at_fork(after_in_child=self._forget)
+        if self._timer:
+            os.register_at_fork(before=_weak(self._timer.halt), after_in_parent=_weak(self._timer.wake))
+        os.register_at_fork(after_in_child=_weak(self._forget))
         checkpoints.activate(self._fiber, self._timer.refused if self._timer else None)
         if self._timer:
             self._timer.start()
@@ -107,7 +110,7 @@ class Execution:
         if request is Suspension.EXPLICIT:
             self._save()
         elif request is Suspension.TIMED:
-            self._save_if_possible()
+            self._serve_timer()
         else:
             raise FiberError("suspend() was called outside of every fiber that the script made: nobody would resume it")
 
@@ -115,14 +118,15 @@ class Execution:
         flush_output()
         self._store.add_checkpoint(self.run.id, self._keeper.save(self.script, self._fiber))
 
-    def _save_if_possible(self) -> None:
-        """Nobody asked for this checkpoint by name: the script goes on without it, after one warning."""
+    def _serve_timer(self) -> None:
+        """Nobody asked for this checkpoint by name: if it fails, the script goes on without it, after one warning."""
+        if self._timer is None or self._timer.revive():
+            return
         try:
             self._save()
         except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
             self._warn_once(f"warning: this checkpoint was not stored, the program goes on: {error}")
-        if self._timer:
-            self._timer.rearm()
+        self._timer.rearm()
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warnings:
@@ -155,6 +159,18 @@ class Execution:
         self._lock.forget()
         if self._timer:
             self._timer.forget()
+
+
+def _weak(method: Callable[[], None]) -> Callable[[], None]:
+    """A method for a hook that stays for ever, and must not keep the script's objects as long."""
+    reference = WeakMethod(method)
+
+    def call() -> None:
+        bound = reference()
+        if bound is not None:
+            bound()
+
+    return call
 
 
 def _exit_status(code: object) -> int:

@@ -20,6 +20,5 @@ def flush_output() -> None:
         OSError: the other end is gone.
     """
     for stream in (sys.stdout, sys.stderr):
-        flush = getattr(stream, "flush", None)
-        if flush is not None:
-            flush()
+        if hasattr(stream, "flush") and not getattr(stream, "closed", False):
+            stream.flush()

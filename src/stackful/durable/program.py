@@ -30,7 +30,7 @@ def absolute_path(script: str) -> str:
         >>> absolute_path("/a/../b.py")
         '/a/../b.py'
     """
-    return script if script.startswith("/") else str(Path.cwd()) + "/" + script.removeprefix("./")
+    return script if script.startswith("/") else f"{Path.cwd()}/{script}"
 
 
 def read_script(filename: str) -> bytes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import _thread
+import os
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 from stackful.durable.instrument import DUE
@@ -38,14 +39,14 @@ class Timer:
         self._every = every
         self._deadline = 0.0
         self._refusals = 0
-        self._stop = _thread.allocate_lock()
+        self._thread: _Thread | None = None
+        self._is_halted = False
         namespace[DUE] = None
 
     def start(self) -> None:
-        """Start the thread, of the kind that ``threading`` does not know: a script may count its own threads."""
+        """Start the thread."""
         self.rearm()
-        self._stop.acquire()
-        _thread.start_new_thread(self._watch, ())
+        self._thread = _Thread(self._tick)
 
     def rearm(self) -> None:
         """A checkpoint is done, or has failed: wait for a whole period."""
@@ -54,31 +55,77 @@ class Timer:
     def refused(self) -> None:
         """A check came where nothing can be suspended."""
         self._refusals += 1
-        if self._refusals >= _BURST:
+        if not self.revive() and self._refusals >= _BURST:
             self._refusals = 0
             self._wait(_PAUSE)
 
     def stop(self) -> None:
         """End the thread; the name stays and says "not due", since functions of the script may still run."""
-        self._deadline = float("inf")
+        thread, self._thread = self._thread, None
+        if thread:
+            thread.end()
         self._namespace[DUE] = None
-        if self._stop.locked():
-            self._stop.release()
+
+    def halt(self) -> None:
+        """Before a fork: a process with a second thread would be warned that forking it is not safe."""
+        self._is_halted = self._is_halted or self._thread is not None
+        self.stop()
+
+    def wake(self) -> None:
+        """After a fork, in the parent: the fork is not quite over, so the next check starts the thread again."""
+        if self._is_halted:
+            self._namespace[DUE] = True
+
+    def revive(self) -> bool:
+        """Start the thread again if a fork halted it; True if the flag was up for that reason."""
+        if self._is_halted:
+            self._is_halted = False
+            self.start()
+            return True
+        return False
 
     def forget(self) -> None:
-        """In a forked child, where the thread is not: nothing will be due."""
+        """After a fork, in the child: nothing will be due."""
+        self._is_halted = False
         self._namespace[DUE] = None
 
     def _wait(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._namespace[DUE] = None
 
-    def _watch(self) -> None:
-        while not self._stop.acquire(timeout=self._sleep()):
-            if time.monotonic() >= self._deadline:
-                self._namespace[DUE] = True
-
-    def _sleep(self) -> float:
-        """Until the deadline; once that has passed, look now and then whether it was moved."""
+    def _tick(self) -> float:
+        """Look at the clock; how long to sleep then. When time is up, look now and then whether the deadline moved."""
         left = self._deadline - time.monotonic()
-        return min(max(left, _PAUSE), _thread.TIMEOUT_MAX)
+        if left <= 0:
+            self._namespace[DUE] = True
+        return max(left, _PAUSE)
+
+
+class _Thread:
+    """A thread of the kind that ``threading`` does not know: a script may count its own threads.
+
+    Args:
+        tick: called again and again; returns the seconds until the next time.
+    """
+
+    def __init__(self, tick: Callable[[], float]) -> None:
+        self._tick = tick
+        self._id = 0
+        self._stop = _thread.allocate_lock()
+        self._over = _thread.allocate_lock()
+        self._stop.acquire()
+        self._over.acquire()
+        _thread.start_new_thread(self._run, ())
+
+    def end(self) -> None:
+        """End it, and wait until the system, too, has seen it end."""
+        self._stop.release()
+        self._over.acquire()
+        while os.path.exists(f"/proc/self/task/{self._id}"):  # noqa: PTH110 - no Path on the way to a fork
+            time.sleep(0.0001)
+
+    def _run(self) -> None:
+        self._id = _thread.get_native_id()
+        while not self._stop.acquire(timeout=min(self._tick(), _thread.TIMEOUT_MAX)):
+            pass
+        self._over.release()
