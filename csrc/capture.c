@@ -88,24 +88,22 @@ parked_states(CoreState *core, Parked *inner, PyObject *list)
 
 /* The innermost frame of an active fiber: the thread's, or that which resumed another fiber. */
 static Frame *
-innermost_of_active(Fiber *fiber)
+innermost_of_active(Fiber *fiber, PyThreadState *ts)
 {
-    Frame *frame = thread_frame(fiber->ts);
-    Fiber *above = fiber_running_here(fiber->ts);
-    if (above == NULL && fiber->ts != PyThreadState_Get()) {
-        return NULL; /* another thread's: its own chain of fibers is not ours to walk */
-    }
-    for (; above != NULL && above != fiber; above = above->resumer) {
-        frame = above->resumption->frame;
-    }
-    return frame;
+    Fiber *above = fiber_resumed_by(ts, fiber);
+    return above == NULL ? thread_frame(ts) : above->resumption->frame;
 }
 
 static PyObject *
 active_states(CoreState *core, Fiber *fiber, PyObject *list)
 {
+    PyThreadState *ts = PyThreadState_Get();
+    if (!fiber_is_of_thread(fiber, ts)) {
+        /* Another thread's running frames are not ours to walk: after a fork it may not exist. */
+        return parked_states(core, fiber->inner, list);
+    }
     Frame *rest = fiber->inner != NULL ? &fiber->inner->frame : NULL, *end = fiber->resumption->frame;
-    for (Frame *f = innermost_of_active(fiber); f != NULL && f != rest && f != end; f = frame_previous(f)) {
+    for (Frame *f = innermost_of_active(fiber, ts); f != NULL && f != rest && f != end; f = frame_previous(f)) {
         if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
             append_frame(core, list, f) < 0) {
             return NULL;
@@ -134,20 +132,28 @@ core_look(PyObject *module, PyObject *object)
         return NULL;
     }
     Fiber *fiber = (Fiber *)object;
-    PyObject *done = list;
-    if (fiber->phase == FIBER_PARKED) {
-        done = parked_states(core, fiber->inner, list);
-    }
-    else if (fiber->phase == FIBER_ACTIVE && fiber->resumption == NULL) {
-        done = parked_states(core, fiber->inner, list); /* it is being copied */
-    }
-    else if (fiber->phase == FIBER_ACTIVE) {
-        done = active_states(core, fiber, list);
-    }
+    FiberPhase phase = fiber_hold(fiber);
+    PyObject *done = phase == FIBER_ACTIVE ? active_states(core, fiber, list)
+                                           : parked_states(core, fiber->inner, list);
+    fiber_let_go(fiber, phase);
     if (done == NULL) {
         Py_CLEAR(list);
     }
     return list;
+}
+
+static PyObject *
+fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
+{
+    PyObject *frames = PyList_New(0);
+    if (frames == NULL || parked_states(core, fiber->inner, frames) == NULL) {
+        Py_XDECREF(frames);
+        return NULL;
+    }
+    return Py_BuildValue("iOOOOOON", phase == FIBER_HELD ? FIBER_PARKED : phase, or_none(fiber->function),
+                         or_none(fiber->arguments), or_none(fiber->keywords),
+                         fiber->value == NULL ? core->null : fiber->value, or_none(fiber->context),
+                         or_none(fiber->exc.exc_value), frames);
 }
 
 /* capture(fiber): (phase, function, arguments, keywords, value, context, handled, frames). */
@@ -155,7 +161,6 @@ PyObject *
 core_capture(PyObject *module, PyObject *object)
 {
     CoreState *core = core_state(module);
-    PyObject *frames;
     if (check_is_fiber(core, object) < 0) {
         return NULL;
     }
@@ -163,12 +168,10 @@ core_capture(PyObject *module, PyObject *object)
     if (fiber->phase == FIBER_ACTIVE) {
         return PyErr_Format(core->fiber_error, "%R is running: only a suspended fiber can be captured", object);
     }
-    if ((frames = core_look(module, object)) == NULL) {
-        return NULL;
-    }
-    return Py_BuildValue("iOOOOOON", fiber->phase, or_none(fiber->function), or_none(fiber->arguments),
-                         or_none(fiber->keywords), fiber->value == NULL ? core->null : fiber->value,
-                         or_none(fiber->context), or_none(fiber->exc.exc_value), frames);
+    FiberPhase phase = fiber_hold(fiber);
+    PyObject *state = fiber_state(core, fiber, phase);
+    fiber_let_go(fiber, phase);
+    return state;
 }
 
 static PyObject *

@@ -41,7 +41,8 @@ typedef struct {
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
 } CoreState;
 
-typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD } FiberPhase;
+/* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. */
+typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD } FiberPhase;
 
 /* What a resumption must put back; lives on the C stack of fiber_run. */
 typedef struct {
@@ -66,15 +67,18 @@ typedef struct Fiber {
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
-    Resumption *resumption;    /* while active */
-    struct Fiber *resumer;     /* while active: the fiber that resumed this one, or NULL */
-    PyThreadState *ts;         /* while active */
+    /* While active: */
+    Resumption *resumption;
+    PyObject **first_place;    /* where the first frame of a fresh fiber lies; NULL: at a new chunk's begin */
+    struct Fiber *next_active; /* on the thread's list of active fibers */
+    PyThreadState *ts;         /* which thread, together with its id: */
+    uint64_t thread;           /*   thread states are freed, and their addresses used again */
     _PyErr_StackItem exc;      /* the exception being handled in these frames */
     char phase;                /* FiberPhase */
+    bool has_begun;            /* its first frame has been parked: there is no other first one */
     bool suspending;           /* parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function is run by the interpreter itself, not through C */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
-    bool closing;
 } Fiber;
 
 /* A place where a barrier stands: the frame whose current instruction runs C code. */
@@ -93,6 +97,8 @@ void parked_link(Fiber *fiber);
 
 /* resume.c */
 Fiber *fiber_running_here(PyThreadState *ts);
+Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
+bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 
 /* suspend.c */
@@ -101,12 +107,12 @@ PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
 /* fork.c */
-int parked_clone_chain(Parked *from, Parked **clone);
+int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* generators.c */
 PyObject *generator_blank(PyObject *function, PyTypeObject *type);
-void generator_fill(PyGenObject *generator, Frame *from);
+PyObject *generator_duplicate(PyGenObject *original);
 PyObject *core_capture_generator(PyObject *module, PyObject *generator);
 PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
 
@@ -120,6 +126,8 @@ void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;
+FiberPhase fiber_hold(Fiber *fiber);
+void fiber_let_go(Fiber *fiber, FiberPhase phase);
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
 PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 

@@ -139,16 +139,41 @@ fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return result;
 }
 
+/* Allocation may run other code (the collector, destructors): nothing may resume or close a fiber
+ * whose frames are being read. */
+FiberPhase
+fiber_hold(Fiber *fiber)
+{
+    FiberPhase phase = (FiberPhase)fiber->phase;
+    if (phase == FIBER_PARKED) {
+        fiber->phase = FIBER_HELD;
+    }
+    return phase;
+}
+
+void
+fiber_let_go(Fiber *fiber, FiberPhase phase)
+{
+    if (phase == FIBER_PARKED) {
+        fiber->phase = FIBER_PARKED;
+    }
+}
+
 /* ---- resume, throw, close ---------------------------------------------------------------- */
 
 static int
 check_idle(Fiber *fiber, const char *verb)
 {
     if (fiber->phase == FIBER_ACTIVE) {
-        const char *why = fiber_running_here(PyThreadState_Get()) == fiber ? "it is running"
-                          : fiber->ts != PyThreadState_Get()              ? "another thread runs it"
-                                                                          : "it has resumed another fiber";
+        PyThreadState *ts = PyThreadState_Get();
+        const char *why = !fiber_is_of_thread(fiber, ts)     ? "another thread runs it"
+                          : fiber_running_here(ts) == fiber ? "it is running"
+                                                            : "it has resumed another fiber";
         PyErr_Format(fiber->core->fiber_error, "cannot %s %R: %s", verb, fiber, why);
+        return -1;
+    }
+    if (fiber->phase == FIBER_HELD) {
+        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: it is being copied", verb, fiber);
         return -1;
     }
     if (fiber->phase == FIBER_DEAD) {
@@ -338,11 +363,13 @@ fiber_dealloc(Fiber *self)
 static const char *
 status_name(Fiber *self)
 {
+    PyThreadState *ts;
     switch ((FiberPhase)self->phase) {
     case FIBER_DEAD:
         return "dead";
     case FIBER_ACTIVE:
-        return fiber_running_here(self->ts) == self || self->ts != PyThreadState_Get() ? "running" : "normal";
+        ts = PyThreadState_Get();
+        return fiber_is_of_thread(self, ts) && fiber_running_here(ts) != self ? "normal" : "running";
     default:
         return "suspended";
     }
@@ -451,19 +478,12 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     if (copy == NULL) {
         return NULL;
     }
-    if (self->phase == FIBER_PARKED) {
-        /* Forking an iterator may run other code, which may resume or close this very fiber. */
-        Parked *held = self->inner;
-        FiberPhase phase = self->phase;
-        self->phase = FIBER_ACTIVE;
-        self->ts = PyThreadState_Get();
-        int failed = parked_clone_chain(held, &inner) < 0;
-        self->phase = (char)phase;
-        self->ts = NULL;
-        if (failed) {
-            Py_DECREF(copy);
-            return NULL;
-        }
+    FiberPhase phase = fiber_hold(self);
+    int failed = parked_clone_chain(self->core, self->inner, &inner) < 0;
+    fiber_let_go(self, phase);
+    if (failed) {
+        Py_DECREF(copy);
+        return NULL;
     }
     copy->function = Py_XNewRef(self->function);
     copy->arguments = Py_XNewRef(self->arguments);
@@ -474,7 +494,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     copy->is_direct = self->is_direct;
     copy->is_copy = true;
     copy->inner = inner;
-    copy->phase = self->phase;
+    copy->phase = (char)(phase == FIBER_HELD ? FIBER_PARKED : phase);
     parked_link(copy);
     return (PyObject *)copy;
 }
@@ -491,7 +511,7 @@ fiber_repr(Fiber *self)
     if (name == NULL) {
         return NULL;
     }
-    if (self->phase == FIBER_PARKED) {
+    if (self->phase == FIBER_PARKED || self->phase == FIBER_HELD) {
         text = PyUnicode_FromFormat("<Fiber %S suspended, %zd frame%s, at %p>", name, self->depth,
                                     self->depth == 1 ? "" : "s", self);
     }

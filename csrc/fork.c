@@ -10,6 +10,7 @@ typedef struct {
 } Pair;
 
 typedef struct {
+    CoreState *core;
     Pair *pairs;
     Py_ssize_t count, room;
 } Forks;
@@ -135,7 +136,7 @@ fork_iterator(Forks *forks, PyObject *iterator, bool nested)
     return fork;
 }
 
-static int fork_stack(Forks *forks, Frame *frame);
+static int fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting);
 static void share_forks(Forks *forks, Frame *frame);
 
 /* A generator is a frame of its own: it is copied with what stands on its stack. */
@@ -146,21 +147,16 @@ fork_generator(Forks *forks, PyObject *object)
     if (generator_is_running(original) || generator_is_finished(original)) {
         return Py_NewRef(object); /* nothing in it can diverge, or nothing in it can be copied */
     }
-    fork = (PyGenObject *)generator_blank(frame_function(generator_frame(original)), Py_TYPE(object));
-    if (fork != NULL && frame_code(generator_frame(fork)) != frame_code(generator_frame(original))) {
-        PyErr_Format(PyExc_TypeError, "%R cannot be copied: its function has another __code__ now", object);
-        Py_CLEAR(fork);
-    }
+    fork = (PyGenObject *)generator_duplicate(original);
     if (fork == NULL) {
         return NULL;
     }
-    generator_fill(fork, generator_frame(original));
-    generator_copy_state(fork, original);
-    if (fork_stack(forks, generator_frame(fork)) < 0) {
+    Frame *frame = generator_frame(fork);
+    if (fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0) {
         Py_DECREF(fork);
         return NULL;
     }
-    share_forks(forks, generator_frame(fork));
+    share_forks(forks, frame);
     return (PyObject *)fork;
 }
 
@@ -178,43 +174,59 @@ fork_object(Forks *forks, PyObject *object)
     if (fork != NULL) {
         return Py_NewRef(fork);
     }
+    if (Py_EnterRecursiveCall(" while copying an iterator of iterators")) {
+        return NULL;
+    }
     fork = generator ? fork_generator(forks, object) : fork_iterator(forks, object, nested);
+    Py_LeaveRecursiveCall();
     if (fork != NULL && forks_add(forks, object, fork) < 0) {
         Py_CLEAR(fork);
     }
     return fork;
 }
 
-/* A display that only the original's and the clone's stack refer to is being built there. */
-static PyObject *
-fork_slot(Forks *forks, PyObject *object)
+/* Is slot `index` of the stack a display that the code is still filling? The bytecode knows; a list
+ * that merely is an operand is shared, as everything on the heap. -1 with an exception. */
+static int
+is_half_built(Forks *forks, Frame *frame, int unit, const char *waiting, int index)
 {
-    if (Py_REFCNT(object) == 2) {
-        if (PyList_CheckExact(object)) {
-            return PyList_GetSlice(object, 0, PyList_GET_SIZE(object));
-        }
-        if (PySet_CheckExact(object)) {
-            return PySet_New(object);
-        }
-        if (PyDict_CheckExact(object)) {
-            return PyDict_Copy(object);
-        }
+    PyObject *hook = core_hook(forks->core, "is_half_built"), *answer;
+    int result;
+    if (hook == NULL) {
+        return -1;
     }
-    return fork_object(forks, object);
+    answer = PyObject_CallFunction(hook, "Oisi", frame_code(frame), 2 * unit, waiting, index);
+    if (answer == NULL) {
+        return -1;
+    }
+    result = PyObject_IsTrue(answer);
+    Py_DECREF(answer);
+    return result;
 }
 
-static int
-fork_in_place(Forks *forks, PyObject **slot)
+static PyObject *
+copy_display(PyObject *object)
 {
-    PyObject *object = *slot;
-    if (object != NULL) {
-        *slot = fork_slot(forks, object);
-        if (*slot == NULL) {
-            *slot = object;
-            return -1;
-        }
-        Py_DECREF(object);
+    if (PyList_CheckExact(object)) {
+        return PyList_GetSlice(object, 0, PyList_GET_SIZE(object));
     }
+    return PySet_CheckExact(object) ? PySet_New(object) : PyDict_Copy(object);
+}
+
+static bool
+may_be_display(PyObject *object)
+{
+    return PyList_CheckExact(object) || PySet_CheckExact(object) || PyDict_CheckExact(object);
+}
+
+/* Replace a slot's object by its fork, if it has one. */
+static int
+put_fork(PyObject **slot, PyObject *fork)
+{
+    if (fork == NULL) {
+        return -1;
+    }
+    Py_SETREF(*slot, fork);
     return 0;
 }
 
@@ -226,17 +238,27 @@ has_hidden_iterator(PyCodeObject *code)
            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(code->co_localsplusnames, 0), ".0") == 0;
 }
 
+/* `unit` is where the frame waits, in a "call" or a "yield"; -1 when it has not begun. */
 static int
-fork_stack(Forks *forks, Frame *frame)
+fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 {
     PyCodeObject *code = frame_code(frame);
-    PyObject **slots = frame_slots(frame);
-    int depth = frame_depth(frame);
-    if (has_hidden_iterator(code) && fork_in_place(forks, &slots[0]) < 0) {
+    PyObject **slots = frame_slots(frame), **stack = slots + code->co_nlocalsplus;
+    int height = frame_depth(frame) - code->co_nlocalsplus;
+    if (has_hidden_iterator(code) && slots[0] != NULL &&
+        put_fork(&slots[0], fork_object(forks, slots[0])) < 0) {
         return -1;
     }
-    for (int i = code->co_nlocalsplus; i < depth; i++) {
-        if (fork_in_place(forks, &slots[i]) < 0) {
+    for (int i = 0; i < height; i++) {
+        int display = 0;
+        if (stack[i] == NULL) {
+            continue;
+        }
+        if (may_be_display(stack[i])) {
+            display = is_half_built(forks, frame, unit, waiting, i);
+        }
+        if (display < 0 ||
+            put_fork(&stack[i], display ? copy_display(stack[i]) : fork_object(forks, stack[i])) < 0) {
             return -1;
         }
     }
@@ -269,11 +291,18 @@ duplicate(Parked *parked)
     return copy;
 }
 
+static int
+call_unit(Parked *parked)
+{
+    int opcode;
+    return frame_call_unit(&parked->frame, &opcode);
+}
+
 /* Copy a whole chain; on failure nothing is left behind. */
 int
-parked_clone_chain(Parked *from, Parked **clone)
+parked_clone_chain(CoreState *core, Parked *from, Parked **clone)
 {
-    Forks forks = {0};
+    Forks forks = {.core = core};
     Parked **link = clone;
     int failed = 0;
     *clone = NULL;
@@ -283,7 +312,7 @@ parked_clone_chain(Parked *from, Parked **clone)
         link = failed ? link : &(*link)->outer;
     }
     for (Parked *parked = *clone; parked != NULL && !failed; parked = parked->outer) {
-        failed = fork_stack(&forks, &parked->frame) < 0;
+        failed = fork_stack(&forks, &parked->frame, call_unit(parked), "call") < 0;
     }
     for (Parked *parked = *clone; parked != NULL && !failed; parked = parked->outer) {
         share_forks(&forks, &parked->frame);
@@ -297,9 +326,9 @@ parked_clone_chain(Parked *from, Parked **clone)
 }
 
 PyObject *
-core_copy_generator(PyObject *Py_UNUSED(module), PyObject *generator)
+core_copy_generator(PyObject *module, PyObject *generator)
 {
-    Forks forks = {0};
+    Forks forks = {.core = core_state(module)};
     PyObject *fork;
     if (!PyGen_CheckExact(generator) || generator_is_running((PyGenObject *)generator)) {
         return PyErr_Format(PyExc_TypeError, "only a generator that is not running can be copied, not %R",

@@ -29,10 +29,39 @@ generator_blank(PyObject *function, PyTypeObject *type)
     return result;
 }
 
-void
-generator_fill(PyGenObject *generator, Frame *from)
+/* Nothing may advance a generator while its frame is being read: reading allocates, and that may
+ * run the collector, which may run anything. Returns what to give to let_collect. */
+static int
+hold_collector(void)
 {
-    generator_frame_fill(generator_frame(generator), from);
+    return PyGC_Disable();
+}
+
+static void
+let_collect(int was_enabled)
+{
+    if (was_enabled) {
+        PyGC_Enable();
+    }
+}
+
+static PyObject *
+generator_state_tuple(CoreState *core, PyGenObject *generator)
+{
+    Frame *frame = generator_frame(generator);
+    bool fresh = generator_is_fresh(generator);
+    int count = frame_code(frame)->co_nlocalsplus;
+    PyObject *handled = generator_handled(generator);
+    PyObject *locals = slots_capture(core, frame_slots(frame), count);
+    PyObject *stack = slots_capture(core, frame_slots(frame) + count, frame_depth(frame) - count);
+    if (locals == NULL || stack == NULL) {
+        Py_XDECREF(locals);
+        Py_XDECREF(stack);
+        return NULL;
+    }
+    return Py_BuildValue("OsiNNOOO", frame_function(frame), fresh ? "fresh" : "suspended",
+                         fresh ? 0 : 2 * frame_yield_unit(frame), locals, stack,
+                         handled == NULL ? Py_None : handled, generator->gi_name, generator->gi_qualname);
 }
 
 /* (function, state, byte offset of the yield, locals, stack, handled exception, name, qualname);
@@ -42,9 +71,6 @@ core_capture_generator(PyObject *module, PyObject *object)
 {
     CoreState *core = core_state(module);
     PyGenObject *generator = (PyGenObject *)object;
-    PyObject *locals, *stack, *handled;
-    const char *state;
-    int count, offset = 0;
     if (!PyGen_CheckExact(object) && !PyCoro_CheckExact(object)) {
         return PyErr_Format(PyExc_TypeError, "expected a generator or coroutine, got %R", object);
     }
@@ -55,22 +81,29 @@ core_capture_generator(PyObject *module, PyObject *object)
         return Py_BuildValue("OsiOOOOO", Py_None, "finished", 0, Py_None, Py_None, Py_None,
                              generator->gi_name, generator->gi_qualname);
     }
-    Frame *frame = generator_frame(generator);
-    state = generator_is_fresh(generator) ? "fresh" : "suspended";
-    if (!generator_is_fresh(generator)) {
-        offset = 2 * frame_yield_unit(frame);
+    int was_enabled = hold_collector();
+    PyObject *state = generator_state_tuple(core, generator);
+    let_collect(was_enabled);
+    return state;
+}
+
+/* A copy of a suspended or fresh generator that shares what its slots hold. */
+PyObject *
+generator_duplicate(PyGenObject *original)
+{
+    int was_enabled = hold_collector();
+    PyObject *function = frame_function(generator_frame(original));
+    PyGenObject *copy = (PyGenObject *)generator_blank(function, Py_TYPE(original));
+    if (copy != NULL && frame_code(generator_frame(copy)) != frame_code(generator_frame(original))) {
+        PyErr_Format(PyExc_TypeError, "%R cannot be copied: its function has another __code__ now", original);
+        Py_CLEAR(copy);
     }
-    count = frame_code(frame)->co_nlocalsplus;
-    handled = generator_handled(generator);
-    locals = slots_capture(core, frame_slots(frame), count);
-    stack = slots_capture(core, frame_slots(frame) + count, frame_depth(frame) - count);
-    if (locals == NULL || stack == NULL) {
-        Py_XDECREF(locals);
-        Py_XDECREF(stack);
-        return NULL;
+    if (copy != NULL) {
+        generator_frame_fill(generator_frame(copy), generator_frame(original));
+        generator_copy_state(copy, original);
     }
-    return Py_BuildValue("OsiNNOOO", frame_function(frame), state, offset, locals, stack,
-                         handled == NULL ? Py_None : handled, generator->gi_name, generator->gi_qualname);
+    let_collect(was_enabled);
+    return (PyObject *)copy;
 }
 
 /* Is there really a yield at this place of this code? The depth of the stack and what stands on
@@ -87,6 +120,28 @@ check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, P
     done = PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
+}
+
+/* A generator that has not begun holds arguments and cells just where every one of its code does. */
+static int
+check_fresh(CoreState *core, PyGenObject *blank, PyObject *locals, PyObject *stack)
+{
+    Frame *frame = generator_frame(blank);
+    PyObject **slots = frame_slots(frame);
+    int count = frame_code(frame)->co_nlocalsplus;
+    if (slots_check(core, locals, count, count, "locals") < 0 ||
+        slots_check(core, stack, 0, 0, "evaluation stack") < 0) {
+        return -1;
+    }
+    for (int i = 0; i < count; i++) {
+        PyObject *given = PyTuple_GET_ITEM(locals, i);
+        bool is_cell = slots[i] != NULL && PyCell_Check(slots[i]);
+        if ((slots[i] == NULL) != (given == core->null) || (is_cell && !PyCell_Check(given))) {
+            PyErr_Format(core->format_error, "local %d of a generator that has not begun cannot be %R", i, given);
+            return -1;
+        }
+    }
+    return 0;
 }
 
 static void
@@ -132,12 +187,14 @@ core_reinstate_generator(PyObject *module, PyObject *args)
             return NULL;
         }
     }
-    else if (strcmp(state, "fresh") != 0 ||
-             slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-             slots_check(core, stack, 0, 0, "evaluation stack") < 0) {
+    else if (strcmp(state, "fresh") != 0 || check_fresh(core, generator, locals, stack) < 0) {
         if (!PyErr_Occurred()) {
             PyErr_Format(core->format_error, "unknown state of a generator: %s", state);
         }
+        return NULL;
+    }
+    if (!generator_is_fresh(generator)) {
+        PyErr_SetString(core->format_error, "the generator was begun while its state was being checked");
         return NULL;
     }
     Py_INCREF(object);

@@ -5,19 +5,73 @@
 
 #define STACK_MARGIN (256 * 1024)
 
-/* The innermost running fiber of this OS thread. One thread may run several interpreters in turn:
- * a fiber counts only for the thread state that runs it. */
+/* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
 #if defined(__GLIBC__)
-static __thread Fiber *running __attribute__((tls_model("initial-exec")));
+static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
 #else
-static _Thread_local Fiber *running;
+static _Thread_local Fiber *active_here;
 #endif
 
+bool
+fiber_is_of_thread(Fiber *fiber, PyThreadState *ts)
+{
+    return fiber->ts == ts && fiber->thread == ts->id;
+}
+
+/* Which fiber an exception state belongs to. The chain of these (exc_info) is what all that
+ * switches stacks saves and restores, so it tells the truth where our list alone does not: under
+ * greenlets, fibers can be left in another order than they were entered. */
+static Fiber *
+owner_of(_PyErr_StackItem *item, PyThreadState *ts)
+{
+    for (Fiber *fiber = active_here; fiber != NULL; fiber = fiber->next_active) {
+        if (&fiber->exc == item) {
+            return fiber_is_of_thread(fiber, ts) ? fiber : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* The fiber that runs the current code; generators' exception states may lie above its own. */
 Fiber *
 fiber_running_here(PyThreadState *ts)
 {
-    Fiber *fiber = running;
-    return fiber != NULL && fiber->ts == ts ? fiber : NULL;
+    Fiber *fiber = NULL;
+    if (active_here == NULL) {
+        return NULL;
+    }
+    for (_PyErr_StackItem *item = ts->exc_info; item != NULL && fiber == NULL; item = item->previous_item) {
+        fiber = owner_of(item, ts);
+    }
+    return fiber;
+}
+
+/* The fiber that `fiber`, active on this thread, has resumed; NULL when it is the running one. */
+Fiber *
+fiber_resumed_by(PyThreadState *ts, Fiber *fiber)
+{
+    Fiber *above = NULL;
+    for (_PyErr_StackItem *item = ts->exc_info; item != NULL; item = item->previous_item) {
+        Fiber *owner = owner_of(item, ts);
+        if (owner == fiber) {
+            return above;
+        }
+        above = owner != NULL ? owner : above;
+    }
+    return NULL;
+}
+
+static void
+take_off_list(Fiber *fiber)
+{
+    Fiber **link = &active_here;
+    while (*link != NULL && *link != fiber) {
+        link = &(*link)->next_active;
+    }
+    if (*link != NULL) {
+        *link = fiber->next_active;
+    }
+    fiber->next_active = NULL;
 }
 
 static void
@@ -31,10 +85,11 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     fiber->exc.previous_item = ts->exc_info;
     ts->exc_info = &fiber->exc;
     fiber->resumption = resumption;
-    fiber->resumer = running;
     fiber->ts = ts;
+    fiber->thread = ts->id;
     fiber->phase = FIBER_ACTIVE;
-    running = fiber;
+    fiber->next_active = active_here;
+    active_here = fiber;
 }
 
 #if FRAME_ENTRY_LEFT_TO_CALLER
@@ -64,8 +119,7 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     recursion_restore(ts, &resumption->recursion);
     ts->exc_info = fiber->exc.previous_item;
     fiber->exc.previous_item = NULL;
-    running = fiber->resumer;
-    fiber->resumer = NULL;
+    take_off_list(fiber);
     fiber->resumption = NULL;
     fiber->ts = NULL;
     fiber->phase = fiber->suspending ? FIBER_PARKED : FIBER_DEAD;
@@ -77,6 +131,7 @@ run_parked(Fiber *fiber, PyThreadState *ts, PyObject *value)
 {
     Resumption *resumption = fiber->resumption;
     Parked *parked;
+    fiber->has_begun = true;
     frame_set_previous(&fiber->outermost->frame, resumption->frame);
     while ((parked = fiber->inner) != NULL) {
         Frame *frame = &parked->frame;
@@ -106,29 +161,22 @@ run_parked(Fiber *fiber, PyThreadState *ts, PyObject *value)
     return value;
 }
 
+/* Call the function. Only the frame that this call pushes is the fiber's first: other code that the
+ * call runs meanwhile (destructors, odd comparisons of names) lies elsewhere. */
 static PyObject *
-run_fresh(Fiber *fiber)
+run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywords)
 {
-    PyObject *arguments = fiber->arguments, *keywords = fiber->keywords, *result;
     Py_ssize_t count = PyTuple_GET_SIZE(arguments);
     if (keywords != NULL) {
         count -= PyTuple_GET_SIZE(keywords);
     }
-    fiber->arguments = NULL;
-    fiber->keywords = NULL;
-    result = PyObject_Vectorcall(
+    fiber->first_place = NULL;
+    if (fiber->is_direct &&
+        thread_has_room(ts, frame_size((PyCodeObject *)PyFunction_GET_CODE(fiber->function)))) {
+        fiber->first_place = ts->datastack_top;
+    }
+    return PyObject_Vectorcall(
         fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
-    Py_DECREF(arguments);
-    Py_XDECREF(keywords);
-    return result;
-}
-
-/* An exception thrown at a function that has not begun: it never does. */
-static void
-abandon_fresh(Fiber *fiber)
-{
-    Py_CLEAR(fiber->arguments);
-    Py_CLEAR(fiber->keywords);
 }
 
 static PyObject *
@@ -193,7 +241,23 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
 }
 
 static PyObject *
-run_once(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, bool is_fresh)
+begin(Fiber *fiber, PyThreadState *ts)
+{
+    Resumption resumption;
+    PyObject *result, *arguments = fiber->arguments, *keywords = fiber->keywords;
+    fiber->arguments = NULL;
+    fiber->keywords = NULL;
+    enter(fiber, ts, &resumption);
+    result = run_fresh(fiber, ts, arguments, keywords);
+    leave(fiber, ts, &resumption);
+    /* Only now: their destructors run outside of the fiber. */
+    Py_DECREF(arguments);
+    Py_XDECREF(keywords);
+    return result;
+}
+
+static PyObject *
+go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
     Resumption resumption;
     PyObject *result;
@@ -203,19 +267,21 @@ run_once(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, boo
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
-    if (!is_fresh) {
-        result = run_parked(fiber, ts, value);
-    }
-    else if (value != NULL) {
-        Py_DECREF(value);
-        result = run_fresh(fiber);
-    }
-    else {
-        abandon_fresh(fiber);
-        result = NULL;
-    }
+    result = run_parked(fiber, ts, value);
     leave(fiber, ts, &resumption);
     return result;
+}
+
+/* An exception thrown at a function that has not begun: it never does. */
+static PyObject *
+end_fresh(Fiber *fiber, PyObject *thrown)
+{
+    fiber->phase = FIBER_DEAD;
+    Py_CLEAR(fiber->arguments);
+    Py_CLEAR(fiber->keywords);
+    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+    Py_DECREF(thrown);
+    return NULL;
 }
 
 /* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
@@ -225,6 +291,9 @@ fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
 {
     PyThreadState *ts = PyThreadState_Get();
     PyObject *result, *context = fiber->context;
+    if (fiber->phase == FIBER_FRESH && thrown != NULL) {
+        return end_fresh(fiber, thrown);
+    }
     if (check_can_run(fiber, ts) < 0) {
         Py_XDECREF(value);
         Py_XDECREF(thrown);
@@ -232,14 +301,20 @@ fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
     }
     Py_INCREF(fiber);
     Py_XINCREF(context);
-    result = run_once(fiber, ts, value, thrown, fiber->phase == FIBER_FRESH);
+    if (fiber->phase == FIBER_FRESH) {
+        Py_DECREF(value);
+        result = begin(fiber, ts);
+    }
+    else {
+        result = go_on(fiber, ts, value, thrown);
+    }
     while (fiber->suspending && result == NULL) {
         /* A signal handler or a trace function raised inside of `suspend`, when the frames were
          * parked already: the exception belongs to them. */
         thrown = exception_take();
         fiber->suspending = false;
         Py_CLEAR(fiber->value);
-        result = run_once(fiber, ts, NULL, thrown, false);
+        result = go_on(fiber, ts, NULL, thrown);
     }
     result = finish(fiber, result);
     if (context != NULL) {

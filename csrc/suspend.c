@@ -56,20 +56,30 @@ blocked(Barrier *barrier, Frame *frame, bool is_body)
     return 0;
 }
 
-/* Did the fiber's own plain call of its function begin this frame? */
+/* Did the fiber's own plain call of its function begin this frame? See run_fresh in resume.c. */
 static bool
-is_first_frame(Fiber *fiber, Frame *frame)
+is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 {
-    return fiber->is_direct && fiber->active == NULL &&
-           frame_beyond_c(frame) == fiber->resumption->frame &&
-           frame_function(frame) == fiber->function;
+    PyObject **place = (PyObject **)frame;
+    if (!fiber->is_direct || fiber->has_begun || frame_function(frame) != fiber->function ||
+        frame_beyond_c(frame) != fiber->resumption->frame) {
+        return false;
+    }
+    if (fiber->first_place != NULL) {
+        return place == fiber->first_place;
+    }
+    StackChunk *chunk = ts->datastack_chunk;
+    while (chunk->previous != fiber->resumption->chunk && chunk->previous != NULL) {
+        chunk = chunk->previous;
+    }
+    return place == &chunk->data[chunk->previous == NULL];
 }
 
 /* Walk from the frame that called the stub out to the fiber's base: the frame under evaluation, or
  * at the first run that of its function. 1: all may be parked; 0: *barrier says what stands in the
  * way; -1 with an exception. *count is the number of frames that lie on the data stack. */
 static int
-find_base(Fiber *fiber, Frame *stub, Frame **base, Py_ssize_t *count, Barrier *barrier)
+find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t *count, Barrier *barrier)
 {
     Parked *active = fiber->active;
     Frame *evaluated = active == NULL ? NULL : &active->frame;
@@ -97,7 +107,7 @@ find_base(Fiber *fiber, Frame *stub, Frame **base, Py_ssize_t *count, Barrier *b
         }
         ++*count;
         if (frame_called_by_c(frame)) {
-            if (is_first_frame(fiber, frame)) {
+            if (is_first_frame(fiber, ts, frame)) {
                 break;
             }
             Frame *caller = frame_beyond_c(frame);
@@ -241,7 +251,7 @@ core_suspend(PyObject *module, PyObject *value)
         return NULL;
     }
     Frame *stub = thread_frame(ts);
-    int found = find_base(fiber, stub, &base, &count, &barrier);
+    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
     if (found <= 0) {
         if (found == 0) {
             raise_barrier(core, fiber, &barrier);
@@ -271,6 +281,6 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
         (PyObject *)frame_code(stub) != core->ask_code) {
         Py_RETURN_FALSE;
     }
-    int found = find_base(fiber, stub, &base, &count, &barrier);
+    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
     return found < 0 ? NULL : PyBool_FromLong(found);
 }

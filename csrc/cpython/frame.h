@@ -14,6 +14,7 @@
  *
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
  *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
+ *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack

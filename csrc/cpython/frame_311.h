@@ -9,25 +9,25 @@
 #define FRAME_ENTRY_LEFT_TO_CALLER 1
 
 typedef struct {
-    int left;
+    int used; /* not what is left: the limit may be changed meanwhile */
 } Recursion;
 
 static inline void
 recursion_save(PyThreadState *ts, Recursion *saved)
 {
-    saved->left = ts->recursion_remaining;
+    saved->used = ts->recursion_limit - ts->recursion_remaining;
 }
 
 static inline void
 recursion_restore(PyThreadState *ts, const Recursion *saved)
 {
-    ts->recursion_remaining = saved->left;
+    ts->recursion_remaining = ts->recursion_limit - saved->used;
 }
 
 static inline void
 recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
 {
-    ts->recursion_remaining = saved->left - (int)frames;
+    ts->recursion_remaining = ts->recursion_limit - saved->used - (int)frames;
 }
 
 /* Python and C recursion share one counter here. */

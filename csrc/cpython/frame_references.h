@@ -142,6 +142,15 @@ thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top, PyObject **lim
     }
 }
 
+/* Will the next frame of `bytes` be pushed at the data stack's top, not into a new chunk?
+ * (v3.12.5 Include/internal/pycore_frame.h, _PyThreadState_HasStackSpace.) */
+static inline bool
+thread_has_room(PyThreadState *ts, size_t bytes)
+{
+    return ts->datastack_top != NULL &&
+           (Py_ssize_t)(bytes / sizeof(PyObject *)) < ts->datastack_limit - ts->datastack_top;
+}
+
 /* Make the data stack end at `end`, with no room behind it: `full` plays the last chunk, and what
  * is pushed goes to new ones (v3.12.5 Python/pystate.c, push_chunk). */
 static inline void

@@ -3,28 +3,28 @@
 #define STACKFUL_CPYTHON_RECURSION_312_H
 
 typedef struct {
-    int python;
-    int c;
+    int python; /* frames in use, not what is left: the limit may be changed meanwhile */
+    int c;      /* units left */
 } Recursion;
 
 static inline void
 recursion_save(PyThreadState *ts, Recursion *saved)
 {
-    saved->python = ts->py_recursion_remaining;
+    saved->python = ts->py_recursion_limit - ts->py_recursion_remaining;
     saved->c = ts->c_recursion_remaining;
 }
 
 static inline void
 recursion_restore(PyThreadState *ts, const Recursion *saved)
 {
-    ts->py_recursion_remaining = saved->python;
+    ts->py_recursion_remaining = ts->py_recursion_limit - saved->python;
     ts->c_recursion_remaining = saved->c;
 }
 
 static inline void
 recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
 {
-    ts->py_recursion_remaining = saved->python - (int)frames;
+    ts->py_recursion_remaining = ts->py_recursion_limit - saved->python - (int)frames;
 }
 
 /* An evaluation takes two units of C stack (PY_EVAL_C_STACK_UNITS, v3.12.5 and v3.13.0

@@ -39,8 +39,21 @@ def main() -> None:
         todo()
 
 
+def _print_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print("stackful", version("stackful"))
+        except PackageNotFoundError:
+            print("stackful, run from its sources")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="stackful")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
 def _cli() -> None:
     """Run Python scripts that survive kill -9 and go on from the same line."""
 

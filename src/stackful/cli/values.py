@@ -17,6 +17,13 @@ _BRACKETS: dict[Any, tuple[str, str]] = {
     frozenset: ("frozenset({", "})"),
     dict: ("{", "}"),
 }
+_NAMED: dict[Any, str] = {
+    types.FunctionType: "function",
+    types.BuiltinFunctionType: "function",
+    types.MethodType: "method",
+    types.GeneratorType: "generator",
+    types.CoroutineType: "coroutine",
+}
 _EMPTY: dict[Any, str] = {set: "set()", frozenset: "frozenset()"}
 _ITEMS = 6
 _DEPTH = 3
@@ -40,20 +47,20 @@ def _cut(text: str, width: int) -> str:
 
 
 def _text(value: object, depth: int) -> str:
-    kind = type(value)
+    kind: Any = type(value)  # isinstance() would ask the value for its __class__
     if kind in _PLAIN:
-        return _plain(value)
+        return _plain(value, kind)
     if kind in _BRACKETS:
         return _container(value, kind, depth)
     if kind.__module__.partition(".")[0] == "stackful":
         return repr(value)
-    return _named(value) or _instance(value, kind, depth)
+    return _named(value, kind) or _instance(value, kind, depth)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, int) and abs(value) >= 10**_DIGITS:
+def _plain(value: Any, kind: Any) -> str:
+    if kind is int and abs(value) >= 10**_DIGITS:
         return f"<int of {value.bit_length()} bits>"
-    return repr(value[:200]) if isinstance(value, str | bytes | bytearray) else repr(value)
+    return repr(value[:200]) if kind in (str, bytes, bytearray) else repr(value)
 
 
 def _container(value: Any, kind: Any, depth: int) -> str:
@@ -79,30 +86,44 @@ def _first(items: Iterable[Any]) -> Iterator[Any]:
     return (item for item, _ in zip(items, range(_ITEMS), strict=False))
 
 
-def _named(value: Any) -> str | None:
-    """Functions, classes and modules are their names."""
-    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
-        return f"<function {value.__qualname__}>"
-    if isinstance(value, types.ModuleType):
-        return f"<module {types.ModuleType.__getattribute__(value, '__name__')}>"
-    if isinstance(value, type):
+def _named(value: Any, kind: Any) -> str | None:
+    """Code is its name, and CPython's own iterators are what they have before them."""
+    if issubclass(kind, type):
         return f"<class {type.__getattribute__(value, '__qualname__')}>"
+    if issubclass(kind, types.ModuleType):
+        return f"<module {types.ModuleType.__getattribute__(value, '__name__')}>"
+    if kind in _NAMED:
+        return f"<{_NAMED[kind]} {value.__qualname__}>"
+    if kind.__module__ == "builtins" and "__length_hint__" in kind.__dict__:
+        return f"<{kind.__name__}, {kind.__length_hint__(value)} to go>"
     return None
 
 
-def _instance(value: object, kind: type, depth: int) -> str:
-    """An object by its attributes; a subclass of a container also by what it contains."""
+def _instance(value: object, kind: Any, depth: int) -> str:
+    """An object by its attributes; a subclass of a container or an exception by what it contains."""
     name = type.__getattribute__(kind, "__qualname__")
     base: Any = next((base for base in kind.__mro__ if base in _BRACKETS or base in _PLAIN), None)
     if base in _BRACKETS:
         return f"{name}({_container(value, base, depth)})"
     if base is not None:
         return f"{name}({base.__repr__(value)})"
-    fields = _fields(value)
-    if not depth and fields:
+    if issubclass(kind, BaseException):
+        return f"{name}({', '.join(_text(part, depth - 1) for part in _args(value))})" if depth else f"{name}(…)"
+    return _object(name, _fields(value), depth)
+
+
+def _object(name: str, fields: dict[str, Any], depth: int) -> str:
+    if not fields:
+        return f"<{name}>"
+    if not depth:
         return f"{name}(…)"
     parts = [f"{key}={_text(field, depth - 1)}" for key, field in _first(fields.items())]
-    return f"{name}({', '.join(parts)}{', …' if len(fields) > _ITEMS else ''})" if fields else f"<{name}>"
+    return f"{name}({', '.join(parts)}{', …' if len(fields) > _ITEMS else ''})"
+
+
+def _args(error: Any) -> tuple[Any, ...]:
+    args: tuple[Any, ...] = BaseException.__dict__["args"].__get__(error)
+    return args
 
 
 def _fields(value: object) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def start(
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
         keeper = Keeper(make_key(path))
-        run = _new_run(script, every, name or _new_id(filename, store))
+        run = _new_run(script, every, _new_id(filename, store) if name is None else name)
         lock = RunLock(path, run.id)
         undo.callback(lock.release)
         store.add_run(run, script.source)

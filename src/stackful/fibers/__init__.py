@@ -13,7 +13,7 @@ from stackful._core import NULL, Fiber, current
 from stackful._core import is_suspendable as _is_suspendable
 from stackful._core import suspend as _suspend
 from stackful.fibers.frames import Frame, frames_of, line_of
-from stackful.fibers.guard import verify
+from stackful.fibers.guard import is_half_built, verify
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
 
@@ -64,5 +64,6 @@ for _name, _hook in (
     ("frames", frames_of),
     ("describe", _describe_barrier),
     ("verify", verify),
+    ("is_half_built", is_half_built),
 ):
     _core.register(_name, _hook)

@@ -16,10 +16,11 @@ from stackful.errors import SnapshotFormatError
 from stackful.fibers.frames import slot_names
 from stackful.stackmap import Kind
 
-__all__ = ["verify"]
+__all__ = ["is_half_built", "verify"]
 
 _YIELD = opcode.opmap["YIELD_VALUE"]
 _MAY_BE_NULL = {Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL}
+_DISPLAYS = {Kind.LIST, Kind.SET, Kind.DICT}
 _EXACT: dict[Kind, type] = {
     Kind.LIST: list,
     Kind.SET: set,
@@ -95,6 +96,11 @@ def _fits(kind: Kind, value: object, code: CodeType) -> bool:
         return isinstance(value, BaseException) or (value is None and kind is Kind.MAYBE_EXCEPTION)
     exact = _EXACT.get(kind)
     return kind is not Kind.NULL and (exact is None or type(value) is exact)
+
+
+def is_half_built(code: CodeType, offset: int, waiting: str, index: int) -> bool:
+    """Whether slot `index` of the stack of a frame that waits there is a list, set or dict that its code is still filling."""
+    return _rules_for(code, offset, waiting).stack[index] in _DISPLAYS
 
 
 def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None:

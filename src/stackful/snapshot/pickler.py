@@ -20,6 +20,7 @@ __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
 
@@ -84,8 +85,8 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_exception(obj)
         if isinstance(obj, type):
             return self._reduce_class(obj)
-        if obj is sys.stdin or obj is sys.stdout or obj is sys.stderr:
-            return Rebuilder.stream, (next(name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is obj),)
+        if obj is sys.__stdin__ or obj is sys.__stdout__ or obj is sys.__stderr__:
+            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is obj),)
         return NotImplemented
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:

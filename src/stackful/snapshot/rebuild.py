@@ -129,6 +129,7 @@ class Rebuilder:
     @staticmethod
     def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
         """What an exception's own pickling leaves out."""
+        error.__traceback__ = None  # on 3.11 this is not the same as never having had one, and except* tells them apart
         own, error.__context__, error.__cause__, error.__suppress_context__ = state
         if own is not None:
             set_state = getattr(error, "__setstate__", None)
