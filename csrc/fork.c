@@ -70,12 +70,20 @@ is_leaf_iterator(PyTypeObject *type)
            type == &PySeqIter_Type || strcmp(type->tp_name, "str_ascii_iterator") == 0;
 }
 
+/* Those of itertools that can tell where they stand (groupby hands out parts of itself). */
+static bool
+is_of_itertools(PyTypeObject *type)
+{
+    return strncmp(type->tp_name, "itertools.", 10) == 0 && strcmp(type->tp_name, "itertools.groupby") != 0 &&
+           strcmp(type->tp_name, "itertools._grouper") != 0 && strncmp(type->tp_name, "itertools._tee", 14) != 0;
+}
+
 /* Iterators over other iterators, which must be forked first. */
 static bool
 is_iterator_of_iterators(PyTypeObject *type)
 {
     return type == &PyEnum_Type || type == &PyZip_Type || type == &PyMap_Type ||
-           type == &PyFilter_Type;
+           type == &PyFilter_Type || is_of_itertools(type);
 }
 
 /* A copy of a tuple in which each forkable item is forked; tuples of iterators as well (zip). */
@@ -96,6 +104,17 @@ fork_items(Forks *forks, PyObject *tuple)
     return copy;
 }
 
+static PyObject *
+set_state(Forks *forks, PyObject *fork, PyObject *state)
+{
+    PyObject *quietly;
+    if (!is_of_itertools(Py_TYPE(fork))) {
+        return PyObject_CallMethod(fork, "__setstate__", "(O)", state);
+    }
+    quietly = core_hook(forks->core, "set_state_quietly");
+    return quietly == NULL ? NULL : PyObject_CallFunctionObjArgs(quietly, fork, state, NULL);
+}
+
 /* Call what __reduce__ gave: (callable, arguments[, state]). */
 static PyObject *
 rebuild(Forks *forks, PyObject *reduced, bool nested)
@@ -112,14 +131,14 @@ rebuild(Forks *forks, PyObject *reduced, bool nested)
     }
     fork = PyObject_Call(PyTuple_GET_ITEM(reduced, 0), arguments, NULL);
     Py_DECREF(arguments);
-    if (fork != NULL && PyTuple_GET_SIZE(reduced) > 2) {
+    if (fork != NULL && PyTuple_GET_SIZE(reduced) > 2 && PyTuple_GET_ITEM(reduced, 2) != Py_None) {
         state = PyTuple_GET_ITEM(reduced, 2);
-    }
-    if (state != NULL && state != Py_None) {
-        PyObject *done = PyObject_CallMethod(fork, "__setstate__", "O", state);
+        state = nested && PyTuple_Check(state) ? fork_items(forks, state) : Py_NewRef(state);
+        PyObject *done = state == NULL ? NULL : set_state(forks, fork, state);
         if (done == NULL) {
             Py_CLEAR(fork);
         }
+        Py_XDECREF(state);
         Py_XDECREF(done);
     }
     return fork;
@@ -128,7 +147,14 @@ rebuild(Forks *forks, PyObject *reduced, bool nested)
 static PyObject *
 fork_iterator(Forks *forks, PyObject *iterator, bool nested)
 {
-    PyObject *fork = NULL, *reduced = PyObject_CallMethod(iterator, "__reduce__", NULL);
+    PyObject *fork = NULL, *reduced;
+    if (is_of_itertools(Py_TYPE(iterator))) {
+        PyObject *quietly = core_hook(forks->core, "reduce_quietly");
+        reduced = quietly == NULL ? NULL : PyObject_CallOneArg(quietly, iterator);
+    }
+    else {
+        reduced = PyObject_CallMethod(iterator, "__reduce__", NULL);
+    }
     if (reduced != NULL) {
         fork = rebuild(forks, reduced, nested);
         Py_DECREF(reduced);

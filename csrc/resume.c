@@ -36,10 +36,11 @@ owner_of(_PyErr_StackItem *item, PyThreadState *ts)
 Fiber *
 fiber_running_here(PyThreadState *ts)
 {
-    Fiber *fiber = NULL;
-    if (active_here == NULL) {
-        return NULL;
+    Fiber *fiber = active_here;
+    if (fiber == NULL || (&fiber->exc == ts->exc_info && fiber_is_of_thread(fiber, ts))) {
+        return fiber; /* as nearly always */
     }
+    fiber = NULL;
     for (_PyErr_StackItem *item = ts->exc_info; item != NULL && fiber == NULL; item = item->previous_item) {
         fiber = owner_of(item, ts);
     }
@@ -61,20 +62,23 @@ fiber_resumed_by(PyThreadState *ts, Fiber *fiber)
     return NULL;
 }
 
-static void
+static inline void
 take_off_list(Fiber *fiber)
 {
     Fiber **link = &active_here;
+    if (*link == fiber) {
+        *link = fiber->next_active; /* as nearly always */
+        return;
+    }
     while (*link != NULL && *link != fiber) {
         link = &(*link)->next_active;
     }
     if (*link != NULL) {
         *link = fiber->next_active;
     }
-    fiber->next_active = NULL;
 }
 
-static void
+static inline void
 enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 {
     resumption->chunk = ts->datastack_chunk;
@@ -106,7 +110,7 @@ discard_stub(Fiber *fiber, PyThreadState *ts)
 }
 #endif
 
-static void
+static inline void
 leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 {
 #if FRAME_ENTRY_LEFT_TO_CALLER
@@ -126,7 +130,7 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 }
 
 /* Evaluate the parked frames, innermost first; each result is pushed on the next one out. */
-static PyObject *
+static inline PyObject *
 run_parked(Fiber *fiber, PyThreadState *ts, PyObject *value)
 {
     Resumption *resumption = fiber->resumption;
@@ -179,7 +183,7 @@ run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywor
         fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
 }
 
-static PyObject *
+static inline PyObject *
 finish(Fiber *fiber, PyObject *result)
 {
     if (fiber->suspending) {

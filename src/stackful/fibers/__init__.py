@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import warnings
 from types import CodeType
 from typing import Any
 
@@ -58,6 +59,24 @@ def _describe_barrier(code: CodeType | None, offset: int, function: object) -> s
     return f'cannot suspend across a C call: {operation}, in frame "{code.co_qualname}" ({where}); {way_out}'
 
 
+def _reduce_quietly(iterator: Any) -> Any:
+    """``__reduce__`` of an itertools object, which 3.12 and 3.13 deprecate."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            return iterator.__reduce__()
+        except TypeError:
+            raise TypeError(
+                f"cannot copy: a loop runs over {iterator!r}, which does not tell where it stands; loop over a list or generator"
+            ) from None
+
+
+def _set_state_quietly(iterator: Any, state: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        iterator.__setstate__(state)
+
+
 for _name, _hook in (
     ("suspend", suspend),
     ("is_suspendable", is_suspendable),
@@ -65,5 +84,7 @@ for _name, _hook in (
     ("describe", _describe_barrier),
     ("verify", verify),
     ("is_half_built", is_half_built),
+    ("reduce_quietly", _reduce_quietly),
+    ("set_state_quietly", _set_state_quietly),
 ):
     _core.register(_name, _hook)

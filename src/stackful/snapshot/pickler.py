@@ -7,7 +7,7 @@ import importlib
 import pickle
 import sys
 from functools import lru_cache
-from io import BytesIO
+from io import BufferedReader, BufferedWriter, BytesIO, FileIO, TextIOWrapper
 from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, MappingProxyType, ModuleType
 from typing import Any
 
@@ -23,6 +23,12 @@ _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items())
 _STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
+
+
+@lru_cache(maxsize=1)
+def _dispatch_table() -> dict[type, Any]:
+    """cloudpickle's, without its way with files: it reads them whole and makes them io.StringIO."""
+    return {kind: reducer for kind, reducer in _cloudpickle().Pickler.dispatch_table.items() if kind is not TextIOWrapper}
 
 
 class _Code:
@@ -66,7 +72,7 @@ class SnapshotPickler(pickle.Pickler):
 
     def __init__(self, file: BytesIO, program: Program | None = None, shared: list[Any] | None = None) -> None:
         if shared is None and _cloudpickle() is not None:
-            self.dispatch_table = _cloudpickle().Pickler.dispatch_table
+            self.dispatch_table = _dispatch_table()
         super().__init__(file, PROTOCOL)
         self._program = program
         self._shared = shared
@@ -85,8 +91,6 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_exception(obj)
         if isinstance(obj, type):
             return self._reduce_class(obj)
-        if obj is sys.__stdin__ or obj is sys.__stdout__ or obj is sys.__stderr__:
-            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is obj),)
         return NotImplemented
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
@@ -196,6 +200,14 @@ class SnapshotPickler(pickle.Pickler):
     def _reduce_globals(self, marker: _Globals) -> Any:
         return Rebuilder.module_globals, (marker.name,)
 
+    def _reduce_file(self, file: Any) -> Any:
+        """A closed file is saved as a closed file; an open one is not ours to reopen."""
+        if isinstance(file, TextIOWrapper) and any(file is getattr(sys, name) for name in _STREAMS):
+            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is file),)
+        if not file.closed or not isinstance(getattr(file, "name", None), (str, bytes, int)):
+            return NotImplemented
+        return Rebuilder.closed_file, (type(file).__name__, file.name, file.mode)
+
     def _reduce_view(self, view: Any) -> Any:
         (mapping,) = gc.get_referents(view)
         return Rebuilder.view, (mapping, _VIEWS[type(view)])
@@ -217,7 +229,11 @@ class SnapshotPickler(pickle.Pickler):
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
         cloud = _cloudpickle()
-        return NotImplemented if cloud is None else cloud.Pickler.reducer_override(self, cls)
+        if cloud is not None:
+            return cloud.Pickler.reducer_override(self, cls)
+        if self._program is not None and cls.__module__ == "__main__":
+            raise pickle.PicklingError("a class of the script travels with its run: install cloudpickle, or stackful[durable]")
+        return NotImplemented
 
 
 _ATTRIBUTES = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__", "__qualname__", "__module__", "__type_params__")
@@ -231,6 +247,7 @@ _REDUCERS: dict[type, Any] = {
     CoroutineType: SnapshotPickler._reduce_generator,
     ModuleType: SnapshotPickler._reduce_module,
     MappingProxyType: SnapshotPickler._reduce_proxy,
+    **dict.fromkeys((TextIOWrapper, BufferedReader, BufferedWriter, FileIO), SnapshotPickler._reduce_file),
     _Code: SnapshotPickler._reduce_marked_code,
     _Globals: SnapshotPickler._reduce_globals,
     _Namespace: SnapshotPickler._reduce_namespace,

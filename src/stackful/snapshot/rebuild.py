@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import marshal
+import os
 import sys
 from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
@@ -142,6 +143,19 @@ class Rebuilder:
     def view(mapping: dict[Any, Any], kind: str) -> Any:
         """A live view of a dict."""
         return getattr(mapping, kind)()
+
+    @staticmethod
+    def closed_file(kind: str, name: str | bytes | int, mode: str) -> Any:
+        """A file that had been closed."""
+        file: Any = open(os.devnull, "r" if kind == "TextIOWrapper" else "wb" if kind == "BufferedWriter" else "rb")  # noqa: SIM115
+        if kind == "FileIO":
+            file = file.detach()
+        raw = getattr(getattr(file, "buffer", file), "raw", file)
+        raw.name = name
+        if kind == "TextIOWrapper":
+            file.mode = mode
+        file.close()
+        return file
 
     @staticmethod
     def stream(name: str) -> Any:
