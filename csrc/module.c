@@ -13,7 +13,11 @@ core_state(PyObject *module)
 PyObject *
 core_hook(CoreState *core, const char *name)
 {
-    PyObject *hook = core->hooks == NULL ? NULL : PyDict_GetItemString(core->hooks, name);
+    PyObject *hook = NULL, *key = core->hooks == NULL ? NULL : PyUnicode_InternFromString(name);
+    if (key != NULL) {
+        hook = PyDict_GetItemWithError(core->hooks, key);
+        Py_DECREF(key);
+    }
     if (hook == NULL && !PyErr_Occurred()) {
         PyErr_Format(PyExc_RuntimeError, "stackful is not completely imported: no %s", name);
     }

@@ -34,7 +34,12 @@ survives_in_object(Frame *frame)
     }
     wanted = Py_REFCNT(object) > 1;
     if (wanted) {
+        PyObject *pending = PyErr_Occurred() ? exception_take() : NULL;
         PyFrameObject *back = PyFrame_GetBack(object);
+        PyErr_Clear(); /* no memory for it: then there is no f_back */
+        if (pending != NULL) {
+            exception_put(pending);
+        }
         frame->frame_obj = NULL;
         frame_give_to_object(frame, object);
         if (object->f_back == NULL) {

@@ -145,6 +145,7 @@ run_parked(Fiber *fiber, PyThreadState *ts, PyObject *value)
         /* The evaluator links the frame to what is current: so f_back is the true caller. */
         thread_set_frame(ts, parked->outer != NULL ? &parked->outer->frame : resumption->frame);
         recursion_charge(ts, &resumption->recursion, fiber->depth);
+        frame_bring_up_to_date(ts, frame);
         if (value != NULL) {
             frame_step_over_call(frame);
             frame_push(frame, value);

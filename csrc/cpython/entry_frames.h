@@ -81,6 +81,44 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
 #endif
 }
 
+/* Instrument code for the events that are set now. _Py_Instrument is not exported, but evaluating
+ * with an exception begins with it (v3.12.5 and v3.13.0 Python/ceval.c, _PyEval_EvalFrameDefault,
+ * throwflag). So a frame of the same code, that stands before its first instruction, is made to
+ * raise; `tracing` keeps that from being reported. */
+static inline void
+code_instrument(PyThreadState *ts, Frame *f)
+{
+    PyCodeObject *code = frame_code(f);
+    PyObject **top = ts->datastack_top;
+    Frame *dummy = PyMem_Calloc(1, frame_size(code));
+    if (dummy == NULL) {
+        return; /* the next RESUME will do it */
+    }
+    frame_init(dummy, f->f_funcobj, code, NULL);
+    frame_set_depth(dummy, code->co_nlocalsplus);
+    frame_set_at_start(dummy);
+    PyErr_SetNone(PyExc_RuntimeError);
+    ts->tracing++;
+    (void)frame_evaluate(ts, dummy, 1);
+    ts->tracing--;
+    ts->datastack_top = top;
+    PyErr_Clear();
+    PyMem_Free(dummy);
+}
+
+/* A parked frame goes on behind a call, not at a RESUME, where the interpreter would look. */
+static inline void
+frame_bring_up_to_date(PyThreadState *ts, Frame *f)
+{
+    if (code_is_stale(ts, frame_code(f))) {
+        PyObject *pending = PyErr_Occurred() ? exception_take() : NULL;
+        code_instrument(ts, f);
+        if (pending != NULL) {
+            exception_put(pending);
+        }
+    }
+}
+
 static inline void
 frame_drop_names(Frame *f)
 {

@@ -39,6 +39,7 @@
  *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
  *   frame_relink_exit(stub, base, out)           make `stub`'s return leave the interpreter loop that
  *                                                was entered at `base`
+ *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL

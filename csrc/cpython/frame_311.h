@@ -180,6 +180,12 @@ frame_relink_exit(Frame *stub, Frame *base, Frame *out)
     stub->previous = out;
 }
 
+/* Code is not instrumented here. */
+static inline void
+frame_bring_up_to_date(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
+{
+}
+
 static inline PyObject *
 frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
 {

@@ -4,6 +4,7 @@
 #define STACKFUL_CPYTHON_FRAME_312_H
 
 #include "cpython/frame_references.h"
+#include "internal/pycore_interp.h"
 
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
@@ -84,6 +85,20 @@ frame_set_call_position(Frame *f, int unit, int caches)
 {
     f->prev_instr = _PyCode_CODE(f->f_code) + unit + caches;
     f->return_offset = 0;
+}
+
+/* Was the code instrumented for other events than those that are set now? Running frames are
+ * brought up to date when events change, others by RESUME (v3.12.5 Python/bytecodes.c, RESUME). */
+static inline bool
+code_is_stale(PyThreadState *ts, PyCodeObject *code)
+{
+    return code->_co_instrumentation_version != ts->interp->monitoring_version;
+}
+
+static inline void
+frame_set_at_start(Frame *f)
+{
+    f->prev_instr = _PyCode_CODE(f->f_code) - 1;
 }
 
 static inline void

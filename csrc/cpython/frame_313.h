@@ -3,6 +3,7 @@
 #define STACKFUL_CPYTHON_FRAME_313_H
 
 #include "cpython/frame_references.h"
+#include "internal/pycore_ceval.h"
 
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
 
@@ -87,6 +88,21 @@ frame_set_call_position(Frame *f, int unit, int caches)
 {
     f->instr_ptr = _PyCode_CODE(frame_code(f)) + unit;
     f->return_offset = (uint16_t)(1 + caches);
+}
+
+/* Was the code instrumented for other events than those that are set now? Running frames are
+ * brought up to date when events change, others by RESUME (v3.13.0 Python/bytecodes.c, RESUME). */
+static inline bool
+code_is_stale(PyThreadState *ts, PyCodeObject *code)
+{
+    return ts->tracing == 0 &&
+           (ts->eval_breaker & ~(uintptr_t)_PY_EVAL_EVENTS_MASK) != code->_co_instrumentation_version;
+}
+
+static inline void
+frame_set_at_start(Frame *f)
+{
+    f->instr_ptr = _PyCode_CODE(frame_code(f));
 }
 
 static inline void

@@ -1,140 +1,31 @@
-"""The commands. Each loads what it needs; the script itself runs after click is done, on a bare stack."""
+"""The command ``stackful``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import click
-
 __all__ = ["main"]
-
-_DEFAULT_STORE = Path(".stackful/runs.db")
-
-# What remains to be done when the command line has been understood.
-_Todo = Callable[[], None]
-
-_store = click.option(
-    "--store",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=_DEFAULT_STORE,
-    show_default=True,
-    help="The SQLite file that holds the runs.",
-)
 
 
 def main() -> None:
     """Run the command line given in ``sys.argv``; ends the process as ``cli/status.py`` says."""
-    from stackful.cli.status import USAGE
+    # `run script.py` without options has nothing to be parsed, and a script should not wait for a parser.
+    if sys.argv[1:2] == ["run"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
+        from stackful.cli.scripts import start
 
+        start(Path(".stackful/runs.db"), sys.argv[2:])
+    else:
+        _main_with_click()
+
+
+def _main_with_click() -> None:
     try:
-        todo = _cli.main(prog_name="stackful", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(USAGE)
-    except click.Abort:
-        sys.exit(130)
-    if callable(todo):
+        import click as _  # noqa: F401 - to say it clearly when it is missing
+    except ImportError:
+        sys.exit("stackful: error: the command line needs click; pip install 'stackful[durable]'")
+    from stackful.cli.commands import parse
+
+    todo = parse()
+    if todo:
         todo()
-
-
-def _print_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
-    if is_wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print("stackful", version("stackful"))
-        except PackageNotFoundError:
-            print("stackful, run from its sources")
-        context.exit()
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
-)
-def _cli() -> None:
-    """Run Python scripts that survive kill -9 and go on from the same line."""
-
-
-@_cli.command("run", context_settings={"allow_interspersed_args": False})
-@click.option(
-    "--every", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Also checkpoint by the clock."
-)
-@_store
-@click.option("--name", help="The run's id; by default made from the script's name.")
-@click.argument("script", metavar="PROGRAM.PY")
-@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
-def _run(every: float | None, store: Path, name: str | None, script: str, args: tuple[str, ...]) -> _Todo:
-    """Run a script as a durable run.
-
-    Everything behind PROGRAM.PY is passed to it untouched. The script calls stackful.checkpoint() where it wants to be
-    stored, or --every does it by the clock.
-    """
-    return lambda: _start(store, script, [script, *args], every, name)
-
-
-@_cli.command("resume")
-@_store
-@click.argument("run", required=False)
-def _resume(store: Path, run: str | None) -> _Todo:
-    """Go on with a run from its last checkpoint.
-
-    RUN is an id or its beginning; by default the newest run that did not finish.
-    """
-    return lambda: _go_on(store, run)
-
-
-@_cli.command("ps")
-@_store
-@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
-def _ps(store: Path, as_json: bool) -> _Todo:
-    """List the runs, the newest first."""
-    return lambda: _list(store, as_json)
-
-
-@_cli.command("show")
-@_store
-@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
-@click.argument("run")
-def _show(store: Path, run: str, as_json: bool) -> _Todo:
-    """Show where a run stands: its suspended stack, frame by frame.
-
-    RUN is an id or its beginning. The script is not executed.
-    """
-    return lambda: _look(store, run, as_json)
-
-
-def _start(store: Path, script: str, argv: list[str], every: float | None, name: str | None) -> None:
-    from stackful.cli.exits import one_message, play
-    from stackful.durable import runs
-
-    with one_message():
-        execution = runs.start(store, script, argv, every, name)
-    play(execution)
-
-
-def _go_on(store: Path, run: str | None) -> None:
-    from stackful.cli.exits import one_message, play
-    from stackful.durable import runs
-
-    with one_message():
-        execution = runs.resume(store, run)
-    play(execution, True)
-
-
-def _list(store: Path, as_json: bool) -> None:
-    from stackful.cli.exits import one_message
-    from stackful.cli.listing import print_runs
-
-    with one_message():
-        print_runs(store, as_json)
-
-
-def _look(store: Path, run: str, as_json: bool) -> None:
-    from stackful.cli.exits import one_message
-    from stackful.cli.show import print_run
-
-    with one_message():
-        print_run(store, run, as_json)

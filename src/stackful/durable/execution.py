@@ -41,7 +41,7 @@ class Execution:
         status, exit_status: how the run will be recorded when the process ends.
 
     Example:
-        >>> execution = runs.start(Path(".stackful/runs.db"), "count.py", ["count.py"])  # doctest: +SKIP
+        >>> execution = runs.start(Path(".stackful/runs.db"), ["count.py"])  # doctest: +SKIP
         >>> execution.play()  # doctest: +SKIP
     """
 

@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.durable.execution import Execution
 from stackful.durable.keys import load_key, make_key
@@ -49,8 +48,7 @@ class NothingToResumeError(RunNotFoundError):
     """The run has finished, or was never stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Suspended:
+class Suspended(NamedTuple):
     """A run as it is stored, to be looked at; ``fiber`` and ``checkpoint`` are None when none is stored."""
 
     run: Run
@@ -59,15 +57,12 @@ class Suspended:
     fiber: Fiber | None = None
 
 
-def start(
-    store_path: Path, script_path: str, argv: Sequence[str], every: float | None = None, name: str | None = None
-) -> Execution:
+def start(store_path: Path, argv: Sequence[str], every: float | None = None, name: str | None = None) -> Execution:
     """Make a script this process's program, as a new run.
 
     Args:
         store_path: the store; made if it is not there.
-        script_path: the script, as the user named it.
-        argv: ``sys.argv``, the script's name first.
+        argv: ``sys.argv``: the script, as the user named it, and its arguments.
         every: seconds between checkpoints that the script does not ask for; None for no such.
         name: the run's id; by default one is made from the script's name.
 
@@ -79,7 +74,7 @@ def start(
         SyntaxError: it does not compile.
         StoreError: the store cannot be used, or the name is taken.
     """
-    filename = absolute_path(script_path)
+    filename = absolute_path(argv[0])
     script = Script(filename, read_script(filename), tuple(argv), every is not None)
     path = _make_folder(store_path)
     with ExitStack() as undo:
@@ -223,7 +218,7 @@ def _newest_unfinished(path: Path, store: Store) -> Run:
 def _as_it_is(path: Path, run: Run) -> Run:
     """The store knows only that a run began; whether somebody is at work on it, the lock knows."""
     if run.status is Status.RUNNING and not is_locked(path, run.id):
-        return replace(run, status=Status.INTERRUPTED)
+        return run._replace(status=Status.INTERRUPTED)
     return run
 
 

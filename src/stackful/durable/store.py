@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 __all__ = ["Checkpoint", "Run", "SavedState", "Status", "Store"]
 
@@ -22,8 +21,7 @@ class Status(enum.StrEnum):
     """An exception ended the script; it can be resumed from its last checkpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One durable execution of a script. Times are seconds since the epoch."""
 
     id: str
@@ -38,8 +36,7 @@ class Run:
     updated: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SavedState:
+class SavedState(NamedTuple):
     """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded."""
 
     environment: bytes
@@ -51,8 +48,7 @@ class SavedState:
         return len(self.environment) + len(self.program)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A stored state without its bytes."""
 
     run: str

@@ -1,0 +1,130 @@
+"""The commands, for click. Each loads what it needs, and says what is to be done when click is out of the way."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from stackful.cli.status import USAGE
+
+__all__ = ["parse"]
+
+_DEFAULT_STORE = Path(".stackful/runs.db")
+
+# What remains to be done when the command line has been understood.
+_Todo = Callable[[], None]
+
+_store = click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=_DEFAULT_STORE,
+    show_default=True,
+    help="The SQLite file that holds the runs.",
+)
+
+
+def parse() -> _Todo | None:
+    """Understand the command line in ``sys.argv``.
+
+    Returns:
+        What is to be done; None when click has done it, as with ``--help``.
+
+    Raises:
+        SystemExit: the command line is wrong; click has said why.
+    """
+    try:
+        todo = _cli.main(prog_name="stackful", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    return todo if callable(todo) else None
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print("stackful", version("stackful"))
+        except PackageNotFoundError:
+            print("stackful, run from its sources")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def _cli() -> None:
+    """Run Python scripts that survive kill -9 and go on from the same line."""
+
+
+@_cli.command("run", context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--every", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Also checkpoint by the clock."
+)
+@_store
+@click.option("--name", help="The run's id; by default made from the script's name.")
+@click.argument("script", metavar="PROGRAM.PY")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def _run(every: float | None, store: Path, name: str | None, script: str, args: tuple[str, ...]) -> _Todo:
+    """Run a script as a durable run.
+
+    Everything behind PROGRAM.PY is passed to it untouched. The script calls stackful.checkpoint() where it wants to be
+    stored, or --every does it by the clock.
+    """
+    from stackful.cli.scripts import start
+
+    return lambda: start(store, [script, *args], every=every, name=name)
+
+
+@_cli.command("resume")
+@_store
+@click.argument("run", required=False)
+def _resume(store: Path, run: str | None) -> _Todo:
+    """Go on with a run from its last checkpoint.
+
+    RUN is an id or its beginning; by default the newest run that did not finish.
+    """
+    from stackful.cli.scripts import go_on
+
+    return lambda: go_on(store, run)
+
+
+@_cli.command("ps")
+@_store
+@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+def _ps(store: Path, as_json: bool) -> _Todo:
+    """List the runs, the newest first."""
+    return lambda: _list(store, as_json)
+
+
+@_cli.command("show")
+@_store
+@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+@click.argument("run")
+def _show(store: Path, run: str, as_json: bool) -> _Todo:
+    """Show where a run stands: its suspended stack, frame by frame.
+
+    RUN is an id or its beginning. The script is not executed.
+    """
+    return lambda: _look(store, run, as_json)
+
+
+def _list(store: Path, as_json: bool) -> None:
+    from stackful.cli.exits import one_message
+    from stackful.cli.listing import print_runs
+
+    with one_message():
+        print_runs(store, as_json)
+
+
+def _look(store: Path, run: str, as_json: bool) -> None:
+    from stackful.cli.exits import one_message
+    from stackful.cli.show import print_run
+
+    with one_message():
+        print_run(store, run, as_json)

@@ -1,0 +1,43 @@
+"""``stackful run`` and ``stackful resume``: the script becomes this process's program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stackful.cli.exits import one_message, play
+from stackful.durable import runs
+
+__all__ = ["go_on", "start"]
+
+
+def start(store: Path, argv: Sequence[str], *, every: float | None = None, name: str | None = None) -> None:
+    """Run a script from its beginning; ends as the script ends.
+
+    Args:
+        store: the store; made if it is not there.
+        argv: the script and its arguments.
+        every: seconds between checkpoints by the clock.
+        name: the run's id.
+
+    Raises:
+        SystemExit: the script's own, or after the one message that says why there is no run.
+    """
+    with one_message():
+        execution = runs.start(store, argv, every, name)
+    play(execution)
+
+
+def go_on(store: Path, run: str | None) -> None:
+    """Go on with a run; ends as the script ends.
+
+    Args:
+        store: the store.
+        run: the id or its beginning; None for the newest that did not finish.
+
+    Raises:
+        SystemExit: as for :func:`start`.
+    """
+    with one_message():
+        execution = runs.resume(store, run)
+    play(execution, True)
