@@ -135,7 +135,7 @@ core_look(PyObject *module, PyObject *object)
     FiberPhase phase = fiber_hold(fiber);
     PyObject *done = phase == FIBER_ACTIVE ? active_states(core, fiber, list)
                                            : parked_states(core, fiber->inner, list);
-    fiber_let_go(fiber, phase);
+    fiber_let_go(fiber);
     if (done == NULL) {
         Py_CLEAR(list);
     }
@@ -150,7 +150,7 @@ fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
         Py_XDECREF(frames);
         return NULL;
     }
-    return Py_BuildValue("iOOOOOON", phase == FIBER_HELD ? FIBER_PARKED : phase, or_none(fiber->function),
+    return Py_BuildValue("iOOOOOON", phase, or_none(fiber->function),
                          or_none(fiber->arguments), or_none(fiber->keywords),
                          fiber->value == NULL ? core->null : fiber->value, or_none(fiber->context),
                          or_none(fiber->exc.exc_value), frames);
@@ -170,7 +170,7 @@ core_capture(PyObject *module, PyObject *object)
     }
     FiberPhase phase = fiber_hold(fiber);
     PyObject *state = fiber_state(core, fiber, phase);
-    fiber_let_go(fiber, phase);
+    fiber_let_go(fiber);
     return state;
 }
 

@@ -38,6 +38,7 @@ typedef struct {
     PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
+    PyObject *reduce_name, *setstate_name, *qualname_name; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
 } CoreState;
 
@@ -78,6 +79,7 @@ typedef struct Fiber {
     bool has_begun;            /* its first frame has been parked: there is no other first one */
     bool suspending;           /* parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function is run by the interpreter itself, not through C */
+    unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
@@ -127,7 +129,7 @@ void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
 /* fiber.c */
 extern PyType_Spec fiber_spec;
 FiberPhase fiber_hold(Fiber *fiber);
-void fiber_let_go(Fiber *fiber, FiberPhase phase);
+void fiber_let_go(Fiber *fiber);
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
 PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 

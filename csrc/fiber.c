@@ -140,21 +140,23 @@ fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 }
 
 /* Allocation may run other code (the collector, destructors): nothing may resume or close a fiber
- * whose frames are being read. */
+ * whose frames are being read. Returns the phase that it had without that. */
 FiberPhase
 fiber_hold(Fiber *fiber)
 {
     FiberPhase phase = (FiberPhase)fiber->phase;
-    if (phase == FIBER_PARKED) {
+    if (phase == FIBER_PARKED || phase == FIBER_HELD) {
         fiber->phase = FIBER_HELD;
+        fiber->holds++;
+        return FIBER_PARKED;
     }
     return phase;
 }
 
 void
-fiber_let_go(Fiber *fiber, FiberPhase phase)
+fiber_let_go(Fiber *fiber)
 {
-    if (phase == FIBER_PARKED) {
+    if (fiber->phase == FIBER_HELD && --fiber->holds == 0) {
         fiber->phase = FIBER_PARKED;
     }
 }
@@ -480,7 +482,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     }
     FiberPhase phase = fiber_hold(self);
     int failed = parked_clone_chain(self->core, self->inner, &inner) < 0;
-    fiber_let_go(self, phase);
+    fiber_let_go(self);
     if (failed) {
         Py_DECREF(copy);
         return NULL;
@@ -494,7 +496,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     copy->is_direct = self->is_direct;
     copy->is_copy = true;
     copy->inner = inner;
-    copy->phase = (char)(phase == FIBER_HELD ? FIBER_PARKED : phase);
+    copy->phase = (char)phase;
     parked_link(copy);
     return (PyObject *)copy;
 }
@@ -503,7 +505,7 @@ static PyObject *
 fiber_repr(Fiber *self)
 {
     PyObject *function = self->function == NULL ? Py_None : self->function;
-    PyObject *name = PyObject_GetAttrString(function, "__qualname__"), *text;
+    PyObject *name = PyObject_GetAttr(function, self->core->qualname_name), *text;
     if (name == NULL) {
         PyErr_Clear();
         name = PyObject_Repr((PyObject *)Py_TYPE(function));

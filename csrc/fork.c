@@ -70,12 +70,12 @@ is_leaf_iterator(PyTypeObject *type)
            type == &PySeqIter_Type || strcmp(type->tp_name, "str_ascii_iterator") == 0;
 }
 
-/* Those of itertools that can tell where they stand (groupby hands out parts of itself). */
+/* The buffer that the iterators of tee() share is shared by their forks as well. */
 static bool
 is_of_itertools(PyTypeObject *type)
 {
-    return strncmp(type->tp_name, "itertools.", 10) == 0 && strcmp(type->tp_name, "itertools.groupby") != 0 &&
-           strcmp(type->tp_name, "itertools._grouper") != 0 && strncmp(type->tp_name, "itertools._tee", 14) != 0;
+    return strncmp(type->tp_name, "itertools.", 10) == 0 &&
+           strcmp(type->tp_name, "itertools._tee_dataobject") != 0;
 }
 
 /* Iterators over other iterators, which must be forked first. */
@@ -109,7 +109,7 @@ set_state(Forks *forks, PyObject *fork, PyObject *state)
 {
     PyObject *quietly;
     if (!is_of_itertools(Py_TYPE(fork))) {
-        return PyObject_CallMethod(fork, "__setstate__", "(O)", state);
+        return PyObject_CallMethodOneArg(fork, forks->core->setstate_name, state);
     }
     quietly = core_hook(forks->core, "set_state_quietly");
     return quietly == NULL ? NULL : PyObject_CallFunctionObjArgs(quietly, fork, state, NULL);
@@ -153,7 +153,7 @@ fork_iterator(Forks *forks, PyObject *iterator, bool nested)
         reduced = quietly == NULL ? NULL : PyObject_CallOneArg(quietly, iterator);
     }
     else {
-        reduced = PyObject_CallMethod(iterator, "__reduce__", NULL);
+        reduced = PyObject_CallMethodNoArgs(iterator, forks->core->reduce_name);
     }
     if (reduced != NULL) {
         fork = rebuild(forks, reduced, nested);

@@ -162,8 +162,12 @@ core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
     core->hooks = PyDict_New();
+    core->reduce_name = PyUnicode_InternFromString("__reduce__");
+    core->setstate_name = PyUnicode_InternFromString("__setstate__");
+    core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_null(module);
-    if (core->hooks == NULL || core->null == NULL || import_errors(core) < 0) {
+    if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
+        core->qualname_name == NULL || core->null == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -212,6 +216,9 @@ core_free(void *module)
     Py_CLEAR(core->null);
     Py_CLEAR(core->suspend_code);
     Py_CLEAR(core->ask_code);
+    Py_CLEAR(core->reduce_name);
+    Py_CLEAR(core->setstate_name);
+    Py_CLEAR(core->qualname_name);
     Py_CLEAR(core->fiber_error);
     Py_CLEAR(core->barrier_error);
     Py_CLEAR(core->fiber_exit);

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import stackful
 from stackful.cli.status import status_of
 from stackful.durable.notices import notice
 from stackful.errors import BarrierError, FiberError, StackfulError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from stackful.durable.execution import Execution
 
 __all__ = ["one_message", "play"]
+
+_OWN_FOLDER = os.path.dirname(stackful.__file__) + os.sep  # noqa: PTH120 - compared with plain strings
 
 
 def play(execution: Execution, value: object = None) -> None:
@@ -109,7 +113,14 @@ def _write(heading: str, error: BaseException) -> None:
 
 
 def _from_script_on(traceback: TracebackType | None, code: CodeType) -> TracebackType | None:
-    """The part of a traceback that starts at the script's ``<module>``."""
+    """The part of a traceback from the script's ``<module>`` to the last frame that is not Stackful's own."""
     while traceback is not None and traceback.tb_frame.f_code is not code:
         traceback = traceback.tb_next
+    last, step = traceback, traceback
+    while step is not None:
+        if not step.tb_frame.f_code.co_filename.startswith(_OWN_FOLDER):
+            last = step
+        step = step.tb_next
+    if last is not None:
+        last.tb_next = None
     return traceback

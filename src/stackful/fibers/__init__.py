@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from types import CodeType
 from typing import Any
 
 from stackful import _core, stackmap
-from stackful._core import NULL, Fiber, current
+from stackful._core import NULL, Fiber
+from stackful._core import current as _current
 from stackful._core import is_suspendable as _is_suspendable
 from stackful._core import suspend as _suspend
 from stackful.fibers.frames import Frame, frames_of, line_of
@@ -36,6 +38,18 @@ def suspend(value: object = None) -> Any:
     return _suspend(value)
 
 
+def current() -> Fiber | None:
+    """The fiber that runs this code, or None (Lua's coroutine.running).
+
+    >>> current() is None
+    True
+    >>> fiber = Fiber(lambda: current())
+    >>> fiber.resume() is fiber
+    True
+    """
+    return _current()
+
+
 def is_suspendable() -> bool:
     """Whether `suspend` would succeed here (Lua's coroutine.isyieldable).
 
@@ -53,7 +67,9 @@ def _describe_barrier(code: CodeType | None, offset: int, function: object) -> s
     way_out = "suspend outside of it, or replace it by plain Python"
     if code is None:
         name = getattr(function, "__qualname__", None) or repr(function)
-        return f"cannot suspend across a C call: the fiber's own function {name} is not a plain Python function; {way_out}"
+        return (
+            f"cannot suspend across a C call: the fiber's own function {name} is not a plain Python function; {way_out}"
+        )
     operation = stackmap.describe_call(code, stackmap.instruction_start(code, offset))
     where = f"{code.co_filename}:{line_of(code, offset)}"
     return f'cannot suspend across a C call: {operation}, in frame "{code.co_qualname}" ({where}); {way_out}'
@@ -64,6 +80,8 @@ def _reduce_quietly(iterator: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
+            if isinstance(iterator, itertools.groupby):
+                raise TypeError("it has handed out parts of itself")
             return iterator.__reduce__()
         except TypeError:
             raise TypeError(

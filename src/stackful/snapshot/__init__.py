@@ -6,7 +6,6 @@ cannot be saved. ``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here 
 
 from __future__ import annotations
 
-
 from io import BytesIO
 from typing import Any
 

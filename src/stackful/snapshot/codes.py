@@ -17,7 +17,17 @@ from typing import NamedTuple
 
 from stackful.errors import CodeChangedError
 
-__all__ = ["CodeReference", "Program", "find_code", "by_value", "find_in_program", "fingerprint", "path_in_program", "reference_to", "tree_of"]
+__all__ = [
+    "CodeReference",
+    "Program",
+    "by_value",
+    "find_code",
+    "find_in_program",
+    "fingerprint",
+    "path_in_program",
+    "reference_to",
+    "tree_of",
+]
 
 _PARTS = ("bytecode", "constants", "names", "exception handlers", "signature")
 
@@ -111,7 +121,9 @@ def find_in_program(program: Program, reference: CodeReference) -> CodeType:
 def _unwrapped(value: object) -> object:
     """The function behind a property, a static or class method, or a decorator that used functools.wraps."""
     while not isinstance(value, FunctionType):
-        inner = next((v for name in ("__wrapped__", "__func__", "fget", "func") if (v := getattr(value, name, None))), None)
+        inner = next(
+            (v for name in ("__wrapped__", "__func__", "fget", "func") if (v := getattr(value, name, None))), None
+        )
         if inner is None:
             return value
         value = inner
@@ -174,7 +186,9 @@ def find_code(reference: CodeReference) -> CodeType:
 def _changed(reference: CodeReference, file: str, candidates: list[CodeType]) -> CodeChangedError:
     name = f'"{reference.qualname}" ({file}:{reference.line})'
     if not candidates:
-        return CodeChangedError(f"the snapshot has a frame of {name}, which is no longer there; restore it, or start anew")
+        return CodeChangedError(
+            f"the snapshot has a frame of {name}, which is no longer there; restore it, or start anew"
+        )
     now = fingerprint(candidates[0])
     parts = [part for part, old, new in zip(_PARTS, reference.fingerprint, now, strict=True) if old != new]
     return CodeChangedError(
@@ -199,4 +213,3 @@ def reference_to(code: CodeType, module: str) -> CodeReference | None:
 def by_value(code: CodeType) -> bytes:
     """The code itself; only this Python version can read it."""
     return marshal.dumps(code)
-

@@ -82,16 +82,22 @@ def _failure(value: object, pickle: Callable[[Any], object]) -> Exception | None
     return None
 
 
+def _first_failing(value: object, seen: set[int], pickle: Callable[[Any], object]) -> tuple[str, Any, Exception] | None:
+    for step, child in _children(value):
+        failure = None if id(child) in seen else _failure(child, pickle)
+        if failure is not None:
+            return step, child, failure
+    return None
+
+
 def _descend(value: Any, pickle: Callable[[Any], object], error: Exception) -> tuple[str, Any, Exception]:
     path, seen = "", {id(value)}
     for _ in range(MAX_DEPTH):
-        for step, child in _children(value):
-            failure = None if id(child) in seen else _failure(child, pickle)
-            if failure is not None:
-                break
-        else:
-            return path, value, error
-        path, value, error = path + step, child, failure
+        found = _first_failing(value, seen, pickle)
+        if found is None:
+            break
+        step, value, error = found
+        path += step
         seen.add(id(value))
     return path, value, error
 
@@ -119,4 +125,6 @@ def locate(value: Any, pickle: Callable[[Any], object], error: Exception) -> Uns
             break
     name = _type_name(culprit)
     path = f"{where}: {name}" if where else name
-    return UnsaveableError(f"cannot save {path} ({cause}); drop it before the snapshot, or make it picklable", path, name)
+    return UnsaveableError(
+        f"cannot save {path} ({cause}); drop it before the snapshot, or make it picklable", path, name
+    )

@@ -1,10 +1,10 @@
 """The container of a snapshot: what it is, readable without unpickling, and the seal over all of it.
 
-    b"STACKFUL"  magic
-    u32, u64     lengths of the header and of the body, little-endian
-    header       JSON: schema, python, bytecode, seal
-    body         the pickled value
-    32 bytes     HMAC-SHA256 with the key, or SHA-256 without one, over everything before
+b"STACKFUL"  magic
+u32, u64     lengths of the header and of the body, little-endian
+header       JSON: schema, python, bytecode, seal
+body         the pickled value
+32 bytes     HMAC-SHA256 with the key, or SHA-256 without one, over everything before
 """
 
 from __future__ import annotations
@@ -99,11 +99,15 @@ def unseal(data: bytes, key: bytes | None) -> bytes:
     """
     fields, start, end = _split(data)
     if len(data) != end + _SEAL_SIZE:
-        raise SnapshotFormatError(f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {end + _SEAL_SIZE}")
+        raise SnapshotFormatError(
+            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {end + _SEAL_SIZE}"
+        )
     if (fields.get("seal") == "hmac-sha256") != (key is not None):
         given = "no key was given" if key is None else "it is not sealed with a key"
         raise SealError(f"the seal of this snapshot cannot be checked: {given}; nothing was unpickled")
     if not hmac.compare_digest(_digest(memoryview(data)[:end], key), data[end:]):
-        raise SealError("the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled")
+        raise SealError(
+            "the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled"
+        )
     _check_version(fields)
     return data[start:end]

@@ -13,7 +13,6 @@ from typing import Any
 
 from stackful import _core
 from stackful.snapshot import codes, rebuild
-from stackful.snapshot.codes import Program
 from stackful.snapshot.rebuild import Rebuilder
 
 __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
@@ -28,7 +27,9 @@ _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
 @lru_cache(maxsize=1)
 def _dispatch_table() -> dict[type, Any]:
     """cloudpickle's, without its way with files: it reads them whole and makes them io.StringIO."""
-    return {kind: reducer for kind, reducer in _cloudpickle().Pickler.dispatch_table.items() if kind is not TextIOWrapper}
+    return {
+        kind: reducer for kind, reducer in _cloudpickle().Pickler.dispatch_table.items() if kind is not TextIOWrapper
+    }
 
 
 class _Code:
@@ -57,7 +58,7 @@ class _Namespace:
 
 @lru_cache(maxsize=1)
 def _cloudpickle() -> Any:
-    """cloudpickle where it is installed: it carries classes that no module can give back."""
+    """Cloudpickle where it is installed: it carries classes that no module can give back."""
     try:
         return importlib.import_module("cloudpickle")
     except ImportError:
@@ -70,7 +71,7 @@ class SnapshotPickler(pickle.Pickler):
     `shared` is a list for a copy within this process: code and classes are put there and referred to by index.
     """
 
-    def __init__(self, file: BytesIO, program: Program | None = None, shared: list[Any] | None = None) -> None:
+    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
         super().__init__(file, PROTOCOL)
@@ -82,6 +83,7 @@ class SnapshotPickler(pickle.Pickler):
         self._globals: dict[str, _Globals] = {}
 
     def reducer_override(self, obj: Any) -> Any:
+        """How to save `obj`; NotImplemented leaves it to the standard pickler."""
         reducer = _REDUCERS.get(type(obj))
         if reducer is not None:
             return reducer(self, obj)
@@ -158,10 +160,14 @@ class SnapshotPickler(pickle.Pickler):
         if self._program is not None:
             path = self._path_in_program(code)
             if path is not None:
-                reference = codes.CodeReference(None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno)
+                reference = codes.CodeReference(
+                    None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno
+                )
                 return Rebuilder.code, tuple(reference)
         found = codes.reference_to(code, module)
-        return (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
+        return (
+            (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
+        )
 
     def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
         assert self._program is not None
@@ -232,11 +238,21 @@ class SnapshotPickler(pickle.Pickler):
         if cloud is not None:
             return cloud.Pickler.reducer_override(self, cls)
         if self._program is not None and cls.__module__ == "__main__":
-            raise pickle.PicklingError("a class of the script travels with its run: install cloudpickle, or stackful[durable]")
+            raise pickle.PicklingError(
+                "a class of the script travels with its run: install cloudpickle, or stackful[durable]"
+            )
         return NotImplemented
 
 
-_ATTRIBUTES = ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__", "__qualname__", "__module__", "__type_params__")
+_ATTRIBUTES = (
+    "__defaults__",
+    "__kwdefaults__",
+    "__annotations__",
+    "__doc__",
+    "__qualname__",
+    "__module__",
+    "__type_params__",
+)
 
 _REDUCERS: dict[type, Any] = {
     _core.Fiber: SnapshotPickler._reduce_fiber,
@@ -258,11 +274,12 @@ _REDUCERS: dict[type, Any] = {
 class SnapshotUnpickler(pickle.Unpickler):
     """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
 
-    def __init__(self, file: BytesIO, program: Program | None = None, shared: list[Any] | None = None) -> None:
+    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
         super().__init__(file)
         self._rebuilder = Rebuilder(program, shared)
 
     def find_class(self, module: str, name: str) -> Any:
+        """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
         if module == _REBUILD:
             return getattr(self._rebuilder, name[len("Rebuilder.") :])
         return super().find_class(module, name)

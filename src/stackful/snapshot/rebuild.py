@@ -9,6 +9,7 @@ import importlib
 import marshal
 import os
 import sys
+from pathlib import Path
 from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
@@ -80,7 +81,9 @@ class Rebuilder:
         cell.cell_contents = state[0]
 
     @staticmethod
-    def function(code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None) -> FunctionType:
+    def function(
+        code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None
+    ) -> FunctionType:
         """A function without its attributes."""
         return FunctionType(code, namespace, name, None, closure)
 
@@ -122,7 +125,7 @@ class Rebuilder:
     @staticmethod
     def finished_generator(kind: str, name: str, qualname: str) -> Any:
         """A generator that has ended: it has no code any more."""
-        generator = _ended_coroutine() if kind == "coroutine" else _ended_generator()
+        generator: Any = _ended_coroutine() if kind == "coroutine" else _ended_generator()
         generator.close()
         generator.__name__, generator.__qualname__ = name, qualname
         return generator
@@ -147,7 +150,8 @@ class Rebuilder:
     @staticmethod
     def closed_file(kind: str, name: str | bytes | int, mode: str) -> Any:
         """A file that had been closed."""
-        file: Any = open(os.devnull, "r" if kind == "TextIOWrapper" else "wb" if kind == "BufferedWriter" else "rb")  # noqa: SIM115
+        how = {"TextIOWrapper": "r", "BufferedWriter": "wb"}.get(kind, "rb")
+        file: Any = Path(os.devnull).open(how)  # noqa: SIM115 - closed below
         if kind == "FileIO":
             file = file.detach()
         raw = getattr(getattr(file, "buffer", file), "raw", file)

@@ -1,0 +1,74 @@
+"""Interleaved timing, and the rows of the table.
+
+Contenders take turns within one process, round by round, so that a slow minute of the machine hits all of them; the
+median of the rounds is kept. Ratios are of medians from the same run.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Contender = Callable[[int], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: a measurement of ours beside another, and what was aimed at."""
+
+    subject: str
+    ours: str
+    beside: str = ""
+    ratio: float | None = None
+    target: str = ""
+    is_met: bool | None = None
+
+
+def interleaved(contenders: dict[str, Contender], number: int, rounds: int) -> dict[str, float]:
+    """Seconds for one operation of each contender: the median over rounds of `number` operations."""
+    for contender in contenders.values():
+        contender(min(number, 1000))  # CPython specialises what it has run a few times
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, contender in contenders.items():
+            gc.collect()
+            start = time.perf_counter()
+            contender(number)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) / number for name, times in seconds.items()}
+
+
+def expect(what: object, wanted: object) -> None:
+    """A benchmark of a wrong answer is worth nothing: checked before the clock starts, with -O too."""
+    if what != wanted:
+        raise AssertionError(f"expected {wanted!r}, got {what!r}")
+
+
+def time_text(seconds: float) -> str:
+    """A duration in the unit that a reader would choose."""
+    for limit, factor, unit in ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
+        if seconds < limit:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.2f} s"
+
+
+def at_most(subject: str, ours: float, other: float, name: str, limit: float | None = None) -> Row:
+    """We take `ratio` times the other's time; fewer is better."""
+    ratio = ours / other
+    target = f"≤ {limit:g}x" if limit else ""
+    beside = f"{name} {time_text(other)}"
+    return Row(subject, time_text(ours), beside, ratio, target, ratio <= limit if limit else None)
+
+
+def at_least(subject: str, ours: float, other: float, name: str, limit: float | None = None) -> Row:
+    """We are `ratio` times faster than the other; more is better."""
+    ratio = other / ours
+    target = f"≥ {limit:g}x faster" if limit else ""
+    beside = f"{name} {time_text(other)}"
+    return Row(subject, time_text(ours), beside, ratio, target, ratio >= limit if limit else None)
+
+
+def missing(subject: str, ours: str, peer: str, target: str = "") -> Row:
+    """The other is not here to be measured."""
+    return Row(subject, ours, f"{peer} not installed", None, target)

@@ -1,0 +1,67 @@
+"""Runs the leak checker (leakcheck.py) on the tests of the core and of fibers, and on those marked `leakcheck`."""
+
+import gc
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from leakcheck import LATE_ROUNDS, find_leaks
+
+TOO_SLOW = 2.0  # seconds of a test's first run beyond which it is not repeated; such tests are counted in the summary
+
+HERE = Path(__file__).parent
+FOLDERS = {HERE / "core", HERE / "fibers"}
+
+checked: dict[str, int] = {}  # verdict or excuse -> number of tests, for the summary
+
+
+def _excuse(item, seconds):
+    """Why a test is not repeated, or None."""
+    if not (item.get_closest_marker("leakcheck") or FOLDERS & set(item.path.parents)):
+        return "elsewhere"
+    if marker := item.get_closest_marker("no_leakcheck"):
+        return f"excused: {marker.args[0]}"
+    if hasattr(item.obj, "hypothesis"):
+        return "property test"
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return "run under a tracer"
+    return "too slow" if seconds > TOO_SLOW else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run the test; when it passed, run it again and look for growth."""
+    start = time.perf_counter()
+    result = yield
+    excuse = _excuse(pyfuncitem, time.perf_counter() - start)
+    if excuse:
+        checked[excuse] = checked.get(excuse, 0) + 1
+        return result
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    try:
+        leaks = find_leaks(lambda: pyfuncitem.obj(**arguments))
+    except Exception as error:
+        error.add_note("The test passed once and failed when the leak checker ran it again (see tests/leakcheck.py).")
+        raise
+    checked["checked"] = checked.get("checked", 0) + 1
+    if pyfuncitem.get_closest_marker("fails_leakcheck"):
+        if not leaks:
+            pytest.fail("marked fails_leakcheck, but no longer leaks: remove the marker", pytrace=False)
+    elif leaks:
+        pytest.fail(f"leaks: {leaks} (growth in each of the last {LATE_ROUNDS} rounds)", pytrace=False)
+    return result
+
+
+def pytest_collection_finish():
+    """Put what is loaded by now out of the collector's sight: it makes each of the many collections quick."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many tests were checked, and why the others were not."""
+    counts = {excuse: count for excuse, count in sorted(checked.items()) if excuse != "elsewhere"}
+    if counts:
+        terminalreporter.write_line("leak check: " + ", ".join(f"{count} {excuse}" for excuse, count in counts.items()))

@@ -1,0 +1,169 @@
+"""States that CPython could not have made are refused before anything is written."""
+
+import pytest
+
+from stackful import Fiber, FiberError, SnapshotFormatError, _core, suspend
+
+
+def body(a):
+    total = [a]
+    for x in (1, 2):
+        total = [*total, suspend(x)]
+    return total
+
+
+def with_cell(a):
+    def inner():
+        return a
+
+    return suspend(inner)
+
+
+def generator(a):
+    for x in (1, 2):
+        yield x + a
+
+
+def state_of(function, *arguments):
+    fiber = Fiber(function, *arguments)
+    fiber.resume()
+    state = _core.capture(fiber)
+    fiber.close()
+    return state
+
+
+def changed_frame(state, index, value):
+    """The state with one field of its innermost frame replaced."""
+    frame = list(state[-1][0])
+    frame[index] = value
+    return (*state[:-1], [tuple(frame)])
+
+
+FUNCTION, CODE, OFFSET, NAMESPACE, LOCALS, STACK = range(6)
+
+WRONG_FRAMES = {
+    "function is no function": (FUNCTION, print),
+    "code is no code": (CODE, None),
+    "code of a generator": (CODE, generator.__code__),
+    "code of another function": (CODE, with_cell.__code__),
+    "offset of no call": (OFFSET, 0),
+    "offset in between": (OFFSET, 1),
+    "negative offset": (OFFSET, -2),
+    "offset beyond the end": (OFFSET, 10_000),
+    "offset beyond any number": (OFFSET, 2**80),
+    "a namespace where there is none": (NAMESPACE, {}),
+    "too few locals": (LOCALS, ()),
+    "too many locals": (LOCALS, (1,) * 50),
+    "locals in a list": (LOCALS, []),
+    "an empty stack": (STACK, ()),
+    "a full stack": (STACK, (1,) * 100),
+    "no iterator on the stack": (STACK, (1, [])),
+    "NULL on the stack": (STACK, (_core.NULL, _core.NULL)),
+    "no stack": (STACK, None),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FRAMES)
+def test_a_malformed_frame_is_refused(name):
+    """A frame with this fault raises, and leaves the blank fiber blank."""
+    state = changed_frame(state_of(body, 1), *WRONG_FRAMES[name])
+    blank = _core.blank(Fiber)
+    with pytest.raises((SnapshotFormatError, TypeError, OverflowError)):
+        _core.reinstate(blank, state)
+    assert (blank.status, blank.frames, blank.function) == ("dead", (), None)
+
+
+def test_what_was_captured_is_accepted():
+    """The unchanged state goes on where it was."""
+    fiber = _core.reinstate(_core.blank(Fiber), state_of(body, 1))
+    assert [fiber.resume("x"), fiber.resume("y")] == [2, [1, "x", "y"]]
+
+
+def test_something_else_in_the_place_of_a_cell_is_refused():
+    """A variable that closures share must be a cell."""
+    state = state_of(with_cell, 1)
+    slots = tuple(5 for _ in state[-1][0][LOCALS])
+    with pytest.raises(SnapshotFormatError, match="cell"):
+        _core.reinstate(_core.blank(Fiber), changed_frame(state, LOCALS, slots))
+
+
+@pytest.mark.parametrize("phase", [-1, 0, 2, 3, 4, 99])
+def test_a_phase_that_does_not_fit_is_refused(phase):
+    """Only a suspended fiber has frames."""
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate(_core.blank(Fiber), (phase, *state_of(body, 1)[1:]))
+
+
+def test_a_suspended_fiber_without_frames_is_refused():
+    """The other way round as well."""
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate(_core.blank(Fiber), (*state_of(body, 1)[:-1], []))
+
+
+@pytest.mark.parametrize("keywords", [(1,), ("a", "b"), "a", 3], ids=repr)
+def test_keywords_that_do_not_fit_are_refused(keywords):
+    """Names of keyword arguments are strings, no more than there are arguments."""
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate(_core.blank(Fiber), (0, body, (1,), keywords, _core.NULL, None, None, []))
+
+
+def test_a_fiber_in_use_is_not_filled():
+    """Only a blank fiber takes a state."""
+    with pytest.raises(SnapshotFormatError, match="in use"):
+        _core.reinstate(Fiber(body, 1), state_of(body, 1))
+
+
+def test_a_running_fiber_cannot_be_captured():
+    """capture() of the running fiber raises."""
+
+    def captures():
+        with pytest.raises(FiberError, match="running"):
+            _core.capture(_core.current())
+        return "refused"
+
+    assert Fiber(captures).resume() == "refused"
+
+
+WRONG_GENERATORS = {
+    "an unknown state": ("odd", 0, None, ()),
+    "an offset of no yield": ("suspended", 0, None, ()),
+    "an empty stack": ("suspended", None, None, ()),
+    "too few locals": ("suspended", None, (), None),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_GENERATORS)
+def test_a_malformed_generator_is_refused(name):
+    """A generator's state with this fault raises, and the blank generator stays fresh."""
+    held = generator(1)
+    next(held)
+    function, _, offset, slots, stack, *rest = _core.capture_generator(held)
+    kind, new_offset, new_slots, new_stack = WRONG_GENERATORS[name]
+    fresh = generator(1)
+    state = (
+        function,
+        kind,
+        offset if new_offset is None else new_offset,
+        slots if new_slots is None else new_slots,
+        stack if new_stack is None else new_stack,
+        *rest,
+    )
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate_generator(fresh, state)
+    assert list(fresh) == [2, 3]
+
+
+def test_a_generator_that_has_begun_is_not_filled():
+    """Only a fresh generator takes a state."""
+    held = generator(1)
+    next(held)
+    with pytest.raises(SnapshotFormatError, match="has not begun"):
+        _core.reinstate_generator(held, _core.capture_generator(held))
+
+
+def test_a_fresh_generator_needs_what_its_code_takes_for_granted():
+    """An unbound argument in the state of a generator that has not begun is refused."""
+    fresh = generator(1)
+    slots = tuple(_core.NULL for _ in range(2))
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate_generator(fresh, (generator, "fresh", 0, slots, (), None, "n", "q"))

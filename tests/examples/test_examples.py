@@ -1,0 +1,112 @@
+"""The examples do what they say, run as a reader would run them."""
+
+import __future__
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stackful
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parent.parent), "NO_COLOR": "1"}
+
+
+def start(folder, *arguments, **options):
+    """Run python with these arguments in a folder."""
+    options = {"capture_output": True, "text": True, "timeout": 200, **options}
+    return subprocess.run([sys.executable, *map(str, arguments)], cwd=folder, env=ENVIRONMENT, check=False, **options)
+
+
+def output_of(folder, name, *arguments):
+    """What an example prints; nothing on stderr, exit status 0."""
+    done = start(folder, EXAMPLES / name, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_same_fringe_stops_at_the_first_difference(tmp_path):
+    """Equal fringes are equal to the end; different ones are found out at the second pair."""
+    assert output_of(tmp_path, "same_fringe.py") == "same fringe after 5 pairs\ndifferent after 2 pairs\n"
+
+
+def test_tree_walk_hands_out_sorted_values(tmp_path):
+    """The values come in order, and from different depths."""
+    lines = [line.split() for line in output_of(tmp_path, "tree_walk.py").splitlines()]
+    assert [int(line[0]) for line in lines] == [20, 30, 40, 50, 60, 70, 80]
+    assert [int(line[-1]) for line in lines] == [3, 2, 3, 1, 3, 2, 3]
+
+
+def test_fork_search_finds_every_solution(tmp_path):
+    """Six queens have four solutions; the first is shown."""
+    title, *board = output_of(tmp_path, "fork_search.py").splitlines()
+    assert title == "4 solutions for 6 queens"
+    assert [row.split().index("Q") for row in board] == [3, 0, 4, 1, 5, 2]
+
+
+def test_pickle_elsewhere_ends_in_the_second_process(tmp_path):
+    """The second process has the frames of the first, and returns through all of them."""
+    first, second, result = output_of(tmp_path, "pickle_elsewhere.py").splitlines()
+    assert first == "first process: suspended, 21 calls deep"
+    assert second == "second process: 21 calls deep, the innermost has {'number': 0}"
+    assert result == "second process: the result is 2,432,902,008,176,640,000"
+
+
+def test_crossref_counts_right(tmp_path):
+    """Its figures for the first module in the alphabet, __future__, are those that its source gives."""
+    source = Path(__future__.__file__).read_text(encoding="utf-8")
+    figures = dict(line.rsplit(maxsplit=1) for line in output_of(tmp_path, "crossref.py", 1).splitlines() if line)
+    nodes = list(ast.walk(ast.parse(source)))
+    assert figures["  modules"] == "1"
+    assert figures["  lines"] == str(source.count("\n"))
+    assert figures["  syntax nodes"] == f"{len(nodes):,}"
+    assert figures["  calls"] == str(sum(isinstance(node, ast.Call) for node in nodes))
+
+
+@pytest.mark.parametrize("options", [(), ("--every", "0.05")], ids=["no checkpoints", "every 0.05 s"])
+def test_crossref_prints_the_same_as_a_durable_run(tmp_path, options):
+    """`stackful run` changes nothing about what the script prints."""
+    plain = output_of(tmp_path, "crossref.py", 30)
+    done = start(tmp_path, "-m", "stackful", "run", *options, EXAMPLES / "crossref.py", 30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == plain
+
+
+def test_crossref_asks_for_checkpoints_itself(tmp_path):
+    """With --ask, plain python prints the same, and a durable run that was killed is resumed after the last module."""
+    plain = output_of(tmp_path, "crossref.py", 200)
+    assert output_of(tmp_path, "crossref.py", 5, "--ask") == output_of(tmp_path, "crossref.py", 5)
+    command = [sys.executable, "-m", "stackful", "run", "--name", "mine", EXAMPLES / "crossref.py", "200", "--ask"]
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        while process.poll() is None and not has_checkpoint(tmp_path):
+            pass
+        process.kill()
+    done = start(tmp_path, "-m", "stackful", "resume", "mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == plain
+
+
+def has_checkpoint(folder):
+    """Whether the run in this folder's store has one."""
+    return '"seq"' in start(folder, "-m", "stackful", "ps", "--json").stdout
+
+
+@pytest.mark.slow
+def test_demo_kills_resumes_and_finds_the_same(tmp_path):
+    """The demo, with fewer modules: three kills, equal output, exit status 0."""
+    shown = output_of(tmp_path, "demo.py", "--modules", 300, "--kills", 3)
+    assert shown.count("kill -9") == 3
+    assert "3 kills, 4 processes, and the output is EQUAL to the uninterrupted run's," in shown
+
+
+@pytest.mark.slow
+def test_demo_fails_when_it_could_not_kill_often_enough(tmp_path):
+    """A demo that shows too little says so."""
+    done = start(tmp_path, EXAMPLES / "demo.py", "--modules", 150, "--kills", 1)
+    assert done.returncode == 1
+    assert "the run ended after 1 kills of 3" in done.stdout
