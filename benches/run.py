@@ -50,7 +50,9 @@ def main() -> None:
     for subject in options.subjects or SUBJECTS:
         print(f"measuring {subject} ...", file=sys.stderr)
         rows += rows_of(subject, rounds, share)
-    print(f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, median of {rounds} rounds\n")
+    print(
+        f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, median of {rounds} rounds (run: of 3 at most)\n"
+    )
     print(table(rows))
     if options.json:
         document = {"python": platform.python_version(), "rounds": rounds, "rows": [asdict(row) for row in rows]}

@@ -38,7 +38,7 @@ typedef struct {
     PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
-    PyObject *reduce_name, *setstate_name, *qualname_name; /* interned, for CPython's method cache */
+    PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
 } CoreState;
 

@@ -467,6 +467,23 @@ fiber_deepcopy(Fiber *self, PyObject *memo)
     return hook == NULL ? NULL : PyObject_CallFunctionObjArgs(hook, (PyObject *)self, memo, NULL);
 }
 
+/* What a subclass has put into its __dict__ goes along. */
+static int
+copy_members(Fiber *from, PyObject *to)
+{
+    PyObject *members = NULL, *twins = NULL;
+    int failed = 0;
+    if (Py_IS_TYPE(from, from->core->fiber_type) || Py_TYPE(from)->tp_dictoffset == 0) {
+        return 0;
+    }
+    members = PyObject_GenericGetDict((PyObject *)from, NULL);
+    twins = members == NULL ? NULL : PyObject_GenericGetDict(to, NULL);
+    failed = twins == NULL || PyDict_Update(twins, members) < 0;
+    Py_XDECREF(members);
+    Py_XDECREF(twins);
+    return failed ? -1 : 0;
+}
+
 /* copy.copy: frames are copied, the heap is shared (D3). */
 static PyObject *
 fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
@@ -481,7 +498,8 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     FiberPhase phase = fiber_hold(self);
-    int failed = parked_clone_chain(self->core, self->inner, &inner) < 0;
+    int failed = copy_members(self, (PyObject *)copy) < 0 ||
+                 parked_clone_chain(self->core, self->inner, &inner) < 0;
     fiber_let_go(self);
     if (failed) {
         Py_DECREF(copy);

@@ -9,6 +9,29 @@ core_state(PyObject *module)
     return (CoreState *)PyModule_GetState(module);
 }
 
+/* "package.module:name" -> that object, which takes the string's place among the hooks. */
+static PyObject *
+resolve_hook(CoreState *core, PyObject *key, PyObject *place)
+{
+    PyObject *parts = PyUnicode_Partition(place, core->colon), *module = NULL, *hook = NULL;
+    if (parts != NULL) {
+        module = PyImport_Import(PyTuple_GET_ITEM(parts, 0));
+    }
+    if (module != NULL) {
+        Py_SETREF(module, PyImport_GetModule(PyTuple_GET_ITEM(parts, 0)));
+    }
+    if (module != NULL) {
+        hook = PyObject_GetAttr(module, PyTuple_GET_ITEM(parts, 2));
+    }
+    if (hook != NULL && PyDict_SetItem(core->hooks, key, hook) < 0) {
+        Py_CLEAR(hook);
+    }
+    Py_XDECREF(parts);
+    Py_XDECREF(module);
+    Py_XDECREF(hook);
+    return hook; /* the dict keeps it */
+}
+
 /* A hook that an upper floor has registered; borrowed. */
 PyObject *
 core_hook(CoreState *core, const char *name)
@@ -16,6 +39,9 @@ core_hook(CoreState *core, const char *name)
     PyObject *hook = NULL, *key = core->hooks == NULL ? NULL : PyUnicode_InternFromString(name);
     if (key != NULL) {
         hook = PyDict_GetItemWithError(core->hooks, key);
+        if (hook != NULL && PyUnicode_Check(hook)) {
+            hook = resolve_hook(core, key, hook);
+        }
         Py_DECREF(key);
     }
     if (hook == NULL && !PyErr_Occurred()) {
@@ -24,7 +50,8 @@ core_hook(CoreState *core, const char *name)
     return hook;
 }
 
-/* register(name, object): `suspend` and `is_suspendable` give their code, others are hooks. */
+/* register(name, object): `suspend` and `is_suspendable` give their code, others are hooks: a
+ * callable, or the place "package.module:name" of one, imported when it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
 {
@@ -164,10 +191,11 @@ core_exec(PyObject *module)
     core->hooks = PyDict_New();
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");
+    core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_null(module);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->null == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -219,6 +247,7 @@ core_free(void *module)
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);
     Py_CLEAR(core->qualname_name);
+    Py_CLEAR(core->colon);
     Py_CLEAR(core->fiber_error);
     Py_CLEAR(core->barrier_error);
     Py_CLEAR(core->fiber_exit);

@@ -8,9 +8,10 @@ Floors (imports point down only; ARCHITECTURE.md has the picture):
 This file only re-exports.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from stackful import snapshot
+from stackful import _core
 from stackful.errors import (
     BarrierError,
     CodeChangedError,
@@ -30,6 +31,7 @@ from stackful.errors import (
 from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
 
 if TYPE_CHECKING:
+    from stackful import snapshot
     from stackful.durable.checkpoints import checkpoint
 
 __all__ = [
@@ -58,11 +60,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """`checkpoint` lives on floor 6, which nobody loads who does not ask for it."""
-    if name == "checkpoint":
-        from stackful.durable.checkpoints import checkpoint
+_core.register("reduce", "stackful.snapshot:reduce_fiber")
+_core.register("deepcopy", "stackful.snapshot:deepcopy_fiber")
+_core.register("why_not_portable", "stackful.snapshot:why_not_portable")
 
-        globals()["checkpoint"] = checkpoint
-        return checkpoint
+
+def __getattr__(name: str) -> Any:
+    """Upper floors are loaded by whoever first asks for them."""
+    if name == "snapshot":
+        return import_module("stackful.snapshot")
+    if name == "checkpoint":
+        globals()[name] = import_module("stackful.durable.checkpoints").checkpoint
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

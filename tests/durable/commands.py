@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import stackful
 
 SOURCES = str(Path(stackful.__file__).parent.parent)
+BYTECODE = str(Path(tempfile.gettempdir()) / f"stackful-tests-{os.getuid()}")
 TIMEOUT = 120
 
 
@@ -19,7 +21,10 @@ class Commands:
 
     def __init__(self, folder):
         self.folder = folder
-        self.environment = {**os.environ, "PYTHONPATH": SOURCES, "COLUMNS": "200", "NO_COLOR": "1"}
+        # Nothing of the tester's own settings, PYTHONUNBUFFERED above all: buffers are part of what is tested.
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        ours = {"PYTHONPATH": SOURCES, "PYTHONPYCACHEPREFIX": BYTECODE, "COLUMNS": "200", "NO_COLOR": "1"}
+        self.environment = outer | ours
 
     def script(self, text, name="program.py"):
         """Write a script; its name."""

@@ -6,8 +6,6 @@ import pytest
 
 from stackful import Fiber, FiberError, suspend
 
-FILLS_CACHE = pytest.mark.no_leakcheck("names of __reduce__ and the like fill CPython's method cache, which is bounded")
-
 
 def started(body, *arguments):
     fiber = Fiber(body, *arguments)
@@ -71,7 +69,6 @@ ITERABLES = {
 }
 
 
-@FILLS_CACHE
 @pytest.mark.parametrize("name", list(ITERABLES))
 def test_a_loop_goes_on_independently_in_both(name):
     """Original and copy each see all that is left of the loop."""
@@ -130,7 +127,6 @@ def test_cells_are_shared():
     assert [fiber.resume(), twin.resume()] == [1, 2]
 
 
-@FILLS_CACHE
 def test_half_built_displays_are_forked():
     """A list, set or dict under construction is each continuation's own."""
 
@@ -146,7 +142,6 @@ def test_half_built_displays_are_forked():
     assert twin.result == (["f", "f"], {"a": "f", "b": "f"}, {"f", "v"})
 
 
-@FILLS_CACHE
 def test_a_local_that_names_a_forked_iterator_names_the_fork():
     """The same iterator as a local and in a loop stays the same in the copy."""
 
@@ -224,7 +219,6 @@ def test_a_failing_copy_leaves_the_original_as_it_was():
     assert fiber.resume() == 1
 
 
-@FILLS_CACHE
 @pytest.mark.parametrize("act", ["resume", "close"])
 def test_code_run_by_the_copy_cannot_use_the_fiber(act):
     """While a fiber is copied, resume and close are refused, and do no harm."""

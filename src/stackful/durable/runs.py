@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stackful.durable.execution import Execution
 from stackful.durable.keys import load_key, make_key
 from stackful.durable.locks import RunLock, is_locked
+from stackful.durable.names import checked_name, new_id
 from stackful.durable.notices import notice
 from stackful.durable.program import Script, absolute_path, read_script
 from stackful.durable.sqlite import SqliteStore
@@ -38,10 +38,7 @@ __all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
 
-# Letters and digits that nobody mistakes for one another.
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _PYTHON = sys.version.partition(" ")[0]
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class NothingToResumeError(RunNotFoundError):
@@ -80,7 +77,7 @@ def start(store_path: Path, argv: Sequence[str], every: float | None = None, nam
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
         keeper = Keeper(make_key(path))
-        run = _new_run(script, every, _new_id(filename, store) if name is None else name)
+        run = _new_run(script, every, _id_for(filename, store) if name is None else checked_name(name))
         lock = RunLock(path, run.id)
         undo.callback(lock.release)
         store.add_run(run, script.source)
@@ -222,21 +219,13 @@ def _as_it_is(path: Path, run: Run) -> Run:
     return run
 
 
+def _id_for(filename: str, store: Store) -> str:
+    return new_id(Path(filename).stem, {run.id for run in store.runs()})
+
+
 def _new_run(script: Script, every: float | None, run_id: str) -> Run:
-    if not _NAME.fullmatch(run_id):
-        raise StoreError(f"{run_id!r} cannot name a run; use up to 64 letters, digits, '.', '_' and '-'")
     cwd = os.getcwd()  # noqa: PTH109 - a plain string is what is stored
     return Run(run_id, script.filename, script.argv, cwd, every, _PYTHON, time.time())
-
-
-def _new_id(filename: str, store: Store) -> str:
-    """The script's name and a few letters: short to type, and its beginning is known without looking."""
-    stem = re.sub(r"[^a-z0-9]+", "-", Path(filename).stem.lower()).strip("-")[:20] or "run"
-    taken = {run.id for run in store.runs()}
-    while True:
-        run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))}"
-        if run_id not in taken:
-            return run_id
 
 
 def _make_folder(store_path: Path) -> Path:
@@ -244,7 +233,7 @@ def _make_folder(store_path: Path) -> Path:
     path = store_path.resolve()
     if path.parent.name == _FOLDER and not path.parent.exists():
         try:
-            path.parent.mkdir(mode=0o700)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             (path.parent / ".gitignore").write_text("*\n")
         except OSError as error:
             raise StoreError(

@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import itertools
-import warnings
-from types import CodeType
 from typing import Any
 
-from stackful import _core, stackmap
+from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
 from stackful._core import is_suspendable as _is_suspendable
 from stackful._core import suspend as _suspend
-from stackful.fibers.frames import Frame, frames_of, line_of
-from stackful.fibers.guard import is_half_built, verify
+from stackful.fibers.frames import Frame
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
 
@@ -62,47 +58,12 @@ def is_suspendable() -> bool:
     return _is_suspendable()
 
 
-def _describe_barrier(code: CodeType | None, offset: int, function: object) -> str:
-    """The text of a BarrierError: which C operation stands in the way, and which Python frame began it."""
-    way_out = "suspend outside of it, or replace it by plain Python"
-    if code is None:
-        name = getattr(function, "__qualname__", None) or repr(function)
-        return (
-            f"cannot suspend across a C call: the fiber's own function {name} is not a plain Python function; {way_out}"
-        )
-    operation = stackmap.describe_call(code, stackmap.instruction_start(code, offset))
-    where = f"{code.co_filename}:{line_of(code, offset)}"
-    return f'cannot suspend across a C call: {operation}, in frame "{code.co_qualname}" ({where}); {way_out}'
-
-
-def _reduce_quietly(iterator: Any) -> Any:
-    """``__reduce__`` of an itertools object, which 3.12 and 3.13 deprecate."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            if isinstance(iterator, itertools.groupby):
-                raise TypeError("it has handed out parts of itself")
-            return iterator.__reduce__()
-        except TypeError:
-            raise TypeError(
-                f"cannot copy: a loop runs over {iterator!r}, which does not tell where it stands; loop over a list or generator"
-            ) from None
-
-
-def _set_state_quietly(iterator: Any, state: Any) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        iterator.__setstate__(state)
-
-
-for _name, _hook in (
-    ("suspend", suspend),
-    ("is_suspendable", is_suspendable),
-    ("frames", frames_of),
-    ("describe", _describe_barrier),
-    ("verify", verify),
-    ("is_half_built", is_half_built),
-    ("reduce_quietly", _reduce_quietly),
-    ("set_state_quietly", _set_state_quietly),
-):
-    _core.register(_name, _hook)
+# What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.
+_core.register("suspend", suspend)
+_core.register("is_suspendable", is_suspendable)
+_core.register("frames", "stackful.fibers.frames:frames_of")
+_core.register("describe", "stackful.fibers.barriers:describe_barrier")
+_core.register("verify", "stackful.fibers.guard:verify")
+_core.register("is_half_built", "stackful.fibers.guard:is_half_built")
+_core.register("reduce_quietly", "stackful.fibers.iterators:reduce_quietly")
+_core.register("set_state_quietly", "stackful.fibers.iterators:set_state_quietly")

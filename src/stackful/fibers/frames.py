@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import CellType, CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from stackful import _core
 from stackful._core import NULL, Fiber
@@ -12,8 +11,7 @@ from stackful._core import NULL, Fiber
 __all__ = ["Frame", "frames_of", "line_of", "slot_names"]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One activation of a function, as it stood when it was looked at.
 
     `offset` is the byte offset of its current instruction (as ``f_lasti``). `locals` leaves unbound names out and shows what cells
@@ -33,8 +31,11 @@ class Frame:
     file: str
     line: int | None
     offset: int
-    locals: dict[str, Any] = field(repr=False)
-    stack: tuple[Any, ...] | None = field(repr=False)
+    locals: dict[str, Any]
+    stack: tuple[Any, ...] | None
+
+    def __repr__(self) -> str:
+        return f"Frame({self.code.co_qualname}, {self.file}:{self.line})"
 
 
 def slot_names(code: CodeType) -> tuple[str, ...]:

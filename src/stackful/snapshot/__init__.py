@@ -7,16 +7,18 @@ cannot be saved. ``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stackful import _core
 from stackful.errors import CodeChangedError, SnapshotError, SnapshotFormatError, StackfulError
 from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
 from stackful.snapshot.format import header, seal, unseal
 from stackful.snapshot.pickler import SnapshotPickler, SnapshotUnpickler
 
-__all__ = ["Program", "dumps", "header", "loads"]
+if TYPE_CHECKING:
+    from stackful import _core
+
+__all__ = ["Program", "deepcopy_fiber", "dumps", "header", "loads", "reduce_fiber", "why_not_portable"]
 
 
 def _pickle(value: Any, program: Program | None = None, shared: list[Any] | None = None) -> bytes:
@@ -71,20 +73,21 @@ def _unpickle(body: bytes, program: Program | None = None, shared: list[Any] | N
         raise SnapshotFormatError(f"the snapshot cannot be rebuilt: {error}") from error
 
 
-def _reduce(fiber: _core.Fiber) -> tuple[Any, tuple[bytes]]:
+def reduce_fiber(fiber: _core.Fiber) -> tuple[Any, tuple[bytes]]:
+    """``Fiber.__reduce_ex__``: a pickle of a fiber holds its snapshot."""
     return loads, (dumps(fiber),)
 
 
-def _deepcopy(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:
-    """Everything is copied but code, classes and what modules hold."""
+def deepcopy_fiber(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:
+    """``Fiber.__deepcopy__``: everything is copied but code, classes and what modules hold."""
     shared: list[Any] = []
     twin = _unpickle(_pickle(fiber, None, shared), None, shared)
     memo[id(fiber)] = twin
     return twin
 
 
-def _why_not_portable(fiber: _core.Fiber) -> str | None:
-    """Try it: nothing else knows what every value's own pickling will say."""
+def why_not_portable(fiber: _core.Fiber) -> str | None:
+    """``Fiber.why_not_portable``: try it, for nothing else knows what every value's own pickling will say."""
     if fiber.status in {"running", "normal"}:
         return f"{fiber!r} is running: only a suspended fiber can be copied or pickled"
     try:
@@ -92,8 +95,3 @@ def _why_not_portable(fiber: _core.Fiber) -> str | None:
     except SnapshotError as error:
         return str(error)
     return None
-
-
-_core.register("why_not_portable", _why_not_portable)
-_core.register("reduce", _reduce)
-_core.register("deepcopy", _deepcopy)

@@ -10,11 +10,13 @@ class Sequence:
     act = None
 
     def __len__(self):
-        if Sequence.act is not None:
+        act, Sequence.act = Sequence.act, None  # not again inside of itself
+        if act is not None:
             try:
-                Sequence.act()
-            except RuntimeError:
+                act()
+            except (RuntimeError, KeyError):
                 pass
+            Sequence.act = act
         return 3
 
     def __getitem__(self, index):

@@ -1,0 +1,44 @@
+"""The ids of runs: short, readable, and harmless in the name of a file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Container
+
+from stackful.errors import StoreError
+
+__all__ = ["checked_name", "new_id"]
+
+# Letters and digits that nobody mistakes for one another.
+_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def checked_name(name: str) -> str:
+    """A name that a person chose for a run.
+
+    Raises:
+        StoreError: files could not be named after it.
+
+    Example:
+        >>> checked_name("nightly-7")
+        'nightly-7'
+    """
+    if not _NAME.fullmatch(name):
+        raise StoreError(f"{name!r} cannot name a run; use up to 64 letters, digits, '.', '_' and '-'")
+    return name
+
+
+def new_id(script: str, taken: Container[str]) -> str:
+    """A script's name and a few letters: short to type, and its beginning is known without looking.
+
+    Example:
+        >>> new_id("Cross Reference", taken=())[:-4]
+        'cross-reference-'
+    """
+    stem = re.sub(r"[^a-z0-9]+", "-", script.lower()).strip("-")[:20] or "run"
+    while True:
+        run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))}"
+        if run_id not in taken:
+            return run_id
