@@ -8,6 +8,7 @@ The interpreter is the model: a generator that yields where the program suspends
 model fiber remembers what it was sent, and its copy is sent the same again.
 """
 
+import functools
 import sys
 import types
 
@@ -26,25 +27,6 @@ class OtherFailure(Failure):
 
 
 KINDS = {kind.__name__: kind for kind in (Failure, OtherFailure, Exception, BaseException, FiberExit)}
-EMITTED = []
-
-
-def emit(value):
-    EMITTED.append(value)
-
-
-class Manager:
-    """A context manager that emits, and swallows failures where its number is odd."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def __enter__(self):
-        emit(("enter", self.number))
-
-    def __exit__(self, kind, error, traceback):
-        emit(("exit", self.number, kind and kind.__name__))
-        return self.number % 2 == 1 and kind is not None and issubclass(kind, Failure)
 
 
 def error_named(name):
@@ -58,6 +40,29 @@ def receive(sent):
     if isinstance(sent, str):
         raise error_named(sent)
     return sent
+
+
+# What a generated module begins with, and the interpreter uses. Each module has a log of its own: what its last
+# frames say when they are collected, some time, is nobody else's.
+PRELUDE = """
+emitted = []
+
+def emit(value):
+    emitted.append(value)
+
+class Manager:
+    'A context manager that emits, and swallows failures where its number is odd.'
+
+    def __init__(self, number):
+        self.number = number
+
+    def __enter__(self):
+        emit(("enter", self.number))
+
+    def __exit__(self, kind, error, traceback):
+        emit(("exit", self.number, kind and kind.__name__))
+        return self.number % 2 == 1 and kind is not None and issubclass(kind, Failure)
+"""
 
 
 # Rendering
@@ -165,13 +170,18 @@ def render(functions, for_generators=False):
     return Renderer(for_generators).program(functions)
 
 
-def load(functions, for_generators=False, name="laws_generated"):
-    """The first function of a program, compiled in a module of its own that pickles can refer to."""
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    module.__dict__.update(KINDS, emit=emit, suspend=suspend, receive=receive, Manager=Manager)
-    exec(compile(render(functions, for_generators), f"<{name}>", "exec"), module.__dict__)
-    return module.f0
+@functools.lru_cache(maxsize=64)
+def compiled(source):
+    return compile(source, "<laws_generated>", "exec")
+
+
+def new_module(source=""):
+    """A module of a program's own, under a name that pickles can refer to as long as it is the latest."""
+    module = types.ModuleType("laws_generated")
+    sys.modules["laws_generated"] = module
+    module.__dict__.update(KINDS, suspend=suspend, receive=receive)
+    exec(compiled(PRELUDE + source), module.__dict__)
+    return module
 
 
 # Interpreting
@@ -182,7 +192,8 @@ OPERATORS = {"+": lambda left, right: left + right, "-": lambda left, right: lef
 class Interpreter:
     """Runs one activation; a statement's status is None, a jump's keyword, or ("return", value)."""
 
-    def __init__(self, functions, parameter, depth):
+    def __init__(self, module, functions, parameter, depth):
+        self.module = module
         self.functions = functions
         self.depth = depth
         self.values = {"p": parameter, **dict.fromkeys(VARIABLES, 0)}
@@ -218,13 +229,13 @@ class Interpreter:
 
     def call(self, index, argument):
         value = yield from self.expression(argument)
-        return (yield from Interpreter(self.functions, value, self.depth - 1).function(index))
+        return (yield from Interpreter(self.module, self.functions, value, self.depth - 1).function(index))
 
     def assign(self, name, value):
         self.values[name] = yield from self.expression(value)
 
     def emit(self, value):
-        emit((yield from self.expression(value)))
+        self.module.emit((yield from self.expression(value)))
 
     def branch(self, condition, body, orelse):
         return (yield from self.block(body if (yield from self.expression(condition)) else orelse))
@@ -255,7 +266,7 @@ class Interpreter:
             try:
                 status = yield from self.block(body)
             except KINDS[kind] as error:
-                emit(error.args)
+                self.module.emit(error.args)
                 status = yield from self.block(handler)
             else:
                 if status is None:
@@ -267,7 +278,7 @@ class Interpreter:
         return status
 
     def managed(self, number, body):
-        with Manager(number):
+        with self.module.Manager(number):
             return (yield from self.block(body))
         return None
 
@@ -286,27 +297,27 @@ class Interpreter:
         yield
 
 
-def interpret(functions, parameter):
-    """A generator that is the program."""
-    return Interpreter(functions, parameter, DEPTH).function(0)
-
-
 # Fibers of the model
 
 
 class ModelFiber:
-    """What a fiber is, told with a generator: `make` makes it, `history` says what it was sent so far."""
+    """What a fiber is, told with a generator: `make` gives it and its module, `history` says what it was sent so far."""
 
     def __init__(self, make, history=(), runs_finally=True):
         self.make = make
         self.history = ()
         self.runs_finally = runs_finally
-        self.generator = make()
+        self.module, self.generator = make()
         self.status = "suspended"
-        emitted = len(EMITTED)
         for operation, argument in history:
             self.step(operation, argument)
-        del EMITTED[emitted:]
+        self.module.emitted.clear()
+
+    def emitted(self):
+        """What was emitted since the last call."""
+        values = tuple(self.module.emitted)
+        self.module.emitted.clear()
+        return values
 
     def step(self, operation, argument):
         """("suspended", value), ("returned", value) or ("raised", error)."""
@@ -352,6 +363,23 @@ class ModelFiber:
         """A fiber that is no copy is closed; whatever that raises has nowhere to go. A copy just ends."""
         if self.runs_finally:
             self.close()
-        emitted = len(EMITTED)
-        self.generator = None
-        del EMITTED[emitted:]
+
+
+def interpreted(functions, parameter):
+    """The program as the model."""
+
+    def make():
+        module = new_module()
+        return module, Interpreter(module, functions, parameter, DEPTH).function(0)
+
+    return ModelFiber(make)
+
+
+def generated(functions, parameter):
+    """The program as CPython's generators."""
+
+    def make():
+        module = new_module(render(functions, for_generators=True))
+        return module, module.f0(parameter, DEPTH)
+
+    return ModelFiber(make)

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from laws import model
-from laws.model import DEPTH, EMITTED, KINDS, ModelFiber
+from laws.model import DEPTH, KINDS, ModelFiber
 from stackful import Fiber
 
 FUNCTIONS = 3
+PARAMETER = 5
 LONGEST = 40
 RUNS = settings(
     max_examples=200,
@@ -139,8 +140,11 @@ def without_tracebacks(error):
 class RealFiber:
     """A fiber behind the model's interface."""
 
-    def __init__(self, fiber):
+    def __init__(self, fiber, module):
         self.fiber = fiber
+        self.module = module
+
+    emitted = ModelFiber.emitted
 
     @property
     def status(self):
@@ -164,7 +168,7 @@ class RealFiber:
         return (kind if kind == "raised" else "returned", value)
 
     def copy(self, how=copy.copy):
-        return RealFiber(how(self.fiber))
+        return RealFiber(how(self.fiber), self.module)
 
     def drop(self):
         self.fiber = None
@@ -175,8 +179,6 @@ COPIERS = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda fiber:
 
 def history(first, schedule, copiers):
     """Everything that a schedule does to a fiber and its copies, as a list of plain values."""
-    gc.collect()  # what earlier histories left behind emits now or never
-    EMITTED.clear()
     live, seen = [first], []
     for choice, (operation, *arguments) in schedule:
         if not live:
@@ -185,7 +187,6 @@ def history(first, schedule, copiers):
         if operation == "drop":
             live.remove(fiber)
             fiber.drop()
-            del fiber
             result = None
         elif operation in COPIERS:
             if fiber.status == "suspended":
@@ -193,8 +194,7 @@ def history(first, schedule, copiers):
             result = len(live)
         else:
             result = described(getattr(fiber, operation)(*arguments)), fiber.status
-        seen.append((operation, result, tuple(EMITTED)))
-        EMITTED.clear()
+        seen.append((operation, result, fiber.emitted()))
     seen += [drained(fiber) for fiber in live]
     return seen
 
@@ -204,37 +204,24 @@ def drained(fiber):
     outcomes = []
     while fiber.status == "suspended" and len(outcomes) < LONGEST:
         outcomes.append(described(fiber.resume(1)))
-    outcomes.append(tuple(EMITTED))
-    EMITTED.clear()
-    return outcomes
+    return outcomes, fiber.emitted()
 
 
-def model_history(program, schedule):
-    model_copiers = dict.fromkeys(COPIERS, ModelFiber.copy)
-    return history(ModelFiber(lambda: model.interpret(program, 5)), schedule, model_copiers)
-
-
-def generator_history(program, schedule):
-    function = model.load(program, for_generators=True)
-    model_copiers = dict.fromkeys(COPIERS, ModelFiber.copy)
-    return history(ModelFiber(lambda: function(5, DEPTH)), schedule, model_copiers)
+def model_history(fiber, schedule):
+    return history(fiber, schedule, dict.fromkeys(COPIERS, ModelFiber.copy))
 
 
 def fiber_history(program, schedule):
-    function = model.load(program)
+    module = model.new_module(model.render(program))
     copiers = {name: lambda fiber, how=how: fiber.copy(how) for name, how in COPIERS.items()}
-    return history(RealFiber(Fiber(function, 5, DEPTH)), schedule, copiers)
+    return history(RealFiber(Fiber(module.f0, PARAMETER, DEPTH), module), schedule, copiers)
 
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch):
-    """What a dropped fiber raises has nowhere to go: that is expected here. Garbage is collected between histories only."""
+    """What a dropped fiber raises has nowhere to go: that is expected here."""
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
-    gc.freeze()
-    gc.disable()
     yield
-    gc.enable()
-    gc.unfreeze()
     gc.collect()
 
 
@@ -242,11 +229,12 @@ def _quiet(monkeypatch):
 @given(programs, schedules)
 def test_the_model_is_what_generators_do(program, schedule):
     """The interpreter and CPython's own generators agree on every program."""
-    assert model_history(program, schedule) == generator_history(program, schedule)
+    interpreted, generated = model.interpreted(program, PARAMETER), model.generated(program, PARAMETER)
+    assert model_history(interpreted, schedule) == model_history(generated, schedule)
 
 
 @RUNS
 @given(programs, schedules)
 def test_fibers_do_what_the_model_does(program, schedule):
     """Resumed, thrown into, copied, saved, closed and dropped in any order, fibers do what the model does."""
-    assert fiber_history(program, schedule) == model_history(program, schedule)
+    assert fiber_history(program, schedule) == model_history(model.interpreted(program, PARAMETER), schedule)

@@ -281,5 +281,6 @@ class SnapshotUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
         if module == _REBUILD:
-            return getattr(self._rebuilder, name[len("Rebuilder.") :])
-        return super().find_class(module, name)
+            return getattr(self._rebuilder, sys.intern(name[len("Rebuilder.") :]))
+        # Interned, because CPython's method cache keeps each new string that is looked up in a type.
+        return super().find_class(module, sys.intern(name))
