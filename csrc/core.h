@@ -6,7 +6,9 @@
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   generators.c the same for CPython's generators
- *   fiber.c      the Fiber type: create, status, throw, close, copy, finalise
+ *   fiber.c      the Fiber type: resume, throw, close, finalise
+ *   create.c     new fibers, and copies
+ *   attributes.c what a fiber tells about itself
  *   module.c     the module, its state, what it exports
  *
  * A suspended fiber is a chain of parked frames, innermost first:
@@ -126,12 +128,24 @@ PyObject *slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
 void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
 
+/* create.c */
+PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
+PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
+PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
+PyObject *fiber_copy(Fiber *fiber, PyObject *ignored);
+
+/* attributes.c */
+extern PyGetSetDef fiber_attributes[];
+PyObject *fiber_why_not_portable(Fiber *fiber, PyObject *ignored);
+PyObject *fiber_reduce(Fiber *fiber, PyObject *protocol);
+PyObject *fiber_deepcopy(Fiber *fiber, PyObject *memo);
+PyObject *fiber_repr(Fiber *fiber);
+PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
+
 /* fiber.c */
 extern PyType_Spec fiber_spec;
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
-PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
-PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 
 /* module.c */
 CoreState *core_state(PyObject *module);

@@ -19,6 +19,7 @@ from . import (
     iterators,
     loops,
     matching,
+    nested,
     recursion,
     statements,
     strings,

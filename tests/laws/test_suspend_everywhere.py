@@ -26,12 +26,6 @@ def wrong_outcomes(name, law, limit=harness.CASES):
     return {at: outcome for at, outcome in outcomes.items() if outcome != expected}
 
 
-@pytest.fixture
-def quiet(monkeypatch):
-    """Fibers that are dropped on the way may report what their programs raise while they unwind."""
-    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
-
-
 def copied_then_original_first(fiber):
     """Both outcomes, as one where they agree."""
     other = copy.copy(fiber)
@@ -110,19 +104,19 @@ def test_a_copy_and_its_original_can_take_turns(name):
 
 
 @pytest.mark.parametrize("name", COPYABLE)
-def test_a_copy_of_a_copy_replaces_its_original(name, quiet):
+def test_a_copy_of_a_copy_replaces_its_original(name):
     """A run whose fiber is replaced by a copy at every suspension ends as under plain Python."""
     assert harness.stepped_outcome(name, copy.copy) == expected_outcome(name)
 
 
 @pytest.mark.parametrize("name", COPYABLE)
-def test_a_copy_of_a_program_that_calls_suspend_itself_ends_alike(name, quiet):
+def test_a_copy_of_a_program_that_calls_suspend_itself_ends_alike(name):
     """Copies of fibers whose innermost frame is any are as good as their originals."""
     assert harness.echoed_outcome(name, lambda pair: (copy.copy(pair[0]), pair[1])) == expected_outcome(name)
 
 
 @pytest.mark.parametrize("name", COPYABLE)
-def test_a_copy_made_while_its_frames_are_on_show_ends_alike(name, quiet):
+def test_a_copy_made_while_its_frames_are_on_show_ends_alike(name):
     """Whoever looks at the frames holds what is on their stacks; copies are made all the same."""
 
     def law(fiber):
@@ -157,30 +151,30 @@ def test_a_program_restored_from_a_pickle_ends_alike(name):
 
 
 @pytest.mark.parametrize("name", SAVEABLE)
-def test_a_program_pickled_at_every_point_ends_alike(name, quiet):
+def test_a_program_pickled_at_every_point_ends_alike(name):
     """A run that goes through a pickle at every suspension ends as under plain Python."""
     assert harness.stepped_outcome(name, harness.saved_and_restored) == expected_outcome(name)
 
 
 @pytest.mark.parametrize("name", SAVEABLE)
-def test_a_pickle_of_a_program_that_calls_suspend_itself_ends_alike(name, quiet):
+def test_a_pickle_of_a_program_that_calls_suspend_itself_ends_alike(name):
     """Pickles of fibers whose innermost frame is any are as good as their originals."""
     assert harness.echoed_outcome(name, harness.saved_together) == expected_outcome(name)
 
 
 @pytest.mark.parametrize("name", SAVEABLE)
-def test_an_error_thrown_into_a_restored_program_does_what_point_raising_it_does(name, quiet):
+def test_an_error_thrown_into_a_restored_program_does_what_point_raising_it_does(name):
     """A restored fiber unwinds as its original would."""
     for at in sampled_points(name, 10):
         expected = harness.plain_outcome(PROGRAMS[name], raise_at=at, error=Interruption(at))
-        fiber = harness.saved_and_restored(suspended_fiber(name, at))
+        fiber = pickle.loads(harness.saved(suspended_fiber(name, at)))
         assert (at, finished_outcome(fiber, "throw", Interruption(at))) == (at, expected)
 
 
 @pytest.mark.parametrize("name", SAVEABLE)
-def test_a_program_resumed_in_another_process_ends_alike(name, worker, quiet):
+def test_a_program_resumed_in_another_process_ends_alike(name, worker):
     """A pickled fiber ends as under plain Python in a process that has never run the program."""
-    assert wrong_outcomes(name, lambda fiber: worker.ask("resume", pickle.dumps(fiber)), limit=6) == {}
+    assert wrong_outcomes(name, lambda fiber: worker.ask("resume", harness.saved(fiber)), limit=6) == {}
 
 
 @pytest.mark.parametrize("name", UNSAVEABLE)
@@ -225,10 +219,10 @@ def test_an_observed_program_can_be_suspended_everywhere(name, observer):
 
 @pytest.mark.parametrize("observer", OBSERVERS)
 @pytest.mark.parametrize("name", SAVEABLE)
-def test_an_observed_program_can_be_saved(name, observer, quiet):
+def test_an_observed_program_can_be_saved(name, observer):
     """A pickle made under observation is as good as any, and so is one restored under it."""
     with OBSERVERS[observer]():
-        saved = [pickle.dumps(suspended_fiber(name, at)) for at in sampled_points(name, 3)]
+        saved = [harness.saved(suspended_fiber(name, at)) for at in sampled_points(name, 3)]
     assert {repr(harness.restored_outcome(data)) for data in saved} == {repr(expected_outcome(name))}
     with OBSERVERS[observer]():
         assert {repr(harness.restored_outcome(data)) for data in saved} == {repr(expected_outcome(name))}

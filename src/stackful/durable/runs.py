@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.durable.execution import Execution
+from stackful.durable.instrument import compile_script
 from stackful.durable.keys import load_key, make_key
 from stackful.durable.locks import RunLock, is_locked
 from stackful.durable.names import checked_name, new_id
@@ -154,7 +155,7 @@ def _load(path: Path, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
     keeper = Keeper(load_key(path))
     damage: StackfulError | None = None
     for checkpoint in stored:
-        script = _script_of(run)
+        script = _script_of(run, store.source(run))
         try:
             fiber = _load_checkpoint(script, keeper, store, checkpoint)
         except (SealError, SnapshotFormatError) as error:
@@ -166,13 +167,18 @@ def _load(path: Path, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
     raise damage or StoreError(f"run {run.id} has lost its checkpoints")
 
 
-def _script_of(run: Run) -> Script:
-    """The script as it is now; whether it still is the same, loading a checkpoint finds out."""
+def _script_of(run: Run, before: bytes) -> Script:
+    """The script as it is now, which must be what it was, but for comments and the like."""
     source = read_script(run.script)
     try:
-        return Script(run.script, source, run.argv, run.every is not None)
+        script = Script(run.script, source, run.argv, run.every is not None)
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
+    if source != before:
+        from stackful.snapshot.codes import check_same_program  # only a changed script pays for it
+
+        check_same_program(compile_script(before, run.script, run.every is not None), script.code)
+    return script
 
 
 def _load_checkpoint(script: Script, keeper: Keeper, store: Store, checkpoint: Checkpoint) -> Fiber:

@@ -21,6 +21,7 @@ __all__ = [
     "CodeReference",
     "Program",
     "by_value",
+    "check_same_program",
     "find_code",
     "find_in_program",
     "fingerprint",
@@ -116,6 +117,30 @@ def find_in_program(program: Program, reference: CodeReference) -> CodeType:
     if fingerprint(code) != reference.fingerprint:
         raise _changed(reference, program.code.co_filename, [code])
     return code
+
+
+def check_same_program(before: CodeType, now: CodeType) -> None:
+    r"""`CodeChangedError` naming the first function of a script that is not what it was, be it in use or only to be called later.
+
+    Comments, blank lines and moved lines change nothing.
+
+    >>> one, two = (compile(f"def f():\n    return {n}", "s.py", "exec") for n in (1, 2))
+    >>> check_same_program(one, two)
+    Traceback (most recent call last):
+    stackful.errors.CodeChangedError: the code of "f" (s.py:1) has changed since the snapshot: constants; go back to the code of the snapshot, or start anew
+    """
+    for path, code in sorted(tree_of(before), key=_innermost_first):
+        reference = CodeReference(None, code.co_qualname, path, fingerprint(code), code.co_firstlineno)
+        find_in_program(Program(ModuleType("__main__"), now), reference)
+    if len(list(tree_of(before))) != len(list(tree_of(now))):
+        raise CodeChangedError(
+            f"{now.co_filename} has functions now that it had not; go back to the code of the snapshot, or start anew"
+        )
+
+
+def _innermost_first(entry: tuple[tuple[int, ...], CodeType]) -> int:
+    """The function that was changed, not the one around it, is to be named."""
+    return -len(entry[0])
 
 
 def _unwrapped(value: object) -> object:

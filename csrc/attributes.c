@@ -1,0 +1,155 @@
+/* What a fiber tells about itself. */
+#include "core.h"
+
+static const char *
+status_name(Fiber *self)
+{
+    PyThreadState *ts;
+    switch ((FiberPhase)self->phase) {
+    case FIBER_DEAD:
+        return "dead";
+    case FIBER_ACTIVE:
+        ts = PyThreadState_Get();
+        return fiber_is_of_thread(self, ts) && fiber_running_here(ts) != self ? "normal" : "running";
+    default:
+        return "suspended";
+    }
+}
+
+static PyObject *
+fiber_get_status(Fiber *self, void *Py_UNUSED(closure))
+{
+    return PyUnicode_InternFromString(status_name(self));
+}
+
+static PyObject *
+fiber_get_result(Fiber *self, void *Py_UNUSED(closure))
+{
+    if (self->phase != FIBER_DEAD) {
+        return PyErr_Format(self->core->fiber_error, "%R has no result yet: it has not ended", self);
+    }
+    if (self->value == NULL) {
+        return PyErr_Format(self->core->fiber_error, "%R has no result: it ended by an exception or was closed",
+                            self);
+    }
+    return Py_NewRef(self->value);
+}
+
+static PyObject *
+fiber_get_context(Fiber *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->context == NULL ? Py_None : self->context);
+}
+
+static int
+fiber_set_context(Fiber *self, PyObject *context, void *Py_UNUSED(closure))
+{
+    if (context != NULL && context != Py_None && !PyContext_CheckExact(context)) {
+        PyErr_Format(PyExc_TypeError, "context must be a contextvars.Context or None, not %R", context);
+        return -1;
+    }
+    if (self->phase == FIBER_ACTIVE) {
+        PyErr_Format(self->core->fiber_error, "cannot change the context of %R while it is running", self);
+        return -1;
+    }
+    Py_XSETREF(self->context, context == NULL || context == Py_None ? NULL : Py_NewRef(context));
+    return 0;
+}
+
+static PyObject *
+fiber_get_function(Fiber *self, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(self->function == NULL ? Py_None : self->function);
+}
+
+/* What upper floors do with a fiber: the hook of that name gets it (fibers.py, snapshot). */
+static PyObject *
+call_hook(Fiber *self, const char *name)
+{
+    PyObject *hook = core_hook(self->core, name);
+    return hook == NULL ? NULL : PyObject_CallOneArg(hook, (PyObject *)self);
+}
+
+static PyObject *
+fiber_get_frames(Fiber *self, void *Py_UNUSED(closure))
+{
+    return call_hook(self, "frames");
+}
+
+PyObject *
+fiber_why_not_portable(Fiber *self, PyObject *Py_UNUSED(ignored))
+{
+    return call_hook(self, "why_not_portable");
+}
+
+static PyObject *
+fiber_get_is_portable(Fiber *self, void *Py_UNUSED(closure))
+{
+    PyObject *why = call_hook(self, "why_not_portable");
+    if (why == NULL) {
+        return NULL;
+    }
+    Py_DECREF(why);
+    return PyBool_FromLong(why == Py_None);
+}
+
+PyObject *
+fiber_reduce(Fiber *self, PyObject *Py_UNUSED(protocol))
+{
+    return call_hook(self, "reduce");
+}
+
+PyObject *
+fiber_deepcopy(Fiber *self, PyObject *memo)
+{
+    PyObject *hook = core_hook(self->core, "deepcopy");
+    return hook == NULL ? NULL : PyObject_CallFunctionObjArgs(hook, (PyObject *)self, memo, NULL);
+}
+
+PyObject *
+fiber_repr(Fiber *self)
+{
+    PyObject *function = self->function == NULL ? Py_None : self->function;
+    PyObject *name = PyObject_GetAttr(function, self->core->qualname_name), *text;
+    if (name == NULL) {
+        PyErr_Clear();
+        name = PyObject_Repr((PyObject *)Py_TYPE(function));
+    }
+    if (name == NULL) {
+        return NULL;
+    }
+    if (self->phase == FIBER_PARKED || self->phase == FIBER_HELD) {
+        text = PyUnicode_FromFormat("<Fiber %S suspended, %zd frame%s, at %p>", name, self->depth,
+                                    self->depth == 1 ? "" : "s", self);
+    }
+    else {
+        text = PyUnicode_FromFormat("<Fiber %S %s at %p>", name,
+                                    self->phase == FIBER_FRESH ? "not begun" : status_name(self), self);
+    }
+    Py_DECREF(name);
+    return text;
+}
+
+PyObject *
+fiber_sizeof(Fiber *self, PyObject *Py_UNUSED(ignored))
+{
+    size_t size = (size_t)Py_TYPE(self)->tp_basicsize;
+    for (Parked *parked = self->inner; parked != NULL; parked = parked->outer) {
+        size += offsetof(Parked, frame) + frame_size(frame_code(&parked->frame));
+    }
+    return PyLong_FromSize_t(size);
+}
+
+PyGetSetDef fiber_attributes[] = {
+    {"status", (getter)fiber_get_status, NULL,
+     PyDoc_STR("'suspended', 'running', 'normal' (it resumed another) or 'dead'.")},
+    {"result", (getter)fiber_get_result, NULL,
+     PyDoc_STR("What the function returned; FiberError while there is none.")},
+    {"frames", (getter)fiber_get_frames, NULL, PyDoc_STR("Its frames, outermost first: a tuple of Frame.")},
+    {"function", (getter)fiber_get_function, NULL, PyDoc_STR("The function that it runs.")},
+    {"context", (getter)fiber_get_context, (setter)fiber_set_context,
+     PyDoc_STR("The contextvars.Context that it runs in, or None: its resumer's.")},
+    {"is_portable", (getter)fiber_get_is_portable, NULL,
+     PyDoc_STR("Can it be copied and pickled? why_not_portable() says what stands in the way.")},
+    {NULL},
+};
