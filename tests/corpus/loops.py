@@ -387,6 +387,19 @@ def while_else(point):
 
 
 @program
+def while_none_and_while_not_none(point):
+    found, left = None, (1, 2, None)
+    seen = ()
+    while found is None:
+        seen += (point("searching"),)
+        found = point(7 if len(seen) > 2 else None)
+    while left is not None:
+        seen += (point(left[0]),)
+        left = point(left[1:] or None)
+    return seen
+
+
+@program
 def while_true_left_by_break(point):
     low, high = 0, point(100)
     steps = 0

@@ -1,6 +1,7 @@
 """Owns the worker processes."""
 
 import pytest
+
 from laws.processes import Worker
 
 

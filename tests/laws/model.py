@@ -36,7 +36,8 @@ def error_named(name):
 
 def receive(sent):
     """What a suspension returns. An error is sent as its class's name and raised here, so that it meets the same
-    `__context__` as any other: `generator.throw` knows only what the innermost generator handles."""
+    `__context__` as any other: `generator.throw` knows only what the innermost generator handles.
+    """
     if isinstance(sent, str):
         raise error_named(sent)
     return sent

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from corpus import BARRIERS
 from corpus.points import REFUSALS, SCHEDULE, point, probe
 from laws import harness

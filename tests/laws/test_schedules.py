@@ -9,6 +9,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from laws import model
 from laws.model import DEPTH, KINDS, ModelFiber
 from stackful import Fiber

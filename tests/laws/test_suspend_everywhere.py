@@ -6,6 +6,7 @@ import pickle
 import sys
 
 import pytest
+
 from corpus import PROGRAMS
 from corpus.points import Interruption
 from laws import harness
@@ -214,6 +215,7 @@ def test_an_observed_program_can_be_suspended_everywhere(name, observer):
     with OBSERVERS[observer]():
         assert wrong_outcomes(name, finished_outcome, limit=6) == {}
         assert harness.stepped_outcome(name) == expected
+        assert harness.echoed_outcome(name) == expected
     assert wrong_outcomes(name, finished_outcome, limit=2) == {}
 
 
