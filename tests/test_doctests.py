@@ -8,7 +8,9 @@ import pytest
 
 import stackful
 
-MODULES = [name for _, name, _ in pkgutil.walk_packages(stackful.__path__, "stackful.") if not name.endswith("__main__")]
+MODULES = [
+    name for _, name, _ in pkgutil.walk_packages(stackful.__path__, "stackful.") if not name.endswith("__main__")
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
