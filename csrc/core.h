@@ -85,6 +85,12 @@ typedef struct Fiber {
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
+/* What the Python function `suspend` indexes. */
+typedef struct {
+    PyObject_HEAD
+    CoreState *core;
+} Gate;
+
 /* A place where a barrier stands: the frame whose current instruction runs C code. */
 typedef struct {
     Frame *frame;
@@ -100,13 +106,14 @@ int parked_traverse_chain(Parked *inner, visitproc visit, void *arg);
 void parked_link(Fiber *fiber);
 
 /* resume.c */
+Fiber *fiber_most_recent(void);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 
 /* suspend.c */
-PyObject *core_suspend(PyObject *module, PyObject *value);
+PyObject *gate_suspend(PyObject *gate, PyObject *value);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 

@@ -109,7 +109,6 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
 }
 
 static PyMethodDef core_functions[] = {
-    {"suspend", core_suspend, METH_O, NULL},
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
@@ -167,6 +166,33 @@ make_null(PyObject *module)
     return null;
 }
 
+/* ---- the gate: gate[value] suspends ------------------------------------------------------- */
+
+static PyType_Slot gate_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
+    {Py_mp_subscript, gate_suspend},
+    {0, NULL},
+};
+
+static PyType_Spec gate_spec = {
+    .name = "stackful._core.Gate",
+    .basicsize = sizeof(Gate),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = gate_slots,
+};
+
+static PyObject *
+make_gate(PyObject *module)
+{
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &gate_spec, NULL);
+    PyObject *gate = type == NULL ? NULL : type->tp_alloc(type, 0);
+    if (gate != NULL) {
+        ((Gate *)gate)->core = core_state(module); /* its type keeps the module alive */
+    }
+    Py_XDECREF(type);
+    return gate;
+}
+
 /* ---- life of the module -------------------------------------------------------------------- */
 
 static int
@@ -203,6 +229,12 @@ core_exec(PyObject *module)
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
+    PyObject *gate = make_gate(module);
+    int failed = PyModule_AddObjectRef(module, "gate", gate) < 0;
+    Py_XDECREF(gate);
+    if (failed) {
+        return -1;
+    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
         return -1;

@@ -12,6 +12,13 @@ static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
 static _Thread_local Fiber *active_here;
 #endif
 
+/* The fiber that was entered last on this OS thread and is still active; a hint. */
+Fiber *
+fiber_most_recent(void)
+{
+    return active_here;
+}
+
 bool
 fiber_is_of_thread(Fiber *fiber, PyThreadState *ts)
 {

@@ -1,7 +1,7 @@
 /* Suspension: the running frames are parked, and the interpreter loop is left.
  *
- * `suspend` is a small Python function (fibers.py) that calls core_suspend.  So every frame beneath
- * it has called a Python function, and its stack pointer and position are saved.  core_suspend
+ * `suspend` is a small Python function (fibers/__init__.py) that calls gate_suspend.  So every frame beneath
+ * it has called a Python function, and its stack pointer and position are saved.  gate_suspend
  * moves the frames that are new since the resumption to the heap and relinks the stub, which then
  * returns out of the loop by the interpreter's own rules: no exception, no longjmp.
  */
@@ -239,7 +239,7 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts, PyObject *stub_code)
 
 /* The shortcut for a loop around `suspend`: the frame that was resumed suspends again, at a call
  * that has been checked. Nothing is moved. Does what find_base and commit would do. */
-static bool
+static inline bool
 suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject *value)
 {
     Parked *active = fiber->active;
@@ -265,10 +265,9 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject *value)
     return true;
 }
 
-PyObject *
-core_suspend(PyObject *module, PyObject *value)
+static PyObject *
+suspend_slowly(CoreState *core, PyObject *value)
 {
-    CoreState *core = core_state(module);
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_to_suspend(core, ts, core->suspend_code);
     Frame *base;
@@ -279,9 +278,6 @@ core_suspend(PyObject *module, PyObject *value)
         return NULL;
     }
     Frame *stub = thread_frame(ts);
-    if (suspend_again(fiber, ts, stub, value)) {
-        Py_RETURN_NONE;
-    }
     int found = find_base(fiber, ts, stub, &base, &count, &barrier);
     if (found <= 0) {
         if (found == 0) {
@@ -297,6 +293,25 @@ core_suspend(PyObject *module, PyObject *value)
     }
     commit(fiber, ts, stub, base, fresh, value);
     Py_RETURN_NONE;
+}
+
+/* gate[value]: suspend. Indexing, not a call: for the interpreter it is less work, it reports no
+ * call of a C function to profilers, and it does not look for signals when it is done, which would
+ * raise in `suspend` after the frames have been parked. */
+PyObject *
+gate_suspend(PyObject *self, PyObject *value)
+{
+    CoreState *core = ((Gate *)self)->core;
+    Fiber *fiber = fiber_most_recent();
+    /* fiber->ts is the current thread state whenever its innermost frame is the stub's. */
+    if (fiber != NULL && fiber->core == core && !fiber->suspending && fiber->ts->exc_info == &fiber->exc) {
+        Frame *stub = thread_frame(fiber->ts);
+        if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
+            suspend_again(fiber, fiber->ts, stub, value)) {
+            Py_RETURN_NONE;
+        }
+    }
+    return suspend_slowly(core, value);
 }
 
 PyObject *

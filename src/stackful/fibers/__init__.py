@@ -11,7 +11,7 @@ from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
 from stackful._core import is_suspendable as _is_suspendable
-from stackful._core import suspend as _suspend
+from stackful._core import gate as _gate
 from stackful.fibers.frames import Frame
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
@@ -31,7 +31,7 @@ def suspend(value: object = None) -> Any:
     >>> fiber.resume(), fiber.resume("done")
     (3, 'done')
     """
-    return _suspend(value)
+    return _gate[value]
 
 
 def current() -> Fiber | None:
