@@ -85,7 +85,7 @@ typedef struct Fiber {
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
-/* What the Python function `suspend` indexes. */
+/* What the Python function `suspend` looks for its value in. */
 typedef struct {
     PyObject_HEAD
     CoreState *core;
@@ -111,9 +111,10 @@ Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
+PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
 /* suspend.c */
-PyObject *gate_suspend(PyObject *gate, PyObject *value);
+int gate_suspend(PyObject *gate, PyObject *value);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 

@@ -62,6 +62,9 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
     if (count > 1) {
         return PyErr_Format(PyExc_TypeError, "resume expected at most 1 argument, got %zd", count);
     }
+    if (self->phase == FIBER_PARKED && self->context == NULL) {
+        return fiber_resume_parked(self, value);
+    }
     if (self->phase != FIBER_PARKED) {
         if (check_idle(self, "resume") < 0) {
             return NULL;

@@ -166,11 +166,11 @@ make_null(PyObject *module)
     return null;
 }
 
-/* ---- the gate: gate[value] suspends ------------------------------------------------------- */
+/* ---- the gate: `value in gate` suspends------------------------------------------------------ */
 
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
-    {Py_mp_subscript, gate_suspend},
+    {Py_sq_contains, gate_suspend},
     {0, NULL},
 };
 

@@ -109,6 +109,10 @@ static void
 discard_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
+    if (frame_object(stub) == NULL && ts->datastack_chunk == fiber->stub_chunk) {
+        frame_discard(stub); /* nothing that it holds dies: nothing can be pushed over it */
+        return;
+    }
     ts->datastack_chunk = fiber->stub_chunk; /* instead of resumption->full */
     ts->datastack_top = (PyObject **)((char *)stub + frame_size(frame_code(stub)));
     ts->datastack_limit = (PyObject **)((char *)fiber->stub_chunk + fiber->stub_chunk->size);
@@ -191,7 +195,7 @@ run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywor
         fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
 }
 
-static inline PyObject *
+static PyObject *
 finish(Fiber *fiber, PyObject *result)
 {
     if (fiber->suspending) {
@@ -296,6 +300,49 @@ end_fresh(Fiber *fiber, PyObject *thrown)
     return NULL;
 }
 
+/* What a run of the fiber comes to: the value it suspended with, its result, or an exception. */
+static PyObject *
+settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
+{
+    while (fiber->suspending && result == NULL) {
+        /* A signal handler or a trace function raised inside of `suspend`, when the frames were
+         * parked already: the exception belongs to them. */
+        PyObject *thrown = exception_take();
+        fiber->suspending = false;
+        Py_CLEAR(fiber->value);
+        result = go_on(fiber, ts, NULL, thrown);
+    }
+    return finish(fiber, result);
+}
+
+/* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
+ * does then. */
+PyObject *
+fiber_resume_parked(Fiber *fiber, PyObject *value)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    Resumption resumption;
+    PyObject *result;
+    if (!stack_has_room() || !recursion_has_room(ts, fiber->depth)) {
+        return fiber_run(fiber, Py_NewRef(value), NULL);
+    }
+    Py_INCREF(fiber);
+    enter(fiber, ts, &resumption);
+    result = run_parked(fiber, ts, Py_NewRef(value));
+    leave(fiber, ts, &resumption);
+    if (fiber->suspending && result != NULL) {
+        Py_DECREF(result); /* what the stub returned: nothing that matters */
+        result = fiber->value;
+        fiber->suspending = false;
+        fiber->value = NULL;
+    }
+    else {
+        result = settle(fiber, ts, result);
+    }
+    Py_DECREF(fiber);
+    return result;
+}
+
 /* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
  * Steals both. On misuse the fiber is untouched. */
 PyObject *
@@ -320,15 +367,7 @@ fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
     else {
         result = go_on(fiber, ts, value, thrown);
     }
-    while (fiber->suspending && result == NULL) {
-        /* A signal handler or a trace function raised inside of `suspend`, when the frames were
-         * parked already: the exception belongs to them. */
-        thrown = exception_take();
-        fiber->suspending = false;
-        Py_CLEAR(fiber->value);
-        result = go_on(fiber, ts, NULL, thrown);
-    }
-    result = finish(fiber, result);
+    result = settle(fiber, ts, result);
     if (context != NULL) {
         if (PyContext_Exit(context) < 0) {
             Py_CLEAR(result);

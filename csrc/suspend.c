@@ -265,7 +265,7 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject *value)
     return true;
 }
 
-static PyObject *
+static int
 suspend_slowly(CoreState *core, PyObject *value)
 {
     PyThreadState *ts = PyThreadState_Get();
@@ -275,7 +275,7 @@ suspend_slowly(CoreState *core, PyObject *value)
     Py_ssize_t count;
     Barrier barrier;
     if (fiber == NULL) {
-        return NULL;
+        return -1;
     }
     Frame *stub = thread_frame(ts);
     int found = find_base(fiber, ts, stub, &base, &count, &barrier);
@@ -283,22 +283,22 @@ suspend_slowly(CoreState *core, PyObject *value)
         if (found == 0) {
             raise_barrier(core, fiber, &barrier);
         }
-        return NULL;
+        return -1;
     }
     if (count > 0) {
         fresh = reserve(frame_previous(stub), count);
         if (fresh == NULL) {
-            return NULL;
+            return -1;
         }
     }
     commit(fiber, ts, stub, base, fresh, value);
-    Py_RETURN_NONE;
+    return 1;
 }
 
-/* gate[value]: suspend. Indexing, not a call: for the interpreter it is less work, it reports no
- * call of a C function to profilers, and it does not look for signals when it is done, which would
- * raise in `suspend` after the frames have been parked. */
-PyObject *
+/* `value in gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports
+ * no call of a C function to profilers, and it does not look for signals when it is done, which
+ * would raise in `suspend` after the frames have been parked. What it answers reaches nobody. */
+int
 gate_suspend(PyObject *self, PyObject *value)
 {
     CoreState *core = ((Gate *)self)->core;
@@ -308,7 +308,7 @@ gate_suspend(PyObject *self, PyObject *value)
         Frame *stub = thread_frame(fiber->ts);
         if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
             suspend_again(fiber, fiber->ts, stub, value)) {
-            Py_RETURN_NONE;
+            return 1;
         }
     }
     return suspend_slowly(core, value);

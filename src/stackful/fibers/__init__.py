@@ -10,8 +10,8 @@ from typing import Any
 from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
-from stackful._core import is_suspendable as _is_suspendable
 from stackful._core import gate as _gate
+from stackful._core import is_suspendable as _is_suspendable
 from stackful.fibers.frames import Frame
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
@@ -31,7 +31,7 @@ def suspend(value: object = None) -> Any:
     >>> fiber.resume(), fiber.resume("done")
     (3, 'done')
     """
-    return _gate[value]
+    return value in _gate
 
 
 def current() -> Fiber | None:

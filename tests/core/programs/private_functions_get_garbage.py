@@ -2,7 +2,7 @@
 
 import itertools
 
-from stackful import Fiber, _core, suspend
+from stackful import Fiber, FiberError, _core, suspend
 
 
 def plain(a=1):
@@ -40,7 +40,15 @@ things += [
     KeyError,
     KeyError(),
 ]
-names = "look capture blank reinstate copy_generator capture_generator blank_generator reinstate_generator current suspend is_suspendable"
+for value in (None, 1, waiting):
+    try:
+        value in _core.gate
+    except FiberError:
+        pass
+    else:
+        raise AssertionError("the gate suspends for stackful.suspend only")
+
+names = "look capture blank reinstate copy_generator capture_generator blank_generator reinstate_generator current is_suspendable"
 for name in names.split():
     function = getattr(_core, name)
     for count in range(3):
