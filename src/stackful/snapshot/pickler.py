@@ -105,13 +105,13 @@ class SnapshotPickler(pickle.Pickler):
         function, code, offset, namespace, slots, stack = state
         if namespace is not None and namespace is function.__globals__:
             namespace = rebuild.GLOBALS
-        return function, self._frame_code(function, code), offset, namespace, slots, stack
+        known = self._codes.get(id(code))
+        return function, known or self._frame_code(function, code), offset, namespace, slots, stack
 
     def _frame_code(self, function: FunctionType, code: CodeType) -> _Code | None:
-        known = self._codes.get(id(code))
-        if known is None and function.__code__ is code and not self._is_importable(function):
+        if function.__code__ is code and not self._is_importable(function):
             return None
-        return known or self._marked(code, function)
+        return self._marked(code, function)
 
     def _marked(self, code: CodeType, function: FunctionType) -> _Code:
         """One marker for each code object, so that the pickle holds it once."""
