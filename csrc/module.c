@@ -157,16 +157,17 @@ static PyType_Spec null_spec = {
     .slots = null_slots,
 };
 
+/* The one object of a type that nobody else can make. */
 static PyObject *
-make_null(PyObject *module)
+make_only(PyObject *module, PyType_Spec *spec)
 {
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &null_spec, NULL);
-    PyObject *null = type == NULL ? NULL : type->tp_alloc(type, 0);
+    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
+    PyObject *only = type == NULL ? NULL : type->tp_alloc(type, 0);
     Py_XDECREF(type);
-    return null;
+    return only;
 }
 
-/* ---- the gate: `value in gate` suspends------------------------------------------------------ */
+/* ---- the gate: `value in gate` suspends ----------------------------------------------------- */
 
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
@@ -184,12 +185,10 @@ static PyType_Spec gate_spec = {
 static PyObject *
 make_gate(PyObject *module)
 {
-    PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &gate_spec, NULL);
-    PyObject *gate = type == NULL ? NULL : type->tp_alloc(type, 0);
+    PyObject *gate = make_only(module, &gate_spec);
     if (gate != NULL) {
         ((Gate *)gate)->core = core_state(module); /* its type keeps the module alive */
     }
-    Py_XDECREF(type);
     return gate;
 }
 
@@ -219,7 +218,7 @@ core_exec(PyObject *module)
     core->setstate_name = PyUnicode_InternFromString("__setstate__");
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
-    core->null = make_null(module);
+    core->null = make_only(module, &null_spec);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
         core->qualname_name == NULL || core->colon == NULL || core->null == NULL || import_errors(core) < 0) {
         return -1;

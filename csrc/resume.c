@@ -195,7 +195,7 @@ run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywor
         fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
 }
 
-static PyObject *
+static inline PyObject *
 finish(Fiber *fiber, PyObject *result)
 {
     if (fiber->suspending) {
@@ -272,7 +272,7 @@ begin(Fiber *fiber, PyThreadState *ts)
     return result;
 }
 
-static PyObject *
+static inline PyObject *
 go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
     Resumption resumption;
@@ -301,7 +301,7 @@ end_fresh(Fiber *fiber, PyObject *thrown)
 }
 
 /* What a run of the fiber comes to: the value it suspended with, its result, or an exception. */
-static PyObject *
+static inline PyObject *
 settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
 {
     while (fiber->suspending && result == NULL) {
@@ -321,24 +321,12 @@ PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
     PyThreadState *ts = PyThreadState_Get();
-    Resumption resumption;
     PyObject *result;
     if (!stack_has_room() || !recursion_has_room(ts, fiber->depth)) {
         return fiber_run(fiber, Py_NewRef(value), NULL);
     }
     Py_INCREF(fiber);
-    enter(fiber, ts, &resumption);
-    result = run_parked(fiber, ts, Py_NewRef(value));
-    leave(fiber, ts, &resumption);
-    if (fiber->suspending && result != NULL) {
-        Py_DECREF(result); /* what the stub returned: nothing that matters */
-        result = fiber->value;
-        fiber->suspending = false;
-        fiber->value = NULL;
-    }
-    else {
-        result = settle(fiber, ts, result);
-    }
+    result = settle(fiber, ts, go_on(fiber, ts, Py_NewRef(value), NULL));
     Py_DECREF(fiber);
     return result;
 }

@@ -188,13 +188,6 @@ generator_is_fresh(PyGenObject *generator)
     return generator->gi_frame_state == FRAME_CREATED;
 }
 
-/* CPython's number for "where a generator stands", fresh or one of the suspended states. */
-static inline int
-generator_state(PyGenObject *generator)
-{
-    return generator->gi_frame_state;
-}
-
 static inline void
 generator_set_state(PyGenObject *generator, int state, PyObject *handled)
 {
