@@ -34,7 +34,7 @@ def is_on(switch: str) -> bool:
 
 
 def compile_flags() -> list[str]:
-    flags = ["-O3", "-fvisibility=hidden", *WARNINGS]
+    flags = ["-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", *WARNINGS]
     # CPython's headers are not ours to mend: -isystem keeps their warnings out of our build.
     flags += ["-isystem", str(INCLUDE), "-isystem", str(INCLUDE / "internal")]
     if is_on("STACKFUL_DEBUG"):

@@ -152,7 +152,7 @@ fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
     }
     return Py_BuildValue("iOOOOOON", phase, or_none(fiber->function),
                          or_none(fiber->arguments), or_none(fiber->keywords),
-                         fiber->value == NULL ? core->null : fiber->value, or_none(fiber->context),
+                         fiber->result == NULL ? core->null : fiber->result, or_none(fiber->context),
                          or_none(fiber->exc.exc_value), frames);
 }
 
@@ -312,7 +312,7 @@ core_reinstate(PyObject *module, PyObject *args)
     fiber->is_direct = PyFunction_Check(function);
     fiber->arguments = phase == FIBER_FRESH ? Py_NewRef(arguments) : NULL;
     fiber->keywords = phase == FIBER_FRESH ? none_to_null(keywords) : NULL;
-    fiber->value = value == core->null ? NULL : Py_NewRef(value);
+    fiber->result = value == core->null ? NULL : Py_NewRef(value);
     fiber->context = none_to_null(context);
     fiber->exc.exc_value = none_to_null(handled);
     fiber->inner = inner;

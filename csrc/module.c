@@ -62,6 +62,7 @@ core_register(PyObject *module, PyObject *args)
     }
     if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "suspend") == 0) {
         Py_XSETREF(core->suspend_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
         core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
     }
     else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
@@ -167,11 +168,11 @@ make_only(PyObject *module, PyType_Spec *spec)
     return only;
 }
 
-/* ---- the gate: `value in gate` suspends ----------------------------------------------------- */
+/* ---- the gate: `~gate` suspends ------------------------------------------------------------- */
 
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
-    {Py_sq_contains, gate_suspend},
+    {Py_nb_invert, gate_suspend},
     {0, NULL},
 };
 
@@ -182,12 +183,14 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
+/* Its type does not hold the module: `suspend` holds the gate, the module the code of `suspend`,
+ * and the collector cannot look into code objects. */
 static PyObject *
-make_gate(PyObject *module)
+make_gate(CoreState *core)
 {
-    PyObject *gate = make_only(module, &gate_spec);
+    PyObject *gate = make_only(NULL, &gate_spec);
     if (gate != NULL) {
-        ((Gate *)gate)->core = core_state(module); /* its type keeps the module alive */
+        ((Gate *)gate)->core = core;
     }
     return gate;
 }
@@ -219,8 +222,9 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
+    core->gate = make_gate(core);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -228,14 +232,9 @@ core_exec(PyObject *module)
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
-    PyObject *gate = make_gate(module);
-    int failed = PyModule_AddObjectRef(module, "gate", gate) < 0;
-    Py_XDECREF(gate);
-    if (failed) {
-        return -1;
-    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
-        PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
+        PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
+        PyModule_AddObjectRef(module, "gate", core->gate) < 0) {
         return -1;
     }
     return 0;
@@ -247,6 +246,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     CoreState *core = core_state(module);
     Py_VISIT(core->fiber_type);
     Py_VISIT(core->null);
+    Py_VISIT(core->gate);
     Py_VISIT(core->suspend_code);
     Py_VISIT(core->ask_code);
     Py_VISIT(core->hooks);
@@ -270,6 +270,10 @@ static void
 core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
+    if (core->gate != NULL) {
+        ((Gate *)core->gate)->core = NULL;
+    }
+    Py_CLEAR(core->gate);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);

@@ -12,7 +12,7 @@ parked_new(PyCodeObject *code)
     }
     parked->outer = NULL;
     parked->source = NULL;
-    parked->known_call = -1;
+    parked->known_call = NULL;
     return parked;
 }
 
@@ -59,14 +59,9 @@ survives_in_object(Frame *frame)
 void
 frame_discard(Frame *frame)
 {
-    PyObject **slots = frame_slots(frame);
-    if (survives_in_object(frame)) {
-        return;
+    if (!survives_in_object(frame)) {
+        frame_release(frame);
     }
-    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-        Py_XDECREF(slots[i]);
-    }
-    frame_drop_names(frame);
 }
 
 /* Drop a chain that is no longer reachable from its fiber; no `finally` runs. */

@@ -34,6 +34,12 @@ frame_called_by_c(Frame *f)
     return f->previous == NULL || f->previous->owner == FRAME_OWNED_BY_CSTACK;
 }
 
+static inline bool
+frame_was_called_from(Frame *f, Frame *caller)
+{
+    return f->previous == caller;
+}
+
 static inline Frame *
 frame_beyond_c(Frame *f)
 {
@@ -85,7 +91,7 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
  * with an exception begins with it (v3.12.5 and v3.13.0 Python/ceval.c, _PyEval_EvalFrameDefault,
  * throwflag). So a frame of the same code, that stands before its first instruction, is made to
  * raise; `tracing` keeps that from being reported. */
-static inline void
+static NOINLINE void
 code_instrument(PyThreadState *ts, Frame *f)
 {
     PyCodeObject *code = frame_code(f);

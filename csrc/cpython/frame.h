@@ -21,15 +21,22 @@
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
  *
+ *   function_renew_version(function)             calls of it may be specialised, although its code was
+ *                                                replaced
+ *
  *   frame_code(f), frame_function(f)             borrowed
  *   frame_previous(f), frame_set_previous(f, p)
  *   frame_is_plain(f)
  *   frame_is_generator(f)                        owned by a generator, coroutine, async generator
  *   frame_is_complete(f)
  *   frame_called_by_c(f)                         its caller is C code, not the interpreter's loop
+ *   frame_was_called_from(f, caller)             by the interpreter's loop, and by that plain frame
  *   frame_beyond_c(f)                            for such a frame: the frame that called that C code
+ *   frame_position(f)                            where its code goes on: to be compared, not to be kept
+ *                                                longer than the code
  *   frame_unit(f)                                index of the current code unit, maybe an inline cache's
  *   frame_is_suspended_call(opcode)              may a frame be parked at this (base) opcode?
+ *   frame_first_local(f)                         borrowed; NULL when unbound
  *   frame_slots(f)                               locals and stack: array of references
  *   frame_depth(f)                               slots in use; negative while the frame executes
  *   frame_push(f, v)                             steals v
@@ -64,6 +71,14 @@
 #include "internal/pycore_frame.h"
 #include "internal/pycore_code.h"
 #include "internal/pycore_genobject.h"
+
+#if defined(__GNUC__)
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define NOINLINE __attribute__((noinline))
+#else
+#define LIKELY(condition) (condition)
+#define NOINLINE
+#endif
 
 typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;

@@ -71,6 +71,12 @@ thread_set_frame(PyThreadState *ts, Frame *f)
     ts->cframe->current_frame = f;
 }
 
+/* A function without a version gets one when a call of it is specialised. */
+static inline void
+function_renew_version(PyFunctionObject *Py_UNUSED(function))
+{
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {
@@ -101,10 +107,22 @@ frame_called_by_c(Frame *f)
     return f->is_entry || f->previous == NULL;
 }
 
+static inline bool
+frame_was_called_from(Frame *f, Frame *caller)
+{
+    return f->previous == caller && !f->is_entry;
+}
+
 static inline Frame *
 frame_beyond_c(Frame *f)
 {
     return f->previous;
+}
+
+static inline const void *
+frame_position(Frame *f)
+{
+    return f->prev_instr;
 }
 
 static inline int

@@ -23,6 +23,12 @@ thread_set_frame(PyThreadState *ts, Frame *f)
     ts->cframe->current_frame = f;
 }
 
+/* A function without a version gets one when a call of it is specialised. */
+static inline void
+function_renew_version(PyFunctionObject *Py_UNUSED(function))
+{
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {
@@ -33,6 +39,12 @@ static inline bool
 frame_is_complete(Frame *f)
 {
     return !_PyFrame_IsIncomplete(f);
+}
+
+static inline const void *
+frame_position(Frame *f)
+{
+    return f->prev_instr;
 }
 
 static inline int

@@ -21,6 +21,17 @@ thread_set_frame(PyThreadState *ts, Frame *f)
     ts->current_frame = f;
 }
 
+/* A function gets its version when it is made, and loses it with its code: calls of it are then not
+ * specialised any more (v3.13.0 Objects/funcobject.c, func_set_code, _PyFunction_SetVersion).
+ * Code objects have versions of their own: nothing else has this one. */
+static inline void
+function_renew_version(PyFunctionObject *function)
+{
+    if (function->func_version == 0) {
+        function->func_version = ((PyCodeObject *)function->func_code)->co_version;
+    }
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {
@@ -32,6 +43,12 @@ frame_is_complete(Frame *f)
 {
     return f->owner == FRAME_OWNED_BY_GENERATOR ||
            (PyCode_Check(f->f_executable) && !_PyFrame_IsIncomplete(f));
+}
+
+static inline const void *
+frame_position(Frame *f)
+{
+    return f->instr_ptr;
 }
 
 static inline int

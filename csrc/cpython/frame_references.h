@@ -32,6 +32,12 @@ frame_slots(Frame *f)
     return f->localsplus;
 }
 
+static inline PyObject *
+frame_first_local(Frame *f)
+{
+    return f->localsplus[0];
+}
+
 static inline int
 frame_depth(Frame *f)
 {
