@@ -102,7 +102,7 @@ static inline void
 frame_release(Frame *frame)
 {
     for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-        Py_XDECREF(frame_slots(frame)[i]);
+        slot_release(frame_slots(frame)[i]);
     }
     frame_drop_names(frame);
 }
@@ -142,9 +142,10 @@ PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
 PyObject *core_capture(PyObject *module, PyObject *fiber);
 PyObject *core_reinstate(PyObject *module, PyObject *args);
 PyObject *core_look(PyObject *module, PyObject *fiber);
-PyObject *slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count);
+PyObject *slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
-void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
+void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
+void slots_make_numbers(FrameSlot *slots, PyObject *which);
 
 /* create.c */
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);

@@ -245,14 +245,14 @@ may_be_display(PyObject *object)
     return PyList_CheckExact(object) || PySet_CheckExact(object) || PyDict_CheckExact(object);
 }
 
-/* Replace a slot's object by its fork, if it has one. */
+/* Replace a slot's object by its fork; steals that. */
 static int
-put_fork(PyObject **slot, PyObject *fork)
+put_fork(FrameSlot *slot, PyObject *fork)
 {
     if (fork == NULL) {
         return -1;
     }
-    Py_SETREF(*slot, fork);
+    slot_put(slot, slot_of(fork));
     return 0;
 }
 
@@ -269,22 +269,23 @@ static int
 fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 {
     PyCodeObject *code = frame_code(frame);
-    PyObject **slots = frame_slots(frame), **stack = slots + code->co_nlocalsplus;
+    FrameSlot *slots = frame_slots(frame), *stack = slots + code->co_nlocalsplus;
     int height = frame_depth(frame) - code->co_nlocalsplus;
-    if (has_hidden_iterator(code) && slots[0] != NULL &&
-        put_fork(&slots[0], fork_object(forks, slots[0])) < 0) {
+    PyObject *hidden = has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
+    if (hidden != NULL && put_fork(&slots[0], fork_object(forks, hidden)) < 0) {
         return -1;
     }
     for (int i = 0; i < height; i++) {
+        PyObject *object = slot_object(stack[i]);
         int display = 0;
-        if (stack[i] == NULL) {
+        if (object == NULL) {
             continue;
         }
-        if (may_be_display(stack[i])) {
+        if (may_be_display(object)) {
             display = is_half_built(forks, frame, unit, waiting, i);
         }
         if (display < 0 ||
-            put_fork(&stack[i], display ? copy_display(stack[i]) : fork_object(forks, stack[i])) < 0) {
+            put_fork(&stack[i], display ? copy_display(object) : fork_object(forks, object)) < 0) {
             return -1;
         }
     }
@@ -295,11 +296,12 @@ fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 static void
 share_forks(Forks *forks, Frame *frame)
 {
-    PyObject **slots = frame_slots(frame);
+    FrameSlot *slots = frame_slots(frame);
     for (int i = 0; forks->count > 0 && i < frame_code(frame)->co_nlocalsplus; i++) {
-        PyObject *fork = slots[i] == NULL ? NULL : forks_find(forks, slots[i]);
+        PyObject *object = slot_object(slots[i]);
+        PyObject *fork = object == NULL ? NULL : forks_find(forks, object);
         if (fork != NULL) {
-            Py_SETREF(slots[i], Py_NewRef(fork));
+            slot_put(&slots[i], slot_of(Py_NewRef(fork)));
         }
     }
 }

@@ -80,14 +80,9 @@ int
 parked_traverse_chain(Parked *inner, visitproc visit, void *arg)
 {
     for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
-        Frame *frame = &parked->frame;
-        PyObject **slots = frame_slots(frame);
-        Py_VISIT(frame_object(frame));
-        Py_VISIT(frame_function(frame));
-        Py_VISIT(frame_code(frame));
-        Py_VISIT(frame->f_locals);
-        for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-            Py_VISIT(slots[i]);
+        int stop = frame_visit(&parked->frame, visit, arg);
+        if (stop != 0) {
+            return stop;
         }
     }
     return 0;

@@ -37,8 +37,10 @@
  *   frame_unit(f)                                index of the current code unit, maybe an inline cache's
  *   frame_is_suspended_call(opcode)              may a frame be parked at this (base) opcode?
  *   frame_first_local(f)                         borrowed; NULL when unbound
- *   frame_slots(f)                               locals and stack: array of references
- *   frame_depth(f)                               slots in use; negative while the frame executes
+ *   frame_slots(f)                               locals and stack: array of FrameSlot
+ *   frame_depth(f)                               slots in use; negative while the frame executes (but see
+ *                                                FRAME_DEPTH_IS_ALWAYS_KNOWN)
+ *   frame_set_depth(f, n)
  *   frame_push(f, v)                             steals v
  *   frame_step_over_call(f)                      before it goes on with a value (not with an exception)
  *   frame_set_call_position(f, unit, caches)     as if the call at `unit` were in progress
@@ -50,12 +52,25 @@
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
- *   frame_move(to, from)                         move the used part; frame objects follow
+ *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow
+ *   frame_duplicate(to, from)                    the same contents with references of its own; no frame object,
+ *                                                and no cached view of locals
+ *   frame_visit(f, visit, arg)                   for the collector: what the frame owns
  *   frame_give_to_object(f, object)              the frame object takes the contents over
  *   frame_drop_names(f)                          release function, code and namespace
  *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
  *                                                given (then frame_hollow exists as well)
- *   generator_*                                  see frame_references.h
+ *   generator_*                                  see frame_common.h
+ *
+ * A FrameSlot is a local or a place on the evaluation stack: nothing, an object, or (from 3.14 on) a
+ * bare number, which the interpreter expects in certain places and nowhere else.
+ *
+ *   slot_empty(), slot_of(object)                slot_of steals; NULL gives an empty one
+ *   slot_object(s)                               borrowed; NULL when there is none
+ *   slot_is_number(s), slot_number(s), slot_of_number(n)
+ *   slot_duplicate(s)                            the same with a reference of its own
+ *   slot_release(s)                              drop its reference; the slot is to be overwritten
+ *   slot_put(place, s)                           overwrite a slot that is in use; steals
  */
 #ifndef STACKFUL_CPYTHON_FRAME_H
 #define STACKFUL_CPYTHON_FRAME_H
@@ -83,8 +98,12 @@
 typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;
 
-#if PY_VERSION_HEX >= 0x030E0000
+#if PY_VERSION_HEX >= 0x03100000
 #error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
+#elif PY_VERSION_HEX >= 0x030F0000
+#include "cpython/frame_315.h"
+#elif PY_VERSION_HEX >= 0x030E0000
+#include "cpython/frame_314.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "cpython/frame_313.h"
 #elif PY_VERSION_HEX >= 0x030C0000
@@ -94,5 +113,13 @@ typedef _PyStackChunk StackChunk;
 #else
 #error "Stackful needs CPython 3.11 or later"
 #endif
+
+static inline void
+slot_put(FrameSlot *place, FrameSlot slot)
+{
+    FrameSlot old = *place;
+    *place = slot;
+    slot_release(old);
+}
 
 #endif

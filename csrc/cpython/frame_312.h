@@ -113,12 +113,28 @@ frame_set_at_start(Frame *f)
     f->prev_instr = _PyCode_CODE(f->f_code) - 1;
 }
 
-static inline void
-frame_set_code(Frame *f, PyCodeObject *code)
+static inline PyObject *
+frame_function(Frame *f)
 {
+    return f->f_funcobj;
+}
+
+static inline void
+frame_set_names(Frame *f, PyObject *function, PyCodeObject *code)
+{
+    f->f_funcobj = Py_NewRef(function);
     f->f_code = (PyCodeObject *)Py_NewRef(code);
 }
 
+static inline void
+frame_drop_names(Frame *f)
+{
+    Py_CLEAR(f->f_locals);
+    Py_DECREF(f->f_funcobj);
+    Py_DECREF(f->f_code);
+}
+
+#define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
 
 #endif

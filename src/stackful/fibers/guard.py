@@ -7,6 +7,7 @@ built from stored data must keep those guarantees. This is what stands between a
 from __future__ import annotations
 
 import opcode
+import sys
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ __all__ = ["is_half_built", "verify"]
 _YIELD = opcode.opmap["YIELD_VALUE"]
 _MAY_BE_NULL = {Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL}
 _DISPLAYS = {Kind.LIST, Kind.SET, Kind.DICT}
+_NUMBERS = {Kind.LASTI} if sys.version_info >= (3, 14) else set()
 _EXACT: dict[Kind, type] = {
     Kind.LIST: list,
     Kind.SET: set,
@@ -41,7 +43,7 @@ class _Rules(NamedTuple):
     bound: tuple[int, ...]
     cells: tuple[int, ...]
     typed: tuple[tuple[int, Kind], ...]
-    caches: int
+    answer: tuple[int, tuple[int, ...]]
 
 
 _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
@@ -69,7 +71,8 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     typed = tuple(stackmap.local_kinds(code).items())
     simple = not cells and not typed and all(kind is Kind.OBJECT for kind in stack)
     bound = tuple(stackmap.locals_needed(code, offset))
-    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, _caches(code, offset))
+    numbers = tuple(index for index, kind in enumerate(stack) if kind in _NUMBERS)
+    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, (_caches(code, offset), numbers))
 
 
 def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
@@ -137,18 +140,19 @@ def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) ->
     return all(value is not NULL for value in stack)
 
 
-def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
+def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> tuple[int, tuple[int, ...]]:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
-    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
+    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction, and which slots of the
+    stack must become bare numbers (from 3.14 on) unless they are NULL.
     """
     known = _rules.get((id(code), offset, waiting))
     if known is not None and _satisfied(known[1], slots, stack):
-        return known[1].caches
+        return known[1].answer
     try:
         rules = _rules_for(code, offset, waiting)
         _check_locals(code, rules, slots)
         _check_stack(code, rules, stack)
     except ValueError as error:
         raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
-    return rules.caches
+    return rules.answer
