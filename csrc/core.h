@@ -5,8 +5,9 @@
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
- *   generators.c the same for CPython's generators
+ *   generators.c the same for CPython's generators, coroutines, asynchronous generators
  *   fiber.c      the Fiber type: resume, throw, close, finalise
+ *   generator_type.c  the Generator type: fibers that are iterators
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
  *   module.c     the module, its state, what it exports
@@ -34,11 +35,13 @@ typedef struct Parked {
 } Parked;
 
 typedef struct {
-    PyTypeObject *fiber_type;
+    PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *gate;         /* Gate */
-    PyObject *suspend_code; /* code objects of the Python functions `suspend` and */
-    PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
+    PyObject *yield_gate;   /* Gate */
+    PyObject *suspend_code; /* code objects of the Python functions `suspend`, `yield_` and */
+    PyObject *yield_code;   /*   `is_suspendable`, which stand between user code and this core */
+    PyObject *ask_code;
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
@@ -85,7 +88,7 @@ typedef struct Fiber {
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
-/* What the Python function `suspend` applies `~` to. */
+/* What the Python functions `suspend` and `yield_` apply `~` to. */
 typedef struct {
     PyObject_HEAD
     CoreState *core; /* NULL once the module is gone */
@@ -125,6 +128,7 @@ PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
 /* suspend.c */
 PyObject *gate_suspend(PyObject *gate);
+PyObject *gate_yield(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
@@ -133,7 +137,10 @@ int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* generators.c */
+bool generator_is_of_type(PyTypeObject *type);
+int generator_check_idle(CoreState *core, PyObject *object);
 PyObject *generator_blank(PyObject *function, PyTypeObject *type);
+void generator_abandon(PyGenObject *generator);
 PyObject *generator_duplicate(PyGenObject *original);
 PyObject *core_capture_generator(PyObject *module, PyObject *generator);
 PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
@@ -160,6 +167,10 @@ PyObject *fiber_reduce(Fiber *fiber, PyObject *protocol);
 PyObject *fiber_deepcopy(Fiber *fiber, PyObject *memo);
 PyObject *fiber_repr(Fiber *fiber);
 PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
+
+/* generator_type.c */
+extern PyType_Spec generator_spec;
+int generator_check_yield(CoreState *core);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;

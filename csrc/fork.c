@@ -13,6 +13,7 @@ typedef struct {
     CoreState *core;
     Pair *pairs;
     Py_ssize_t count, room;
+    bool awaited; /* what is being looked at stands on the stack of a generator or coroutine */
 } Forks;
 
 static PyObject *fork_object(Forks *forks, PyObject *object);
@@ -178,12 +179,75 @@ fork_generator(Forks *forks, PyObject *object)
         return NULL;
     }
     Frame *frame = generator_frame(fork);
-    if (fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0) {
-        Py_DECREF(fork);
+    bool outer = forks->awaited;
+    forks->awaited = true;
+    int failed = fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0;
+    forks->awaited = outer;
+    if (failed) {
+        generator_abandon(fork);
         return NULL;
     }
     share_forks(forks, frame);
     return (PyObject *)fork;
+}
+
+static int
+visit_coroutine(PyObject *object, void *found)
+{
+    if (PyCoro_CheckExact(object)) {
+        *(PyObject **)found = object;
+    }
+    return 0;
+}
+
+/* What `__await__` of a coroutine gives holds the coroutine and nothing else. */
+static PyObject *
+fork_coroutine_wrapper(Forks *forks, PyObject *wrapper)
+{
+    PyObject *coroutine = NULL, *fork, *awaited;
+    (void)Py_TYPE(wrapper)->tp_traverse(wrapper, visit_coroutine, &coroutine);
+    fork = coroutine == NULL ? NULL : fork_object(forks, coroutine);
+    if (fork == NULL) {
+        return coroutine == NULL ? Py_NewRef(wrapper) : NULL;
+    }
+    awaited = PyObject_CallMethod(fork, "__await__", NULL);
+    Py_DECREF(fork);
+    return awaited;
+}
+
+static bool
+is_coroutine_wrapper(Forks *forks, PyTypeObject *type)
+{
+    return forks->awaited && strcmp(type->tp_name, "coroutine_wrapper") == 0;
+}
+
+/* The awaitables of an asynchronous generator are half-way through it: neither they nor it can go on twice. */
+static int
+check_awaited(Forks *forks, PyObject *object)
+{
+    const char *name = Py_TYPE(object)->tp_name;
+    if (forks->awaited && (strcmp(name, "async_generator_asend") == 0 || strcmp(name, "async_generator_athrow") == 0 ||
+                           strcmp(name, "anext_awaitable") == 0)) {
+        PyErr_Format(PyExc_TypeError, "cannot copy: it waits for the next value of an asynchronous generator (%R)",
+                     object);
+        return -1;
+    }
+    return 0;
+}
+
+/* Generators are forked wherever they stand on a stack; coroutines where another one awaits them. */
+static bool
+is_forked_generator(Forks *forks, PyTypeObject *type)
+{
+    return type == &PyGen_Type || (type == &PyCoro_Type && forks->awaited);
+}
+
+/* One that runs (and waits for this fiber) cannot be copied, as a running plain one is not. */
+static PyObject *
+fork_stackful_generator(PyObject *object)
+{
+    Fiber *original = (Fiber *)object;
+    return original->phase == FIBER_ACTIVE ? Py_NewRef(object) : fiber_copy(original, NULL);
 }
 
 /* A new reference: the fork of an iterator; anything else is shared. */
@@ -191,10 +255,11 @@ static PyObject *
 fork_object(Forks *forks, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    bool nested = is_iterator_of_iterators(type), generator = type == &PyGen_Type;
+    bool nested = is_iterator_of_iterators(type), generator = is_forked_generator(forks, type);
+    bool stackful = type == forks->core->generator_type, wrapper = is_coroutine_wrapper(forks, type);
     PyObject *fork;
-    if (!nested && !generator && !is_leaf_iterator(type)) {
-        return Py_NewRef(object);
+    if (!nested && !generator && !stackful && !wrapper && !is_leaf_iterator(type)) {
+        return check_awaited(forks, object) < 0 ? NULL : Py_NewRef(object);
     }
     fork = forks_find(forks, object);
     if (fork != NULL) {
@@ -203,7 +268,10 @@ fork_object(Forks *forks, PyObject *object)
     if (Py_EnterRecursiveCall(" while copying an iterator of iterators")) {
         return NULL;
     }
-    fork = generator ? fork_generator(forks, object) : fork_iterator(forks, object, nested);
+    fork = generator  ? fork_generator(forks, object)
+           : stackful ? fork_stackful_generator(object)
+           : wrapper  ? fork_coroutine_wrapper(forks, object)
+                      : fork_iterator(forks, object, nested);
     Py_LeaveRecursiveCall();
     if (fork != NULL && forks_add(forks, object, fork) < 0) {
         Py_CLEAR(fork);
@@ -358,9 +426,8 @@ core_copy_generator(PyObject *module, PyObject *generator)
 {
     Forks forks = {.core = core_state(module)};
     PyObject *fork;
-    if (!PyGen_CheckExact(generator) || generator_is_running((PyGenObject *)generator)) {
-        return PyErr_Format(PyExc_TypeError, "only a generator that is not running can be copied, not %R",
-                            generator);
+    if (generator_check_idle(forks.core, generator) < 0) {
+        return NULL;
     }
     fork = fork_generator(&forks, generator);
     forks_clear(&forks);

@@ -1,8 +1,15 @@
-/* CPython's own generators, as frames: copied and rebuilt with the operations of parked frames.
+/* CPython's own generators, coroutines and asynchronous generators, as frames: copied and rebuilt with the operations of parked frames.
  *
  * No API makes a generator that has begun.  So a fresh one is made by calling its function with
  * placeholder arguments (which runs none of its body), and its frame is then filled. */
 #include "core.h"
+
+/* Generators, coroutines and asynchronous generators begin alike (PyGenObject); subclasses there are none. */
+bool
+generator_is_of_type(PyTypeObject *type)
+{
+    return type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type;
+}
 
 /* Call `function` with None for every parameter: gives a generator that has not begun. */
 PyObject *
@@ -64,6 +71,27 @@ generator_state_tuple(CoreState *core, PyGenObject *generator)
                          handled == NULL ? Py_None : handled, generator->gi_name, generator->gi_qualname);
 }
 
+/* A generator of CPython's that neither runs nor is half-way through an await? 0, or -1 with an exception. */
+int
+generator_check_idle(CoreState *core, PyObject *object)
+{
+    PyGenObject *generator = (PyGenObject *)object;
+    if (!generator_is_of_type(Py_TYPE(object))) {
+        PyErr_Format(PyExc_TypeError, "expected a generator, coroutine or asynchronous generator, got %R", object);
+        return -1;
+    }
+    if (generator_is_running(generator)) {
+        PyErr_Format(core->fiber_error, "%R is running: only a suspended one can be copied or captured", object);
+        return -1;
+    }
+    if (PyAsyncGen_CheckExact(object) && generator_is_awaited(generator)) {
+        PyErr_Format(core->fiber_error, "%R is in the middle of an await that its consumer waits for: copy or "
+                     "capture it between two values", object);
+        return -1;
+    }
+    return 0;
+}
+
 /* (function, state, byte offset of the yield, locals, stack, handled exception, name, qualname);
  * state is "fresh", "suspended" or "finished". */
 PyObject *
@@ -71,11 +99,8 @@ core_capture_generator(PyObject *module, PyObject *object)
 {
     CoreState *core = core_state(module);
     PyGenObject *generator = (PyGenObject *)object;
-    if (!PyGen_CheckExact(object) && !PyCoro_CheckExact(object)) {
-        return PyErr_Format(PyExc_TypeError, "expected a generator or coroutine, got %R", object);
-    }
-    if (generator_is_running(generator)) {
-        return PyErr_Format(core->fiber_error, "%R is running: only a suspended one can be captured", object);
+    if (generator_check_idle(core, object) < 0) {
+        return NULL;
     }
     if (generator_is_finished(generator)) {
         return Py_BuildValue("OsiOOOOO", Py_None, "finished", 0, Py_None, Py_None, Py_None,
@@ -95,6 +120,15 @@ frame_empty(Frame *frame)
     for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
         slot_put(&slots[i], slot_empty());
     }
+}
+
+/* Drop a copy that cannot be completed: closing it would close what it shares with its original. */
+void
+generator_abandon(PyGenObject *generator)
+{
+    frame_empty(generator_frame(generator));
+    generator_mark_finished(generator);
+    Py_DECREF(generator);
 }
 
 /* The fresh frame of a generator takes position and contents of another of the same code. */
@@ -123,6 +157,7 @@ generator_duplicate(PyGenObject *original)
     if (copy != NULL) {
         fill_from_frame(generator_frame(copy), generator_frame(original));
         generator_copy_state(copy, original);
+        generator_copy_closed(copy, original);
     }
     let_collect(was_enabled);
     return (PyObject *)copy;
@@ -195,7 +230,7 @@ core_reinstate_generator(PyObject *module, PyObject *args)
                           &locals, &PyTuple_Type, &stack, &handled, &name, &qualname)) {
         return NULL;
     }
-    if ((!PyGen_CheckExact(object) && !PyCoro_CheckExact(object)) ||
+    if (!generator_is_of_type(Py_TYPE(object)) ||
         !generator_is_fresh((PyGenObject *)object) || (handled != Py_None && !PyExceptionInstance_Check(handled))) {
         PyErr_SetString(core->format_error, "a generator's state needs a generator that has not begun");
         return NULL;

@@ -65,6 +65,10 @@ core_register(PyObject *module, PyObject *args)
         function_renew_version((PyFunctionObject *)object);
         core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
     }
+    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "yield_") == 0) {
+        Py_XSETREF(core->yield_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
+    }
     else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
         Py_XSETREF(core->ask_code, Py_NewRef(PyFunction_GET_CODE(object)));
     }
@@ -103,8 +107,9 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "O!O!", &PyFunction_Type, &function, &PyType_Type, &type)) {
         return NULL;
     }
-    if (type != (PyObject *)&PyGen_Type && type != (PyObject *)&PyCoro_Type) {
-        return PyErr_Format(PyExc_TypeError, "expected the type of generators or coroutines, got %R", type);
+    if (!generator_is_of_type((PyTypeObject *)type)) {
+        return PyErr_Format(PyExc_TypeError, "expected the type of generators, coroutines or asynchronous generators, "
+                            "got %R", type);
     }
     return generator_blank(function, (PyTypeObject *)type);
 }
@@ -168,7 +173,7 @@ make_only(PyObject *module, PyType_Spec *spec)
     return only;
 }
 
-/* ---- the gate: `~gate` suspends ------------------------------------------------------------- */
+/* ---- the gates: `~gate` suspends, `~yield_gate` yields --------------------------------------- */
 
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
@@ -183,16 +188,39 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
+static PyType_Slot yield_gate_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.yield_.")},
+    {Py_nb_invert, gate_yield},
+    {0, NULL},
+};
+
+static PyType_Spec yield_gate_spec = {
+    .name = "stackful._core.YieldGate",
+    .basicsize = sizeof(Gate),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = yield_gate_slots,
+};
+
 /* Its type does not hold the module: `suspend` holds the gate, the module the code of `suspend`,
  * and the collector cannot look into code objects. */
 static PyObject *
-make_gate(CoreState *core)
+make_gate(CoreState *core, PyType_Spec *spec)
 {
-    PyObject *gate = make_only(NULL, &gate_spec);
+    PyObject *gate = make_only(NULL, spec);
     if (gate != NULL) {
         ((Gate *)gate)->core = core;
     }
     return gate;
+}
+
+/* Its function may outlive the module. */
+static void
+shut_gate(PyObject **gate)
+{
+    if (*gate != NULL) {
+        ((Gate *)*gate)->core = NULL;
+    }
+    Py_CLEAR(*gate);
 }
 
 /* ---- life of the module -------------------------------------------------------------------- */
@@ -222,9 +250,11 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
-    core->gate = make_gate(core);
+    core->gate = make_gate(core, &gate_spec);
+    core->yield_gate = make_gate(core, &yield_gate_spec);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL ||
+        core->yield_gate == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -232,6 +262,15 @@ core_exec(PyObject *module)
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
+    core->generator_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &generator_spec, (PyObject *)core->fiber_type);
+    if (core->generator_type == NULL) {
+        return -1;
+    }
+    core->generator_type->tp_vectorcall = fiber_vectorcall;
+    if (PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
+        PyModule_AddObjectRef(module, "yield_gate", core->yield_gate) < 0) {
+        return -1;
+    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
         PyModule_AddObjectRef(module, "gate", core->gate) < 0) {
@@ -245,9 +284,12 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
 {
     CoreState *core = core_state(module);
     Py_VISIT(core->fiber_type);
+    Py_VISIT(core->generator_type);
     Py_VISIT(core->null);
     Py_VISIT(core->gate);
+    Py_VISIT(core->yield_gate);
     Py_VISIT(core->suspend_code);
+    Py_VISIT(core->yield_code);
     Py_VISIT(core->ask_code);
     Py_VISIT(core->hooks);
     Py_VISIT(core->fiber_error);
@@ -270,14 +312,14 @@ static void
 core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
-    if (core->gate != NULL) {
-        ((Gate *)core->gate)->core = NULL;
-    }
-    Py_CLEAR(core->gate);
+    shut_gate(&core->gate);
+    shut_gate(&core->yield_gate);
     Py_CLEAR(core->hooks);
+    Py_CLEAR(core->generator_type);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);
     Py_CLEAR(core->suspend_code);
+    Py_CLEAR(core->yield_code);
     Py_CLEAR(core->ask_code);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);

@@ -269,14 +269,10 @@ value_on_its_way(Frame *stub)
 }
 
 static NOINLINE PyObject *
-suspend_slowly(CoreState *core)
+suspend_slowly(CoreState *core, PyObject *stub_code)
 {
-    if (core == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "stackful has been shut down");
-        return NULL;
-    }
     PyThreadState *ts = PyThreadState_Get();
-    Fiber *fiber = fiber_to_suspend(core, ts, core->suspend_code);
+    Fiber *fiber = fiber_to_suspend(core, ts, stub_code);
     Frame *base;
     Parked *fresh = NULL;
     Py_ssize_t count;
@@ -302,6 +298,25 @@ suspend_slowly(CoreState *core)
     return value_on_its_way(stub);
 }
 
+/* Can the shortcut be tried? fiber->ts is the current thread state whenever its innermost frame is
+ * the stub's. */
+static inline bool
+is_at_stub(Fiber *fiber, CoreState *core, PyObject *stub_code)
+{
+    if (fiber == NULL || fiber->core != core || fiber->suspending || fiber->ts->exc_info != &fiber->exc) {
+        return false;
+    }
+    Frame *stub = thread_frame(fiber->ts);
+    return stub != NULL && (PyObject *)frame_code(stub) == stub_code;
+}
+
+static PyObject *
+raise_shut_down(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "stackful has been shut down");
+    return NULL;
+}
+
 /* `~gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports no
  * call of a C function to profilers, and it does not look for signals when it is done, which would
  * raise in `suspend` after the frames have been parked. */
@@ -310,15 +325,34 @@ gate_suspend(PyObject *self)
 {
     CoreState *core = ((Gate *)self)->core;
     Fiber *fiber = fiber_most_recent();
-    /* fiber->ts is the current thread state whenever its innermost frame is the stub's. */
-    if (fiber != NULL && fiber->core == core && !fiber->suspending && fiber->ts->exc_info == &fiber->exc) {
+    if (core == NULL) {
+        return raise_shut_down();
+    }
+    if (is_at_stub(fiber, core, core->suspend_code)) {
         Frame *stub = thread_frame(fiber->ts);
-        if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
-            suspend_again(fiber, fiber->ts, stub)) {
+        if (suspend_again(fiber, fiber->ts, stub)) {
             return value_on_its_way(stub);
         }
     }
-    return suspend_slowly(core);
+    return suspend_slowly(core, core->suspend_code);
+}
+
+/* `~yield_gate`: the same for generators only. */
+PyObject *
+gate_yield(PyObject *self)
+{
+    CoreState *core = ((Gate *)self)->core;
+    Fiber *fiber = fiber_most_recent();
+    if (core == NULL) {
+        return raise_shut_down();
+    }
+    if (is_at_stub(fiber, core, core->yield_code) && Py_IS_TYPE(fiber, core->generator_type)) {
+        Frame *stub = thread_frame(fiber->ts);
+        if (suspend_again(fiber, fiber->ts, stub)) {
+            return value_on_its_way(stub);
+        }
+    }
+    return generator_check_yield(core) < 0 ? NULL : suspend_slowly(core, core->yield_code);
 }
 
 PyObject *

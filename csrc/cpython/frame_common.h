@@ -122,4 +122,25 @@ generator_copy_state(PyGenObject *to, PyGenObject *from)
     generator_set_state(to, from->gi_frame_state, from->gi_exc_state.exc_value);
 }
 
+/* From now on its finaliser has nothing to close; its frame is cleared with it. */
+static inline void
+generator_mark_finished(PyGenObject *generator)
+{
+    generator->gi_frame_state = FRAME_COMPLETED;
+}
+
+/* Is an asynchronous generator in the middle of an asend, athrow or aclose? */
+static inline bool
+generator_is_awaited(PyGenObject *generator)
+{
+    return generator->gi_running_async;
+}
+
+/* The hooks of the event loop (sys.set_asyncgen_hooks) see the copy when it is first advanced. */
+static inline void
+generator_copy_closed(PyGenObject *to, PyGenObject *from)
+{
+    to->gi_closed = from->gi_closed;
+}
+
 #endif

@@ -3,6 +3,7 @@
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
+  3  generators yields from any depth; copies of CPython's own generators
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
 This file only re-exports.
@@ -33,6 +34,7 @@ from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
 if TYPE_CHECKING:
     from stackful import snapshot
     from stackful.durable.checkpoints import checkpoint
+    from stackful.generators import Generator, copy_generator, generator, yield_
 
 __all__ = [
     "NULL",
@@ -42,6 +44,7 @@ __all__ = [
     "FiberError",
     "FiberExit",
     "Frame",
+    "Generator",
     "InternalError",
     "RunLockedError",
     "RunNotFoundError",
@@ -53,10 +56,13 @@ __all__ = [
     "StoreError",
     "UnsaveableError",
     "checkpoint",
+    "copy_generator",
     "current",
+    "generator",
     "is_suspendable",
     "snapshot",
     "suspend",
+    "yield_",
 ]
 
 
@@ -69,7 +75,12 @@ def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
     if name == "snapshot":
         return import_module("stackful.snapshot")
-    if name == "checkpoint":
-        globals()[name] = import_module("stackful.durable.checkpoints").checkpoint
-        return globals()[name]
+    homes = {
+        "stackful.durable.checkpoints": ("checkpoint",),
+        "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
+    }
+    for home, names in homes.items():
+        if name in names:
+            globals()[name] = getattr(import_module(home), name)
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,9 +1,12 @@
 from collections.abc import Callable
 from contextvars import Context
-from types import CodeType, FunctionType
-from typing import Any, ParamSpec, TypeAlias
+from types import CodeType, FunctionType, TracebackType
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 _P = ParamSpec("_P")
+_YieldedT_co = TypeVar("_YieldedT_co", covariant=True)
+_SentT_contra = TypeVar("_SentT_contra", contravariant=True)
+_ReturnedT_co = TypeVar("_ReturnedT_co", covariant=True)
 
 class NullType: ...
 
@@ -13,6 +16,11 @@ class Gate:
     def __invert__(self) -> Any: ...
 
 gate: Gate
+
+class YieldGate:
+    def __invert__(self) -> Any: ...
+
+yield_gate: YieldGate
 
 class Fiber:
     def __init__(self, function: Callable[_P, object], /, *args: _P.args, **kwargs: _P.kwargs) -> None: ...
@@ -34,6 +42,23 @@ class Fiber:
     def context(self) -> Context | None: ...
     @context.setter
     def context(self, context: Context | None) -> None: ...
+
+class Generator(Fiber, Generic[_YieldedT_co, _SentT_contra, _ReturnedT_co]):
+    __name__: str
+    __qualname__: str
+    def __iter__(self) -> Generator[_YieldedT_co, _SentT_contra, _ReturnedT_co]: ...
+    def __next__(self) -> _YieldedT_co: ...
+    def send(self, value: _SentT_contra, /) -> _YieldedT_co: ...
+    def throw(
+        self,
+        exception: BaseException | type[BaseException],
+        value: object = None,
+        traceback: TracebackType | None = None,
+        /,
+    ) -> _YieldedT_co: ...
+    def close(self) -> Any: ...
+    @property
+    def gi_running(self) -> bool: ...
 
 FrameState: TypeAlias = tuple[
     FunctionType, CodeType, int, dict[str, Any] | None, tuple[Any, ...], tuple[Any, ...] | None

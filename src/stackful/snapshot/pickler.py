@@ -8,7 +8,16 @@ import pickle
 import sys
 from functools import lru_cache
 from io import BufferedReader, BufferedWriter, BytesIO, FileIO, TextIOWrapper
-from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, MappingProxyType, ModuleType
+from types import (
+    AsyncGeneratorType,
+    CellType,
+    CodeType,
+    CoroutineType,
+    FunctionType,
+    GeneratorType,
+    MappingProxyType,
+    ModuleType,
+)
 from typing import Any
 
 from stackful import _core
@@ -19,9 +28,30 @@ __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+# Kind in the format, and where the code is, of each of CPython's generators.
+_GENERATORS = {
+    GeneratorType: ("generator", "gi_code"),
+    CoroutineType: ("coroutine", "cr_code"),
+    AsyncGeneratorType: ("async generator", "ag_code"),
+}
 _STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
+
+
+def _coroutine_wrapper_type() -> type:
+    """The type of what ``__await__`` of a coroutine gives, which has no public name."""
+
+    async def nothing() -> None:
+        pass
+
+    coroutine = nothing()
+    kind = type(coroutine.__await__())
+    coroutine.close()
+    return kind
+
+
+_CoroutineWrapper = _coroutine_wrapper_type()
 
 
 @lru_cache(maxsize=1)
@@ -188,12 +218,17 @@ class SnapshotPickler(pickle.Pickler):
 
     def _reduce_generator(self, generator: Any) -> Any:
         state = _core.capture_generator(generator)
-        kind = "coroutine" if isinstance(generator, CoroutineType) else "generator"
+        kind, code_of = _GENERATORS[type(generator)]
         function = state[0]
         if function is None:
             return Rebuilder.finished_generator, (kind, generator.__name__, generator.__qualname__)
-        code = self._marked(generator.cr_code if kind == "coroutine" else generator.gi_code, function)
+        code = self._marked(getattr(generator, code_of), function)
         return Rebuilder.generator, (function, kind, code), (None, *state[1:]), None, None, Rebuilder.fill_generator
+
+    def _reduce_coroutine_wrapper(self, wrapper: Any) -> Any:
+        """What ``__await__`` of a coroutine gives holds the coroutine and nothing else."""
+        (coroutine,) = (held for held in gc.get_referents(wrapper) if isinstance(held, CoroutineType))
+        return Rebuilder.awaited, (coroutine,)
 
     def _reduce_module(self, module: ModuleType) -> Any:
         if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
@@ -261,6 +296,8 @@ _REDUCERS: dict[type, Any] = {
     CellType: SnapshotPickler._reduce_cell,
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
+    AsyncGeneratorType: SnapshotPickler._reduce_generator,
+    _CoroutineWrapper: SnapshotPickler._reduce_coroutine_wrapper,
     ModuleType: SnapshotPickler._reduce_module,
     MappingProxyType: SnapshotPickler._reduce_proxy,
     **dict.fromkeys((TextIOWrapper, BufferedReader, BufferedWriter, FileIO), SnapshotPickler._reduce_file),

@@ -10,7 +10,7 @@ import marshal
 import os
 import sys
 from pathlib import Path
-from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
+from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
 from stackful import _core
@@ -112,10 +112,10 @@ class Rebuilder:
 
     @staticmethod
     def generator(function: FunctionType, kind: str, code: CodeType) -> Any:
-        """A generator or coroutine that has not begun."""
+        """A generator, coroutine or async generator that has not begun."""
         if function.__code__ != code:
             function = FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
-        return _core.blank_generator(function, CoroutineType if kind == "coroutine" else GeneratorType)
+        return _core.blank_generator(function, _KINDS[kind])
 
     @staticmethod
     def fill_generator(generator: Any, state: tuple[Any, ...]) -> None:
@@ -125,10 +125,18 @@ class Rebuilder:
     @staticmethod
     def finished_generator(kind: str, name: str, qualname: str) -> Any:
         """A generator that has ended: it has no code any more."""
-        generator: Any = _ended_coroutine() if kind == "coroutine" else _ended_generator()
-        generator.close()
+        generator: Any = _ENDED[kind]()
+        if kind == "async generator":
+            _run_to_end(generator.aclose())
+        else:
+            generator.close()
         generator.__name__, generator.__qualname__ = name, qualname
         return generator
+
+    @staticmethod
+    def awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
+        """What awaits a coroutine from outside of coroutines."""
+        return coroutine.__await__()
 
     @staticmethod
     def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
@@ -180,3 +188,27 @@ def _ended_generator() -> Any:
 
 async def _ended_coroutine() -> None:
     pass
+
+
+async def _ended_async_generator() -> Any:
+    yield
+
+
+def _run_to_end(awaitable: Any) -> None:
+    """Advance what awaits nothing."""
+    try:
+        awaitable.send(None)
+    except StopIteration:
+        pass
+
+
+_KINDS: dict[str, type] = {
+    "generator": GeneratorType,
+    "coroutine": CoroutineType,
+    "async generator": AsyncGeneratorType,
+}
+_ENDED: dict[str, Any] = {
+    "generator": _ended_generator,
+    "coroutine": _ended_coroutine,
+    "async generator": _ended_async_generator,
+}
