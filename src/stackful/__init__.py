@@ -3,7 +3,8 @@
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
-  3  generators yields from any depth; copies of CPython's own generators
+  3  effects    perform and handle
+     generators yields from any depth; copies of CPython's own generators
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
 This file only re-exports.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackful import _core
 from stackful.errors import (
+    AlreadyResumedError,
     BarrierError,
     CodeChangedError,
     FiberError,
@@ -27,6 +29,7 @@ from stackful.errors import (
     SnapshotVersionError,
     StackfulError,
     StoreError,
+    UnhandledError,
     UnsaveableError,
 )
 from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
@@ -34,18 +37,24 @@ from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
 if TYPE_CHECKING:
     from stackful import snapshot
     from stackful.durable.checkpoints import checkpoint
+    from stackful.effects import Clause, Handler, Operation, Resumption, effect, handle, perform
     from stackful.generators import Generator, copy_generator, generator, yield_
 
 __all__ = [
     "NULL",
+    "AlreadyResumedError",
     "BarrierError",
+    "Clause",
     "CodeChangedError",
     "Fiber",
     "FiberError",
     "FiberExit",
     "Frame",
     "Generator",
+    "Handler",
     "InternalError",
+    "Operation",
+    "Resumption",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -54,12 +63,16 @@ __all__ = [
     "SnapshotVersionError",
     "StackfulError",
     "StoreError",
+    "UnhandledError",
     "UnsaveableError",
     "checkpoint",
     "copy_generator",
     "current",
+    "effect",
     "generator",
+    "handle",
     "is_suspendable",
+    "perform",
     "snapshot",
     "suspend",
     "yield_",
@@ -77,6 +90,7 @@ def __getattr__(name: str) -> Any:
         return import_module("stackful.snapshot")
     homes = {
         "stackful.durable.checkpoints": ("checkpoint",),
+        "stackful.effects": ("Clause", "Handler", "Operation", "Resumption", "effect", "handle", "perform"),
         "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
     }
     for home, names in homes.items():

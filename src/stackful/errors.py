@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AlreadyResumedError",
     "BarrierError",
     "CodeChangedError",
     "FiberError",
@@ -16,6 +17,7 @@ __all__ = [
     "SnapshotVersionError",
     "StackfulError",
     "StoreError",
+    "UnhandledError",
     "UnsaveableError",
 ]
 
@@ -34,6 +36,14 @@ class FiberError(StackfulError, RuntimeError):
 
 class BarrierError(StackfulError, RuntimeError):
     """A C call stands between ``suspend`` and the prompt; nothing was suspended."""
+
+
+class AlreadyResumedError(StackfulError, RuntimeError):
+    """A one-shot resumption was resumed a second time."""
+
+
+class UnhandledError(StackfulError, LookupError):
+    """An operation was performed that no handler in force answers; the message lists those that are."""
 
 
 class FiberExit(BaseException):

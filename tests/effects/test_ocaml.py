@@ -1,0 +1,326 @@
+"""The situations of OCaml 5's own tests of effects (testsuite/tests/effects, named in each docstring)."""
+
+import sys
+from collections import deque
+
+import pytest
+
+from stackful import AlreadyResumedError, Handler, UnhandledError, effect, handle, perform
+
+pytestmark = pytest.mark.three_ways
+
+
+class XError(Exception):
+    pass
+
+
+@effect
+def e(x: int = 0) -> int: ...
+
+
+@effect
+def f() -> int: ...
+
+
+def test_1_an_exception_is_no_effect():
+    """test1: a handler for effects lets exceptions through."""
+    with pytest.raises(XError):
+        handle(lambda: (_ for _ in ()).throw(XError()), e.once(lambda k, x=0: 10))
+
+
+def test_2_resume_with_a_value():
+    """test2: 42 goes in, the rest sees it."""
+    log = []
+
+    def body():
+        log.append(perform(e, 0))
+        return "result"
+
+    def clause(k, x):
+        log.append(x)
+        value = k.resume(x + 42)
+        log.append("back")
+        return value
+
+    assert handle(body, e.once(clause)) == "result"
+    assert log == [0, 42, "back"]
+
+
+def test_3_an_exception_after_the_effect_leaves_through_the_handler():
+    """test3: the clause that resumed is on the way out."""
+
+    def body():
+        perform(e)
+        raise XError
+
+    def clause(k):
+        try:
+            return k.resume(11)
+        except XError:
+            return 10
+
+    assert handle(body, e.once(clause)) == 10
+
+
+def test_4_discontinue_is_seen_by_the_performer_only():
+    """test4: an exception handler around the inner handler, an effect inside."""
+
+    @effect
+    def foo(n: int) -> int: ...
+
+    def clause(k, n):
+        return k.resume(n + 1)
+
+    def inner():
+        try:
+            return perform(foo, 3) + 100
+        except XError:
+            return 0
+
+    assert handle(lambda: handle(inner, e.fun(lambda x=0: x)), foo.once(clause)) == 104
+    assert handle(lambda: handle(inner, e.fun(lambda x=0: x)), foo.once(lambda k, n: k.discontinue(XError()))) == 0
+
+
+def test_5_and_reperform_an_unhandled_effect_goes_outward():
+    """test5, reperform: handlers in between that do not know it do not matter, however many."""
+
+    def nest(n):
+        if n == 0:
+            return perform(e, 1)
+        return 1 + handle(lambda: nest(n - 1), f.once(lambda k: k.resume(0)))
+
+    assert handle(lambda: nest(20), e.once(lambda k, x: k.resume(x + 41))) == 62
+
+
+def test_reperform_by_hand():
+    """reperform: a clause that performs its own operation again adds its part to the answer."""
+
+    def nest(n):
+        if n == 0:
+            return perform(e, 1)
+        return handle(lambda: nest(n - 1), e.once(lambda k, x: k.resume(perform(e, x + 1) + 100)))
+
+    assert handle(lambda: nest(5), e.once(lambda k, x: k.resume(x))) == 506
+
+
+def test_6_unhandled_can_be_caught_where_it_was_performed():
+    """test6, unhandled: the performer goes on."""
+
+    def body():
+        try:
+            return perform(e)
+        except UnhandledError:
+            return perform(f)
+
+    assert handle(body, f.once(lambda k: k.resume(7))) == 7
+
+
+def test_10_a_handler_that_returns_a_function():
+    """test10: peek and poke with the state passed as argument."""
+
+    @effect
+    def peek() -> int: ...
+
+    @effect
+    def poke() -> None: ...
+
+    def body(n):
+        perform(poke)
+        return perform(peek) + (body(n - 1) if n else 0)
+
+    def run(thunk, start):
+        stateful = handle(
+            thunk,
+            peek.once(lambda k: lambda i: k.resume(i)(i)),
+            poke.once(lambda k: lambda i: k.resume(None)(i + 1)),
+            returns=lambda value: lambda i: value,
+        )
+        return stateful(start)
+
+    assert run(lambda: body(20), 100) == sum(range(101, 122))
+
+
+def test_11_nested_handlers_of_one_operation():
+    """test11: the clause of the inner one performs for the outer one."""
+    inner = e.once(lambda k, x=0: k.resume(perform(f) + 1))
+    assert handle(lambda: handle(lambda: perform(e), inner), f.once(lambda k: k.resume(41))) == 42
+
+
+def test_evenodd():
+    """evenodd: mutual recursion, each call under a handler of its own."""
+
+    def even(n):
+        return True if n == 0 else handle(lambda: odd(n - 1), e.once(lambda k: None))
+
+    def odd(n):
+        return False if n == 0 else handle(lambda: even(n - 1), f.once(lambda k: None))
+
+    assert (even(40), odd(40)) == (True, False)
+
+
+def test_manylive():
+    """manylive: ten thousand continuations at once, resumed afterwards."""
+    count = 10_000 if sys.gettrace() is None else 300
+    waiting = []
+
+    def body(i):
+        return perform(e, i) + i
+
+    for i in range(count):
+        handle(lambda: body(i), e.once(lambda k, x: waiting.append(k)))
+    assert sum(k.resume(1) for k in waiting) == count + count * (count - 1) // 2
+
+
+def test_used_cont():
+    """used_cont: resumed twice, Continuation_already_resumed."""
+
+    def clause(k, x=0):
+        k.resume(1)
+        return k.resume(2)
+
+    with pytest.raises(AlreadyResumedError):
+        handle(lambda: perform(e), e.once(clause))
+
+
+def test_partial():
+    """partial: a continuation kept by a handler that returned is resumed by the next."""
+    kept = []
+    assert handle(lambda: perform(e) * 2, e.once(lambda k: kept.append(k) or "kept")) == "kept"
+    assert handle(lambda: kept[0].resume(21), f.once(lambda k: k.resume(1))) == 42
+
+
+def test_a_resumption_sees_the_handlers_of_its_resumer():
+    """As partial: what it performs and does not handle itself goes to those in force where it is resumed."""
+    kept = []
+
+    def body():
+        first = perform(e)
+        return first, perform(f)
+
+    handle(lambda: handle(body, e.once(lambda k, x=0: kept.append(k))), f.fun(lambda: "old"))
+    assert handle(lambda: kept[0].resume(1), f.once(lambda k: k.resume("new"))) == (1, "new")
+    with pytest.raises(AlreadyResumedError):
+        kept[0].resume(1)
+
+
+def test_sched():
+    """sched: round robin, with fork and yield as effects."""
+
+    @effect
+    def fork(thunk: object) -> None: ...
+
+    @effect
+    def pause() -> None: ...
+
+    log, queue = [], deque()
+
+    def task(name, children):
+        log.append(f"{name} starts")
+        for child in children:
+            perform(fork, child)
+            log.append(f"{name} forked")
+        perform(pause)
+        log.append(f"{name} ends")
+
+    def run_next():
+        return queue.popleft()() if queue else None
+
+    def spawn(thunk):
+        def on_fork(k, child):
+            queue.append(k.resume)
+            return spawn(child)
+
+        def on_pause(k):
+            queue.append(k.resume)
+            return run_next()
+
+        return handle(thunk, fork.once(on_fork), pause.once(on_pause), returns=lambda value: run_next())
+
+    spawn(lambda: task("a", [lambda: task("b", []), lambda: task("c", [])]))
+    assert log == [
+        "a starts", "b starts", "a forked", "c starts", "b ends", "a forked", "c ends", "a ends"
+    ]  # fmt: skip
+    assert not queue
+
+
+def test_shallow_state():
+    """shallow_state: each resumption is given the handler for the next operation, with the new state."""
+
+    @effect
+    def get() -> int: ...
+
+    @effect
+    def put(value: int) -> None: ...
+
+    def under(s):
+        return Handler(
+            get.once(lambda k: k.tail_resume_with(under(s), s)),
+            put.once(lambda k, new: k.tail_resume_with(under(new), None)),
+            returns=lambda value: (value, s),
+            shallow=True,
+        )
+
+    def body():
+        for _ in range(500):
+            perform(put, perform(get) + 1)
+        return "done"
+
+    assert handle(body, under(1)) == ("done", 501)
+
+
+def test_a_shallow_handler_answers_once():
+    """The resumption runs without it: the second operation is for the outer handler."""
+
+    def body():
+        return [perform(e), perform(e)]
+
+    outer = e.once(lambda k: k.resume("outer"))
+    assert handle(lambda: handle(body, e.once(lambda k: k.resume("inner")), shallow=True), outer) == ["inner", "outer"]
+    assert handle(lambda: handle(body, e.ctl(lambda k: [k.resume("a"), k.resume("b")]), shallow=True), outer) == [
+        ["a", "outer"],
+        ["b", "outer"],
+    ]
+
+
+def test_a_shallow_handlers_return_clause_is_its_own():
+    """It is not applied when a resumption ends without the handler."""
+    shallow = Handler(e.once(lambda k: k.resume(1)), returns=lambda value: ("returned", value), shallow=True)
+    assert handle(lambda: perform(e), shallow) == 1
+    assert handle(lambda: 2, shallow) == ("returned", 2)
+
+
+def test_only_shallow_resumptions_take_a_handler():
+    """A deep one has its own already."""
+
+    def clause(k):
+        with pytest.raises(TypeError, match="has its handler already"):
+            k.resume_with(Handler())
+        return k.resume(1)
+
+    assert handle(lambda: perform(e), e.once(clause)) == 1
+
+
+def test_overflow_many_arguments_and_deep_calls():
+    """overflow: an effect a few hundred calls deep, with many values in hand on the way back."""
+
+    def deep(a, b, c, d, n):
+        if n == 0:
+            return perform(e, a + b + c + d)
+        return deep(d, a, b, c, n - 1) + a - d
+
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
+    assert handle(lambda: deep(1, 2, 3, 4, 400), e.once(lambda k, x: k.resume(x))) == 10
+
+
+def test_ten_thousand_tail_resumptions_in_constant_stack():
+    """tail_resume gives the driver's frame back before the program goes on."""
+    n = 10_000 if sys.gettrace() is None else 1000
+
+    def body():
+        total = 0
+        for i in range(n):
+            total += perform(e, i)
+        return total
+
+    assert handle(body, e.once(lambda k, x: k.tail_resume(x))) == n * (n - 1) // 2
+    assert handle(body, e.ctl(lambda k, x: k.tail_resume(x))) == n * (n - 1) // 2
