@@ -4,6 +4,8 @@ Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
   3  effects    perform and handle
+     search     choose, fail, cut
+     tail       goto with arguments
      generators yields from any depth; copies of CPython's own generators
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from stackful.durable.checkpoints import checkpoint
     from stackful.effects import Clause, Handler, Operation, Resumption, effect, handle, perform
     from stackful.generators import Generator, copy_generator, generator, yield_
+    from stackful.search import choose, cut, fail, solutions
+    from stackful.tail import tail_call, trampolined
 
 __all__ = [
     "NULL",
@@ -66,15 +70,21 @@ __all__ = [
     "UnhandledError",
     "UnsaveableError",
     "checkpoint",
+    "choose",
     "copy_generator",
     "current",
+    "cut",
     "effect",
+    "fail",
     "generator",
     "handle",
     "is_suspendable",
     "perform",
     "snapshot",
+    "solutions",
     "suspend",
+    "tail_call",
+    "trampolined",
     "yield_",
 ]
 
@@ -91,6 +101,8 @@ def __getattr__(name: str) -> Any:
     homes = {
         "stackful.durable.checkpoints": ("checkpoint",),
         "stackful.effects": ("Clause", "Handler", "Operation", "Resumption", "effect", "handle", "perform"),
+        "stackful.tail": ("tail_call", "trampolined"),
+        "stackful.search": ("choose", "cut", "fail", "solutions"),
         "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
     }
     for home, names in homes.items():

@@ -154,7 +154,10 @@ def test_discontinue_reaches_through_inner_handlers():
         except ValueError:
             return "innermost"
 
-    assert handle(lambda: handle(inner, other.fun(lambda: 1)), ask.once(lambda k: k.discontinue(ValueError()))) == "innermost"
+    assert (
+        handle(lambda: handle(inner, other.fun(lambda: 1)), ask.once(lambda k: k.discontinue(ValueError())))
+        == "innermost"
+    )
 
 
 def test_once_is_once():

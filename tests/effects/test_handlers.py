@@ -114,7 +114,7 @@ def test_a_clause_runs_outside_of_its_handler(kind):
 
 
 def test_a_handler_within_a_clause_in_place_is_outside_too():
-    """handle inside of a fun clause: what it does not handle passes the clause's own handler by."""
+    """Handle inside of a fun clause: what it does not handle passes the clause's own handler by."""
 
     def clause(question):
         return handle(lambda: perform(ask, question) + str(perform(get)), get.fun(lambda: 1))
@@ -309,8 +309,10 @@ def count():
 
 
 def test_state_is_threaded_through():
-    """update clauses read and replace it; the return clause gets it."""
-    state = Handler(get.update(lambda s: (s, s)), put.update(lambda s, new: (None, new)), state=1, returns=lambda r, s: (r, s))
+    """Update clauses read and replace it; the return clause gets it."""
+    state = Handler(
+        get.update(lambda s: (s, s)), put.update(lambda s, new: (None, new)), state=1, returns=lambda r, s: (r, s)
+    )
     assert handle(count, state) == ("counted", 20)
     assert handle(count, state) == ("counted", 20)
 
@@ -379,7 +381,9 @@ def test_generators_yield_through_handlers():
 
     @generator
     def numbers():
-        handle(lambda: handle(lambda: [yield_(perform(get)), yield_(perform(get))], ask.fun(str.upper)), get.fun(lambda: 7))
+        handle(
+            lambda: handle(lambda: [yield_(perform(get)), yield_(perform(get))], ask.fun(str.upper)), get.fun(lambda: 7)
+        )
 
     assert list(numbers()) == [7, 7]
 

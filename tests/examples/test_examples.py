@@ -49,6 +49,28 @@ def test_fork_search_finds_every_solution(tmp_path):
     assert [row.split().index("Q") for row in board] == [3, 0, 4, 1, 5, 2]
 
 
+def test_puzzles_have_their_published_answers(tmp_path):
+    """SICP's for the dwellings, the liars and the triples; the Japanese keeps the zebra."""
+    dwelling, girls, triples, keeper = output_of(tmp_path, "puzzles.py").splitlines()
+    assert dwelling == "Baker 3, Cooper 2, Fletcher 4, Miller 5, Smith 1"
+    assert girls == "Betty 3, Ethel 5, Joan 2, Kitty 1, Mary 4"
+    assert triples == "(3, 4, 5) (6, 8, 10) (5, 12, 13) (9, 12, 15)"
+    assert keeper == "the zebra's keeper: Japanese"
+
+
+def test_probabilities_are_exact(tmp_path):
+    """Those of two dice, and Bayes' rule by hand: 0.2·(0.01·0.99 + 0.99·0.8) against 0.8·0.4·0.9."""
+    dice, grass, boys = output_of(tmp_path, "probability.py").splitlines()
+    assert dice.startswith("two_dice: 2 1/36, 3 1/18, ")
+    assert grass == "grass: False 1600/2491, True 891/2491"
+    assert boys == "boys: False 2/3, True 1/3"
+
+
+def test_the_game_is_played_well(tmp_path):
+    """The search takes the win, and blocks the other's."""
+    assert output_of(tmp_path, "game.py") == "X wins at 2\nO must block at 2\n"
+
+
 def test_pickle_elsewhere_ends_in_the_second_process(tmp_path):
     """The second process has the frames of the first, and returns through all of them."""
     first, second, result = output_of(tmp_path, "pickle_elsewhere.py").splitlines()

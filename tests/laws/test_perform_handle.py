@@ -118,7 +118,10 @@ def test_an_operation_without_clause_passes():
         return perform(op, 1) + perform(other, 2) + perform(op, 3)
 
     outer = Handler(other.ctl(lambda k, value: k.resume(logged(value * 100))))
-    same(lambda: handle(lambda: handle(program, H), outer), lambda: handle(lambda: handle(program, H), other.fun(lambda v: logged(v * 100))))
+    same(
+        lambda: handle(lambda: handle(program, H), outer),
+        lambda: handle(lambda: handle(program, H), other.fun(lambda v: logged(v * 100))),
+    )
 
 
 def test_a_handler_that_performs_again_is_no_handler():
@@ -133,7 +136,7 @@ def test_a_handler_that_performs_again_is_no_handler():
 
 @pytest.mark.parametrize("kind", ["fun", "update", "once", "ctl", "tail once", "tail ctl"])
 def test_all_ways_to_resume_at_the_end_are_one(kind):
-    """fun f = once (k: k.resume(f)) = ctl (k: k.resume(f)) = ... in tail position."""
+    """Fun f = once (k: k.resume(f)) = ctl (k: k.resume(f)) = ... in tail position."""
     clause, options = {
         "fun": (op.fun(lambda v: logged(v + 1)), {}),
         "update": (op.update(lambda s, v: (logged(v + 1), s)), {"state": 0}),
@@ -160,7 +163,7 @@ def test_all_ways_to_resume_at_the_end_are_one(kind):
 
 
 def test_final_is_a_clause_that_does_not_resume():
-    """final f = ctl (k: f), but for when finally runs: before it."""
+    """Final f = ctl (k: f), but for when finally runs: before it."""
 
     def program():
         try:

@@ -18,7 +18,7 @@ import copy
 import threading
 from collections.abc import Callable
 from sys import getrefcount
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from stackful import _core
 from stackful.effects.operations import Clause, Kind, Operation
@@ -93,7 +93,7 @@ class Level(Fiber):
     clauses: dict[Operation[Any, Any], Clause[Any]]
     state: Any
     mark: object  # the same for all copies
-    masked: int  # how many levels, itself first, do not handle what the running clause performs
+    masked: int  # while suspended within a clause that answers in place: how many levels, itself first, are out of force there
 
 
 class _Request:
@@ -110,34 +110,40 @@ class _Request:
 class _Abort(BaseException):
     """Unwinds to the level whose final clause is to answer."""
 
-    def __init__(self, hops: int, clause: Clause[Any], args: tuple[Any, ...]) -> None:
-        super().__init__(f"final operation {clause.operation.__qualname__}")
-        self.hops = hops
-        self.clause = clause
-        self.arguments = args
+    def __init__(self, request: _Request) -> None:
+        super().__init__(f"final operation {request.clause.operation.__qualname__}")
+        self.request = request
+        self.hops = request.hops
 
 
-class _Tail(NamedTuple):
-    """What tail_resume returns: the driver that gets it goes on with the level."""
+class _Tail(tuple[Level, Any, BaseException | None]):
+    """What tail_resume returns, (level, value, error): the driver that gets it goes on with the level."""
 
-    level: Level
-    value: Any
-    error: BaseException | None
+    __slots__ = ()
 
 
-class _Force(NamedTuple):
-    """The handlers in force, innermost first: a level, the fiber that drives it, and the rest."""
-
-    level: Level
-    host: Fiber | None
-    outer: _Force | None
+_Node: TypeAlias = tuple[dict[Operation[Any, Any], Clause[Any]], Any, object, Level, Fiber | None, Any]
+"""A level that runs: its clauses; the node that is in force for its driver; its mark; itself; the fiber that its driver runs in; and the
+node of the level that this fiber is, or is nested in. The last goes inward to outward without a gap; what is in force leaves out the levels
+whose clauses are answering in place."""
 
 
-class _Dynamic(threading.local):
-    force: _Force | None = None
+class _Scope:
+    """Of one thread: what is in force for the running code, and the innermost level."""
+
+    __slots__ = ("force", "inner")
+
+    def __init__(self) -> None:
+        self.force: _Node | None = None
+        self.inner: _Node | None = None
 
 
-_dynamic = _Dynamic()
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.scope = _Scope()
+
+
+_local = _Local()
 
 
 # Looking up a handler
@@ -146,57 +152,79 @@ _dynamic = _Dynamic()
 def _unhandled(operation: Operation[Any, Any]) -> UnhandledError:
     if not isinstance(operation, Operation):
         raise TypeError(f"perform() takes an operation, as @effect makes it; not {operation!r}")
-    force, descriptions = _dynamic.force, []
-    while force is not None:
-        name = getattr(force.level.function, "__qualname__", repr(force.level.function))
-        descriptions.append(f"{force.level.handler!r} around {name}")
-        force = force.outer
+    node, descriptions = _local.scope.force, []
+    while node is not None:
+        name = getattr(node[3].function, "__qualname__", repr(node[3].function))
+        descriptions.append(f"{node[3].handler!r} around {name}")
+        node = node[1]
     listed = f"in force, innermost first: {'; '.join(descriptions)}" if descriptions else "no handler is in force"
     return UnhandledError(f"no handler for {operation!r}; {listed}")
 
 
-def _request(hops: int, clause: Clause[Any], args: tuple[Any, ...]) -> _Request:
-    """The request, once it is sure that only drivers stand between here and the handler."""
-    force, inner, left = _dynamic.force, _current(), hops
-    while force is not None:
-        if force.level is not inner:
+def _distance(inner: _Node | None, outer: _Node | None) -> int:
+    """How many levels inward from `outer` a running level is."""
+    count = 0
+    while inner is not outer:
+        assert inner is not None
+        inner = inner[5]
+        count += 1
+    return count
+
+
+def _outward(node: _Node | None, count: int) -> _Node | None:
+    for _ in range(count):
+        assert node is not None
+        node = node[5]
+    return node
+
+
+def _request(clause: Clause[Any], args: tuple[Any, ...]) -> _Request:
+    """The request, once it is sure that it can arrive: that only drivers stand between here and the handler."""
+    scope, fiber, hops = _local.scope, _current(), 0
+    target, node = scope.force, scope.inner
+    while target is not None and target[0].get(clause.operation) is not clause:
+        target = target[1]
+    while node is not None:
+        if node[3] is not fiber and clause.kind is not Kind.FINAL:  # a final one unwinds whatever is in between
             raise BarrierError(
-                f"cannot perform {clause.operation.__qualname__}: {inner!r} stands between it and its handler, and a fiber that is resumed "
+                f"cannot perform {clause.operation.__qualname__}: {fiber!r} stands between it and its handler, and a fiber that is resumed "
                 "by its own program is no part of what is captured; handle it inside, or answer with a fun clause"
             )
-        if left == 0:
+        if node is target:
             break
-        inner, force, left = force.host, force.outer, left - 1
+        fiber, node = node[4], node[5]
+        hops += 1
     return _Request(hops, clause, args)
 
 
-def _answer_in_place(hops: int, clause: Clause[Any], args: tuple[Any, ...]) -> Any:
+def _answer_in_place(clause: Clause[Any], args: tuple[Any, ...]) -> Any:
     """A clause that needs no resumption: a call, during which the handlers up to its own are out of force."""
-    force = target = _dynamic.force
-    assert force is not None
-    for _ in range(hops):
-        assert target is not None
-        target = target.outer
+    scope = _local.scope
+    target, inner = scope.force, scope.inner
+    assert inner is not None
+    while target is not None and target[0].get(clause.operation) is not clause:
+        target = target[1]
     assert target is not None
-    mark, before, force.level.masked = force.level.mark, force.level.masked, hops + 1
+    mark = inner[2]
+    before = 0 if scope.force is inner else _distance(inner, scope.force)
+    hops = _distance(inner, target) if clause.kind is Kind.UPDATE else 0
+    scope.force = target[1]
     if clause.kind is Kind.UPDATE:
-        args = (target.level.state, *args)
-    force = target = None
+        args = (target[3].state, *args)
+    # Not kept while the clause runs: it may be captured, copied, and go on in another thread.
+    scope = target = inner = None  # type: ignore[assignment]
     try:
-        answer = _apply(clause.function, args)
+        answer = clause.function(args[0]) if len(args) == 1 else _apply(clause.function, args)
     finally:
-        # Looked up again: meanwhile this frame may have been captured and copied, with the level; or is being unwound because the level
-        # was dropped, where other handlers are in force.
-        force = _dynamic.force
-        if force is not None and force.level.mark is mark:
-            force.level.masked = before
+        scope = _local.scope
+        inner = scope.inner
+        if inner is not None and inner[2] is mark:  # else it is being unwound because its level was dropped
+            scope.force = _outward(inner, before) if before else inner
     if clause.kind is Kind.UPDATE:
         answer, state = answer
-        for _ in range(hops):
-            assert force is not None
-            force = force.outer
-        assert force is not None
-        force.level.state = state
+        target = _outward(inner, hops)
+        assert target is not None
+        target[3].state = state
     return answer
 
 
@@ -231,30 +259,38 @@ def perform(operation: Operation[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     (10, 20)
     """
     arguments: tuple[Any, ...] = operation.bind(args, kwargs) if kwargs else args
-    force, hops, clause = _dynamic.force, 0, None
-    while force is not None:
-        level = force.level
-        if level.masked:
-            for _ in range(level.masked):
-                assert force is not None
-                force = force.outer
-            hops += level.masked
-            continue
-        clause = level.clauses.get(operation)
+    scope = _local.scope
+    node = scope.force
+    while node is not None:
+        clause = node[0].get(operation)
         if clause is not None:
             break
-        force = force.outer
-        hops += 1
-    force = level = None  # type: ignore[assignment]
-    if clause is None:
+        node = node[1]
+    else:
         raise _unhandled(operation)
-    if clause.kind is Kind.FUN or clause.kind is Kind.UPDATE:
-        answer: _T = _answer_in_place(hops, clause, arguments)
-        return answer
-    if clause.kind is Kind.FINAL:
-        raise _Abort(hops, clause, arguments)
-    resumed: _T = suspend(_request(hops, clause, arguments))
-    return resumed
+    kind = clause.kind
+    if kind is not Kind.FUN or node is not scope.inner or len(arguments) != 1:
+        scope = node = None  # type: ignore[assignment] # nothing may refer to a level that is suspended
+        if kind is Kind.FUN or kind is Kind.UPDATE:
+            answer: _T = _answer_in_place(clause, arguments)
+            return answer
+        request = _request(clause, arguments)
+        if kind is Kind.FINAL:
+            raise _Abort(request)
+        resumed: _T = suspend(request)
+        return resumed
+    # What _answer_in_place does, for the most frequent case: the innermost handler, one argument.
+    mark = node[2]
+    scope.force = node[1]
+    scope = node = None  # type: ignore[assignment]
+    try:
+        in_place: _T = clause.function(arguments[0])
+        return in_place
+    finally:
+        scope = _local.scope
+        node = scope.inner
+        if node is not None and node[2] is mark:
+            scope.force = node
 
 
 # Running a handled program
@@ -290,34 +326,46 @@ def _forward(box: list[Any]) -> tuple[Any, BaseException | None]:
         return None, error
 
 
-def _step(level: Level, value: Any, error: BaseException | None) -> Any:
-    """Run the level up to its next suspension, with its handler in force; an aborted one gives the `_Abort`."""
-    around = _dynamic.force
-    _dynamic.force = _Force(level, _current(), around)
-    try:
-        return level.resume(value) if error is None else level.throw(error)
-    except _Abort as abort:
-        if abort.hops:
-            abort.hops -= 1
-            raise
-        return abort
-    finally:
-        _dynamic.force = around
-        error = None  # its traceback refers to this frame
-
-
-def _drive(level: Level, value: Any, error: BaseException | None) -> Any:
-    """Run the level to its end, answering what it performs; the result of its handler."""
+def _drive(
+    level: Level, value: Any, error: BaseException | None
+) -> Any:  # long: each call in it would cost every operation
+    """Run the level to its end, with its handler in force, answering what it performs; the result of its handler."""
     answer: Any
     resumption: Resumption[Any, Any]
     while True:
-        answer = _step(level, value, error)
-        value = error = None
+        scope = _local.scope
+        force, inner = scope.force, scope.inner
+        node: Any = (level.clauses, force, level.mark, level, _current(), inner)
+        scope.inner = node
+        scope.force = _outward(node, level.masked) if level.masked else node
+        try:
+            answer = level.resume(value) if error is None else level.throw(error)
+            if scope.force is not node or level.masked:
+                level.masked = _distance(node, scope.force)
+        except _Abort as abort:
+            if abort.hops:
+                abort.hops -= 1
+                raise
+            answer = abort
+        finally:
+            scope.force, scope.inner = force, inner
+            scope = node = force = inner = error = None  # type: ignore[assignment] # nothing may refer to a suspended level
         if type(answer) is _Request and answer.hops == 0:
             clause, args = answer.clause, answer.args
             resumption = (Resumption if clause.kind is Kind.CTL else _OneShot)(level)
             del level, answer
-            answer = _apply(clause.function, (resumption, *args))
+            function = clause.function
+            if len(args) == 1:
+                answer = function(resumption, args[0])
+            elif not args:
+                answer = function(resumption)
+            else:
+                answer = _apply(function, (resumption, *args))
+            del resumption
+            if type(answer) is not _Tail:
+                return answer
+            level, value, error = answer
+            del answer
         elif level.status == "dead":
             return _finish(level, answer)
         else:
@@ -332,18 +380,12 @@ def _drive(level: Level, value: Any, error: BaseException | None) -> Any:
             if getrefcount(waiting) > 2:
                 waiting[0] = copy.copy(level)
             del waiting
-            continue
-        del resumption
-        if type(answer) is not _Tail:
-            return answer
-        level, value, error = answer
-        del answer
 
 
 def _finish(level: Level, answer: Any) -> Any:
     handler = level.handler
     if type(answer) is _Abort:
-        return _apply(answer.clause.function, answer.arguments)
+        return _apply(answer.request.clause.function, answer.request.args)
     if handler.returns is None:
         return answer
     return handler.returns(answer, level.state) if handler.has_state else handler.returns(answer)
@@ -402,17 +444,17 @@ class Resumption(Generic[_T, _A]):
         return answer
 
     def discontinue(self, error: BaseException, *, state: Any = NO_STATE) -> _A:
-        """Go on with `error` raised by `perform`. (OCaml's discontinue.)"""
+        """Go on with `error` raised by `perform` (OCaml's discontinue)."""
         answer: _A = _drive(self._taken(state), None, error)
         return answer
 
     def tail_resume(self, value: _T = None, *, state: Any = NO_STATE) -> _A:  # type: ignore[assignment]
         """``return k.tail_resume(value)``: as ``return k.resume(value)``, in constant stack. Only a clause may return it."""
-        token: Any = _Tail(self._taken(state), value, None)
+        token: Any = _Tail((self._taken(state), value, None))
         return token  # type: ignore[no-any-return]
 
     def resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
-        """For the resumption of a shallow handler: go on under `handler`. (OCaml's Shallow.continue_with.)"""
+        """For the resumption of a shallow handler: go on under `handler` (OCaml's Shallow.continue_with)."""
         answer: _A = _drive(self._taken_under(handler), value, None)
         return answer
 
@@ -423,7 +465,7 @@ class Resumption(Generic[_T, _A]):
 
     def tail_resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
         """``return k.tail_resume_with(handler, value)``: as `resume_with`, in constant stack. Only a clause may return it."""
-        token: Any = _Tail(self._taken_under(handler), value, None)
+        token: Any = _Tail((self._taken_under(handler), value, None))
         return token  # type: ignore[no-any-return]
 
     def _taken_under(self, handler: Handler[Any]) -> Level:
@@ -448,7 +490,11 @@ class Resumption(Generic[_T, _A]):
 
     def __repr__(self) -> str:
         name = getattr(self._level and self._level.function, "__qualname__", "?")
-        return f"<{type(self).__name__.removeprefix('_')} of {name}>" if self._level else f"<{type(self).__name__.removeprefix('_')}, resumed>"
+        return (
+            f"<{type(self).__name__.removeprefix('_')} of {name}>"
+            if self._level
+            else f"<{type(self).__name__.removeprefix('_')}, resumed>"
+        )
 
 
 class _OneShot(Resumption[_T, _A]):
@@ -457,5 +503,8 @@ class _OneShot(Resumption[_T, _A]):
     __slots__ = ()
 
     def _take(self) -> Level:
-        level, self._level = self._waiting(), None
+        level = self._level
+        if level is None:
+            return self._waiting()
+        self._level = None
         return level

@@ -61,7 +61,6 @@ class Operation(Generic[_P, _T]):
         self.__doc__ = signature.__doc__
         self.__signature__ = inspect.signature(signature)
 
-
     def fun(self, function: Callable[_P, _T], /) -> Clause[Any]:
         """Answer with what ``function(*arguments)`` returns: a call, nothing is captured. It runs outside of the handler, in place."""
         return Clause(self, Kind.FUN, function)
