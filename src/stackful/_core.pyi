@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from contextvars import Context
 from types import CodeType, FunctionType, TracebackType
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar
 
 _P = ParamSpec("_P")
 _YieldedT_co = TypeVar("_YieldedT_co", covariant=True)
@@ -28,6 +28,7 @@ class Fiber:
     def throw(self, exception: BaseException | type[BaseException], /) -> Any: ...
     def close(self) -> None: ...
     def why_not_portable(self) -> str | None: ...
+    def __copy__(self) -> Self: ...
     @property
     def status(self) -> str: ...
     @property

@@ -36,7 +36,7 @@ class _TailCall(tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]):
 
 
 def tail_call(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Written ``return tail_call(f, x)``: as ``return f(x)``, but this function's frame is gone before `f` begins.
+    """To be returned: as ``return function(...)``, but the frame of who returns it is gone before `function` begins.
 
     Any function may be called so, from a function decorated with `trampolined` and from those that it calls in this way. To be returned at once:
     anything else that is done with it is a `TypeError`. Tracebacks show the function at hand only, for the others are over.

@@ -28,11 +28,6 @@ def depth():
     return count
 
 
-def many():
-    """A million, or fewer where each call is traced."""
-    return 1_000_000 if sys.gettrace() is None else 2_000
-
-
 def test_mutual_calls_use_no_stack():
     """Far more of them than any stack holds."""
     assert even(20_001) is False
@@ -202,9 +197,3 @@ def test_the_decorated_function_is_still_itself():
     """Name and docstring."""
     assert even.__name__ == "even"
     assert even.__wrapped__(0) is True
-
-
-@pytest.mark.slow
-def test_a_million_mutual_calls():
-    """In constant stack."""
-    assert even(many()) is True
