@@ -279,7 +279,10 @@ def perform(operation: Operation[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     # What _answer_in_place does, for the most frequent case: the innermost handler, at most one argument.
     function, mark, scope.force = clause.function, node[2], node[1]
     if kind is Kind.UPDATE:
-        return _update(function, arguments, mark, node[3].state)  # type: ignore[no-any-return]
+        state = node[3].state
+        scope = node = None  # type: ignore[assignment]
+        updated: _T = _update(function, arguments, mark, state)
+        return updated
     scope = node = None  # type: ignore[assignment]
     try:
         in_place: _T = function(arguments[0]) if arguments else function()
@@ -289,6 +292,20 @@ def perform(operation: Operation[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
         node = scope.inner
         if node is not None and node[2] is mark:
             scope.force = node
+
+
+def _update(function: Callable[..., Any], arguments: tuple[Any, ...], mark: object, state: Any) -> Any:
+    """The same for a clause that replaces the handler's state."""
+    try:
+        answer, state = function(state, arguments[0]) if arguments else function(state)
+    finally:
+        scope = _local.scope
+        node = scope.inner
+        if node is not None and node[2] is mark:
+            scope.force = node
+    assert node is not None
+    node[3].state = state
+    return answer
 
 
 # Running a handled program
