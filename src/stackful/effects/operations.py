@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from stackful.effects.levels import Resumption
@@ -61,11 +61,11 @@ class Operation(Generic[_P, _T]):
         self.__doc__ = signature.__doc__
         self.__signature__ = inspect.signature(signature)
 
-    def fun(self, function: Callable[_P, _T], /) -> Clause[Any]:
+    def fun(self, function: Callable[_P, _T], /) -> Clause[Never]:
         """Answer with what ``function(*arguments)`` returns: a call, nothing is captured. It runs outside of the handler, in place."""
         return Clause(self, Kind.FUN, function)
 
-    def update(self, function: Callable[Concatenate[_S, _P], tuple[_T, _S]], /) -> Clause[Any]:
+    def update(self, function: Callable[Concatenate[_S, _P], tuple[_T, _S]], /) -> Clause[Never]:
         """As `fun`, with the handler's state: ``function(state, *arguments)`` returns (answer, new state)."""
         return Clause(self, Kind.UPDATE, function)
 
@@ -103,6 +103,8 @@ class Operation(Generic[_P, _T]):
 
 def effect(signature: Callable[_P, _T], /) -> Operation[_P, _T]:
     """Declare an operation: its name, parameters and result are those of the function, whose body is never run.
+
+    (mypy takes no ``...`` for the body of a function that returns something: write ``raise NotImplementedError`` where it is to be checked.)
 
     >>> @effect
     ... def ask(question: str) -> str: ...
