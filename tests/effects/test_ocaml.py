@@ -308,7 +308,6 @@ def test_overflow_many_arguments_and_deep_calls():
             return perform(e, a + b + c + d)
         return deep(d, a, b, c, n - 1) + a - d
 
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 3000))
     assert handle(lambda: deep(1, 2, 3, 4, 400), e.once(lambda k, x: k.resume(x))) == 10
 
 
