@@ -9,6 +9,7 @@
  *   fiber.c      the Fiber type: resume, throw, close, finalise
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
+ *   layout.c     is CPython's layout what was compiled in?
  *   module.c     the module, its state, what it exports
  *
  * A suspended fiber is a chain of parked frames, innermost first:
@@ -165,6 +166,9 @@ PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
 extern PyType_Spec fiber_spec;
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
+
+/* layout.c */
+PyObject *core_check_layout(PyObject *module, PyObject *marker);
 
 /* module.c */
 CoreState *core_state(PyObject *module);

@@ -114,6 +114,7 @@ static PyMethodDef core_functions[] = {
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},
+    {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},

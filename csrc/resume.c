@@ -1,7 +1,9 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
 #define _GNU_SOURCE
 #include "core.h"
+#if defined(__GLIBC__)
 #include <pthread.h>
+#endif
 
 #define STACK_MARGIN (256 * 1024)
 #define UNKNOWN ((char *)UINTPTR_MAX)
@@ -9,6 +11,8 @@
 /* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
 #if defined(__GLIBC__)
 static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
+#elif defined(_MSC_VER)
+static __declspec(thread) Fiber *active_here;
 #else
 static _Thread_local Fiber *active_here;
 #endif

@@ -50,6 +50,8 @@
  *                                                was entered at `base`
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
+ *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
+ *   frame_of_object(object)                      what a PyFrameObject stands for
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
  *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow

@@ -59,6 +59,13 @@ exception_put(PyObject *value)
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(value)), value, PyException_GetTraceback(value));
 }
 
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
+
 static inline Frame *
 thread_frame(PyThreadState *ts)
 {

@@ -11,6 +11,13 @@
 
 #include "cpython/recursion_312.h"
 
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
+
 static inline Frame *
 thread_frame(PyThreadState *ts)
 {

@@ -6,6 +6,13 @@
 #include "cpython/recursion_312.h"
 #include "cpython/positions_313.h"
 
+/* Set when the experimental JIT is on (v3.13.0 Python/pylifecycle.c, init_interp_main). */
+static inline bool
+thread_has_jit(PyThreadState *ts)
+{
+    return ts->interp->optimizer != NULL;
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {

@@ -27,6 +27,12 @@ frame_object(Frame *f)
     return f->frame_obj;
 }
 
+static inline Frame *
+frame_of_object(PyFrameObject *object)
+{
+    return object->f_frame;
+}
+
 static inline PyObject *
 frame_locals_mapping(Frame *f)
 {

@@ -140,7 +140,9 @@ def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) ->
     return all(value is not NULL for value in stack)
 
 
-def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> tuple[int, tuple[int, ...]]:
+def verify(
+    code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]
+) -> tuple[int, tuple[int, ...]]:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
     `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction, and which slots of the
