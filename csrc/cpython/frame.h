@@ -53,6 +53,7 @@
  *   frame_drop_names(f)                          release function, code and namespace
  *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
  *                                                given (then frame_hollow exists as well)
+ *   type_loops_by_number(type)                   a loop keeps such an object and a number on the stack, no iterator
  *   generator_*                                  see frame_common.h
  *
  * A FrameSlot is a local or a place on the evaluation stack: nothing, an object, or (from 3.14 on) a
