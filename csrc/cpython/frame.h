@@ -17,6 +17,7 @@
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
+ *   c_stack_has_room(ts)                         for another evaluation, and what it will call
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
@@ -69,6 +70,9 @@
 #ifndef STACKFUL_CPYTHON_FRAME_H
 #define STACKFUL_CPYTHON_FRAME_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_getattr_np */
+#endif
 #ifndef Py_BUILD_CORE_MODULE
 #define Py_BUILD_CORE_MODULE 1
 #endif
