@@ -232,7 +232,7 @@ parked_from_state(CoreState *core, PyObject *state)
         slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return NULL;
     }
-    PyObject *fit = PyObject_CallFunction(verify, "OisOO", code, offset, "call", locals, stack), *numbers;
+    PyObject *fit = PyObject_CallFunction(verify, "OisOOO", code, offset, "call", locals, stack, namespace), *numbers;
     int caches;
     Parked *parked = NULL;
     if (fit != NULL && PyArg_ParseTuple(fit, "iO!", &caches, &PyTuple_Type, &numbers)) {

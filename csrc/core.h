@@ -131,6 +131,7 @@ int frame_call_unit(Frame *frame, int *opcode);
 
 /* fork.c */
 int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
+bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* generators.c */

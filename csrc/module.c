@@ -109,6 +109,16 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
     return generator_blank(function, (PyTypeObject *)type);
 }
 
+/* loops_by_number(type): from 3.15 on, a loop over such an object needs no iterator. */
+static PyObject *
+core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a type, got %R", type);
+    }
+    return PyBool_FromLong(type_loops_by_number((PyTypeObject *)type));
+}
+
 static PyMethodDef core_functions[] = {
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
@@ -116,6 +126,7 @@ static PyMethodDef core_functions[] = {
     {"register", core_register, METH_VARARGS, NULL},
     {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
     {"reinstate", core_reinstate, METH_VARARGS, NULL},

@@ -17,6 +17,7 @@
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
+ *   c_stack_has_room(ts)                         for another evaluation, and what it will call
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
@@ -62,6 +63,7 @@
  *   frame_drop_names(f)                          release function, code and namespace
  *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
  *                                                given (then frame_hollow exists as well)
+ *   type_loops_by_number(type)                   a loop keeps such an object and a number on the stack, no iterator
  *   generator_*                                  see frame_common.h
  *
  * A FrameSlot is a local or a place on the evaluation stack: nothing, an object, or (from 3.14 on) a
@@ -77,6 +79,9 @@
 #ifndef STACKFUL_CPYTHON_FRAME_H
 #define STACKFUL_CPYTHON_FRAME_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_getattr_np */
+#endif
 #ifndef Py_BUILD_CORE_MODULE
 #define Py_BUILD_CORE_MODULE 1
 #endif

@@ -3,6 +3,7 @@
 #ifndef STACKFUL_CPYTHON_FRAME_311_H
 #define STACKFUL_CPYTHON_FRAME_311_H
 
+#include "cpython/c_stack_311.h"
 #include "cpython/frame_references.h"
 
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */

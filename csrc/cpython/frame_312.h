@@ -9,6 +9,7 @@
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
 
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
 
 /* Without a JIT, or with one that sys._jit tells of. */

@@ -3,6 +3,7 @@
 #define STACKFUL_CPYTHON_FRAME_313_H
 
 #include "cpython/frame_references.h"
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
 #include "cpython/positions_313.h"
 
