@@ -1,5 +1,4 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
-#define _GNU_SOURCE
 #include "core.h"
 #include <pthread.h>
 
