@@ -16,6 +16,12 @@ PROGRAM = Path(__file__).with_name("nomemory.py")
 SOURCE = Path(stackful.__file__).parents[1]
 
 
+# v3.11.2 Python/ceval.c, MAKE_CELL: without memory for the cell the stack pointer is read twice, and an assertion fails.
+MAKES_CELLS = (
+    {"frames", "deepcopy", "pickle_it"} if sys.version_info < (3, 12) and hasattr(sys, "gettotalrefcount") else set()
+)
+
+
 def operations():
     """The names of the functions of the program that are marked as an operation."""
     functions = [node for node in ast.parse(PROGRAM.read_text()).body if isinstance(node, ast.FunctionDef)]
@@ -26,6 +32,8 @@ def operations():
 @pytest.mark.parametrize("name", operations())
 def test_every_allocation_may_fail(name):
     """Success or a MemoryError, never a signal, a wrong answer, or a fiber that is neither whole nor dead."""
+    if name in MAKES_CELLS:
+        pytest.skip("CPython 3.11's own assertions do not survive a cell for which there is no memory")
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(
         [sys.executable, PROGRAM, name], capture_output=True, text=True, env=environment, timeout=120, check=False
