@@ -399,7 +399,10 @@ def test_the_stack_of_a_suspended_generator_is_as_computed(source: str) -> None:
     values = held[len(held) - len(stack) :]
     for slot, value in zip(stack, values, strict=True):
         assert FITS.get(slot.kind, lambda v: True)(value), (slot, value)
-    generator.close()
+    try:
+        generator.close()
+    except BaseExceptionGroup:  # early 3.11 (3.11.2) wraps the GeneratorExit that leaves an except*
+        pass
 
 
 # Calls

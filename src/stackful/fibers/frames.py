@@ -40,7 +40,7 @@ class Frame(NamedTuple):
 
 def slot_names(code: CodeType) -> tuple[str, ...]:
     """The names of all slots before the evaluation stack: variables, then cells that are no arguments, then free variables."""
-    cells = tuple(name for name in code.co_cellvars if name not in code.co_varnames)
+    cells = [name for name in code.co_cellvars if name not in code.co_varnames]
     return (*code.co_varnames, *cells, *code.co_freevars)
 
 
@@ -62,7 +62,10 @@ def _visible_locals(code: CodeType, namespace: dict[str, Any] | None, slots: tup
 
 def line_of(code: CodeType, offset: int) -> int | None:
     """The line of the instruction at byte `offset`."""
-    return next((line for start, end, line in code.co_lines() if start <= offset < end), None)
+    for start, end, line in code.co_lines():
+        if start <= offset < end:
+            return line
+    return None
 
 
 def _view(state: tuple[Any, ...]) -> Frame:
@@ -73,4 +76,4 @@ def _view(state: tuple[Any, ...]) -> Frame:
 
 def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
     """Its frames, outermost first; none when it has not begun or is dead."""
-    return tuple(_view(state) for state in reversed(_core.look(fiber)))
+    return tuple(map(_view, reversed(_core.look(fiber))))
