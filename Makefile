@@ -9,10 +9,10 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all stress bench lint dev clean
+.PHONY: help demo test test-cpython test-all stress bench lint dev clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  (PYTHON=python3.12 chooses the interpreter, VENV=dir the environment, ARGS='...' is passed on)"
 
 demo: $(VENV)/.durable ## kill a running program several times, resume it, compare: the whole idea in a minute
@@ -20,6 +20,9 @@ demo: $(VENV)/.durable ## kill a running program several times, resume it, compa
 
 test: $(VENV)/.dev ## run the tests, but for the slow ones
 	$(PYTEST) -m "not slow" $(ARGS)
+
+test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
+	$(PYTEST) tests/cpython $(ARGS)
 
 test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
 	.ci/run --no-lint

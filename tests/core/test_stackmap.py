@@ -21,6 +21,7 @@ from stackful._core import loops_by_number
 from stackful.stackmap import (
     Kind,
     Slot,
+    cells_needed,
     describe_call,
     effects,
     flow,
@@ -308,6 +309,30 @@ def test_an_inlined_comprehension_saves_the_local_that_it_borrows() -> None:
 
 
 @since_312
+def test_an_inlined_comprehension_in_a_loop_saves_a_local_or_the_cell_of_its_last_turn() -> None:
+    """An error in the midst of a comprehension leaves its own cell behind, which is put aside the next time round."""
+    source = "def f(x):\n  while x:\n    try: [(lambda: i)() for i in g()]\n    except E: pass"
+    code = code_of(source)
+    (restored,) = {flow.flow_of(code).state(o).stack[-1].kind for o in offsets(code, "STORE_FAST")[:1]}
+    assert restored in (Kind.SAVED_LOCAL, Kind.CELL)
+
+
+@since_312
+def test_a_cell_that_a_comprehension_borrows_is_one_again_in_the_handlers_around_it() -> None:
+    """Putting locals aside and back raises nothing: a handler finds the function's own cells."""
+    source = "def f(x):\n  h = lambda: i\n  i = 1\n  try: [(lambda: i)() for i in x]\n  except E: g()\n  return i"
+    code = code_of(source)
+    index = instructions.local_names(code).index("i")
+    assert index in cells_needed(code, call_named(code, "g()"))
+
+
+def test_handlers_of_code_that_raises_nothing_are_analysed() -> None:
+    """A trace function may raise where no instruction does."""
+    code = code_of("def f(x):\n  try:\n    y = 1\n  except E: g()")
+    assert stack_during_call(code, call_named(code, "g()"))[-1].kind is Kind.MAYBE_EXCEPTION
+
+
+@since_312
 def test_an_inlined_comprehension_saves_a_cell_as_a_cell() -> None:
     """If the borrowed variable was a cell, a cell must come back."""
     source = "def f(x):\n  h = lambda: i\n  i = 1\n  [g() for i in x]\n  return i"
@@ -379,7 +404,9 @@ def generator_of(source: str) -> Any:
         "def f():\n  try: 1 / 0\n  finally:\n    for i in [1]: yield",
         pytest.param(
             "def f():\n  try: raise ExceptionGroup('', [ValueError()])\n  except* ValueError:\n    for i in [1]: yield",
-            marks=pytest.mark.no_leakcheck("except* looks up `split` by a new string each time: CPython's method cache fills"),
+            marks=pytest.mark.no_leakcheck(
+                "except* looks up `split` by a new string each time: CPython's method cache fills"
+            ),
         ),
         "def f():\n  if not [i for i in (1, 2)]: return\n  x = yield",
         "def f(): f'{1}{(yield)}{2}'",

@@ -40,6 +40,14 @@ _FOR_ITER = opcode.opmap["FOR_ITER"]
 _RETURN_GENERATOR = opcode.opmap["RETURN_GENERATOR"]
 _HAS_TEMPLATES = "BUILD_TEMPLATE" in opcode.opmap
 
+# What a comprehension begins and ends with, to put locals aside and back. None of these raises (but for want of memory), and the compiler
+# reckons with that: between them, locals that handlers take for cells are none (v3.12.1 Python/compile.c, push_inlined_comprehension_state).
+_QUIET = _SILENT | frozenset(
+    opcode.opmap[name]
+    for name in ("LOAD_FAST_AND_CLEAR", "MAKE_CELL", "SWAP", "POP_TOP", "STORE_FAST")
+    if name in opcode.opmap
+)
+
 
 # v3.12.1 Python/compile.c, compiler_function and compiler_class: these names are out of reach of source text
 _COMPILER_LOCALS = {".defaults": Kind.TUPLE, ".kwdefaults": Kind.DICT, ".type_params": Kind.TUPLE}
@@ -279,7 +287,7 @@ def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:
     while True:
         state = flow.before[offset]
         op, arg, after, target = listing[offset]
-        if offset in covered and op not in _SILENT and _enter_handler(flow, covered[offset], state):
+        if offset in covered and op not in _QUIET and _enter_handler(flow, covered[offset], state):
             waiting.append(covered[offset].target)
         following = state_after(flow, offset, state)
         jumping = following
@@ -297,6 +305,14 @@ def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:
         offset = after
 
 
+def _handlers_of_quiet_code(flow: Flow) -> list[int]:
+    """Enter the handlers that nothing but quiet instructions lead to: a trace function that raises leads there all the same."""
+    missing = [
+        offset for offset, row in flow.handlers.items() if row.target not in flow.before and offset in flow.before
+    ]
+    return [flow.handlers[at].target for at in missing if _enter_handler(flow, flow.handlers[at], flow.before[at])]
+
+
 @lru_cache(maxsize=512)
 def flow_of(code: CodeType) -> Flow:
     """The analysis of `code`; ValueError if its bytecode breaks a rule that the interpreter relies on."""
@@ -305,7 +321,9 @@ def flow_of(code: CodeType) -> Flow:
     waiting = [0]
     try:
         while waiting:
-            _follow(flow, waiting.pop(), waiting)
+            while waiting:
+                _follow(flow, waiting.pop(), waiting)
+            waiting = _handlers_of_quiet_code(flow)
     except IndexError:
         raise ValueError(f"cannot follow the bytecode of {code.co_qualname}: an operand is out of range") from None
     return flow

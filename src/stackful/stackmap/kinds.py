@@ -55,6 +55,7 @@ NULLABLE = frozenset({Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL, Kind.INDEX})
 
 _EXCEPTIONS = frozenset({Kind.EXCEPTION, Kind.MAYBE_EXCEPTION})
 _TUPLES = frozenset({Kind.TUPLE, Kind.STRINGS})
+_SAVED = frozenset({Kind.SAVED_LOCAL, Kind.CELL})
 
 
 class Slot(NamedTuple):
@@ -79,6 +80,10 @@ def merge_kinds(one: Kind, other: Kind) -> Kind:
     """
     if one is other:
         return one
+    if one in _SAVED and other in _SAVED:
+        return (
+            Kind.SAVED_LOCAL
+        )  # what a comprehension puts aside is a cell where an error once left its own cell behind
     if one in NULLABLE or other in NULLABLE:
         return Kind.MAYBE_NULL
     if one in _EXCEPTIONS and other in _EXCEPTIONS:
