@@ -28,11 +28,11 @@ fiber_get_result(Fiber *self, void *Py_UNUSED(closure))
     if (self->phase != FIBER_DEAD) {
         return PyErr_Format(self->core->fiber_error, "%R has no result yet: it has not ended", self);
     }
-    if (self->value == NULL) {
+    if (self->result == NULL) {
         return PyErr_Format(self->core->fiber_error, "%R has no result: it ended by an exception or was closed",
                             self);
     }
-    return Py_NewRef(self->value);
+    return Py_NewRef(self->result);
 }
 
 static PyObject *

@@ -5,13 +5,28 @@
  * stack in the hook `verify` (stackmap.py), which knows the bytecode. */
 #include "core.h"
 
-/* A tuple of slots; NULL is shown as the marker. */
+static PyObject *
+slot_capture(CoreState *core, FrameSlot slot)
+{
+    PyObject *object = slot_object(slot);
+    if (object != NULL) {
+        return Py_NewRef(object);
+    }
+    return slot_is_number(slot) ? PyLong_FromSsize_t(slot_number(slot)) : Py_NewRef(core->null);
+}
+
+/* A tuple of slots; NULL is shown as the marker, a bare number as an int. */
 PyObject *
-slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count)
+slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count)
 {
     PyObject *tuple = PyTuple_New(count);
     for (Py_ssize_t i = 0; tuple != NULL && i < count; i++) {
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(slots[i] == NULL ? core->null : slots[i]));
+        PyObject *item = slot_capture(core, slots[i]);
+        if (item == NULL) {
+            Py_CLEAR(tuple);
+            break;
+        }
+        PyTuple_SET_ITEM(tuple, i, item);
     }
     return tuple;
 }
@@ -29,11 +44,26 @@ slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most,
 }
 
 void
-slots_fill(CoreState *core, PyObject **slots, PyObject *tuple)
+slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
         PyObject *item = PyTuple_GET_ITEM(tuple, i);
-        slots[i] = item == core->null ? NULL : Py_NewRef(item);
+        slots[i] = slot_of(item == core->null ? NULL : Py_NewRef(item));
+    }
+}
+
+/* Where the interpreter expects bare numbers, the hook `verify` has found ints in their range, or
+ * nothing; `which` are these places. */
+void
+slots_make_numbers(FrameSlot *slots, PyObject *which)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(which); i++) {
+        FrameSlot *slot = &slots[PyLong_AsSsize_t(PyTuple_GET_ITEM(which, i))];
+        PyObject *object = slot_object(*slot);
+        if (object != NULL) {
+            *slot = slot_of_number(PyLong_AsSsize_t(object));
+            Py_DECREF(object);
+        }
     }
 }
 
@@ -152,7 +182,7 @@ fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
     }
     return Py_BuildValue("iOOOOOON", phase, or_none(fiber->function),
                          or_none(fiber->arguments), or_none(fiber->keywords),
-                         fiber->value == NULL ? core->null : fiber->value, or_none(fiber->context),
+                         fiber->result == NULL ? core->null : fiber->result, or_none(fiber->context),
                          or_none(fiber->exc.exc_value), frames);
 }
 
@@ -184,7 +214,7 @@ malformed(CoreState *core, const char *what)
 static Parked *
 parked_from_state(CoreState *core, PyObject *state)
 {
-    PyObject *function, *namespace, *locals, *stack, *done, *verify = core_hook(core, "verify");
+    PyObject *function, *namespace, *locals, *stack, *verify = core_hook(core, "verify");
     PyCodeObject *code;
     int offset;
     if (verify == NULL || !PyArg_ParseTuple(state, "O!O!iOO!O!", &PyFunction_Type, &function, &PyCode_Type,
@@ -202,20 +232,22 @@ parked_from_state(CoreState *core, PyObject *state)
         slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return NULL;
     }
-    done = PyObject_CallFunction(verify, "OisOO", code, offset, "call", locals, stack);
-    if (done == NULL) {
-        return NULL;
+    PyObject *fit = PyObject_CallFunction(verify, "OisOOO", code, offset, "call", locals, stack, namespace), *numbers;
+    int caches;
+    Parked *parked = NULL;
+    if (fit != NULL && PyArg_ParseTuple(fit, "iO!", &caches, &PyTuple_Type, &numbers)) {
+        parked = parked_new(code);
     }
-    int caches = (int)PyLong_AsLong(done);
-    Py_DECREF(done);
-    Parked *parked = PyErr_Occurred() ? NULL : parked_new(code);
     if (parked != NULL) {
+        FrameSlot *slots = frame_slots(&parked->frame);
         frame_init(&parked->frame, function, code, optimized ? NULL : namespace);
-        slots_fill(core, frame_slots(&parked->frame), locals);
-        slots_fill(core, frame_slots(&parked->frame) + code->co_nlocalsplus, stack);
+        slots_fill(core, slots, locals);
+        slots_fill(core, slots + code->co_nlocalsplus, stack);
+        slots_make_numbers(slots + code->co_nlocalsplus, numbers);
         frame_set_depth(&parked->frame, (int)(code->co_nlocalsplus + PyTuple_GET_SIZE(stack)));
         frame_set_call_position(&parked->frame, offset / 2, caches);
     }
+    Py_XDECREF(fit);
     return parked;
 }
 
@@ -312,7 +344,7 @@ core_reinstate(PyObject *module, PyObject *args)
     fiber->is_direct = PyFunction_Check(function);
     fiber->arguments = phase == FIBER_FRESH ? Py_NewRef(arguments) : NULL;
     fiber->keywords = phase == FIBER_FRESH ? none_to_null(keywords) : NULL;
-    fiber->value = value == core->null ? NULL : Py_NewRef(value);
+    fiber->result = value == core->null ? NULL : Py_NewRef(value);
     fiber->context = none_to_null(context);
     fiber->exc.exc_value = none_to_null(handled);
     fiber->inner = inner;

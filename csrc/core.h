@@ -9,6 +9,7 @@
  *   fiber.c      the Fiber type: resume, throw, close, finalise
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
+ *   layout.c     is CPython's layout what was compiled in?
  *   module.c     the module, its state, what it exports
  *
  * A suspended fiber is a chain of parked frames, innermost first:
@@ -27,15 +28,16 @@
 #include "cpython/frame.h"
 
 typedef struct Parked {
-    struct Parked *outer; /* the frame that called this one; NULL for the fiber's first */
-    Frame *source;        /* while being parked: where the frame still lies */
-    int known_call;       /* code unit of a call that was checked before, or -1 */
-    Frame frame;          /* must be last: locals and stack follow it */
+    struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
+    Frame *source;          /* while being parked: where the frame still lies */
+    const void *known_call; /* frame_position at a call that was checked before, or NULL */
+    Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
 typedef struct {
     PyTypeObject *fiber_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
+    PyObject *gate;         /* Gate */
     PyObject *suspend_code; /* code objects of the Python functions `suspend` and */
     PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
@@ -62,10 +64,10 @@ typedef struct Fiber {
     PyObject *function;
     PyObject *arguments; /* tuple, keyword values last; NULL once the function has begun */
     PyObject *keywords;  /* tuple of names, or NULL */
-    PyObject *value;     /* on its way out of suspend; once dead: the result or NULL */
+    PyObject *result;    /* once dead; NULL after an exception */
     PyObject *context;   /* contextvars.Context or NULL: the resumer's */
     PyObject *weakrefs;
-    Parked *inner, *outermost; /* parked frames; while active: those outside of `active` */
+    Parked *inner, *outermost; /* parked frames; while active: `inner` is outside of `active` */
     Py_ssize_t depth;          /* how many */
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
@@ -78,17 +80,16 @@ typedef struct Fiber {
     uint64_t thread;           /*   thread states are freed, and their addresses used again */
     _PyErr_StackItem exc;      /* the exception being handled in these frames */
     char phase;                /* FiberPhase */
-    bool has_begun;            /* its first frame has been parked: there is no other first one */
     bool suspending;           /* parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function is run by the interpreter itself, not through C */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
-/* What the Python function `suspend` looks for its value in. */
+/* What the Python function `suspend` applies `~` to. */
 typedef struct {
     PyObject_HEAD
-    CoreState *core;
+    CoreState *core; /* NULL once the module is gone */
 } Gate;
 
 /* A place where a barrier stands: the frame whose current instruction runs C code. */
@@ -96,6 +97,16 @@ typedef struct {
     Frame *frame;
     bool is_body; /* the fiber's own function is no plain Python function */
 } Barrier;
+
+/* Drop what a frame holds, but for its frame object. */
+static inline void
+frame_release(Frame *frame)
+{
+    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
+        slot_release(frame_slots(frame)[i]);
+    }
+    frame_drop_names(frame);
+}
 
 /* parked.c */
 Parked *parked_new(PyCodeObject *code);
@@ -114,12 +125,13 @@ PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
 /* suspend.c */
-int gate_suspend(PyObject *gate, PyObject *value);
+PyObject *gate_suspend(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
 /* fork.c */
 int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
+bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* generators.c */
@@ -132,9 +144,10 @@ PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
 PyObject *core_capture(PyObject *module, PyObject *fiber);
 PyObject *core_reinstate(PyObject *module, PyObject *args);
 PyObject *core_look(PyObject *module, PyObject *fiber);
-PyObject *slots_capture(CoreState *core, PyObject **slots, Py_ssize_t count);
+PyObject *slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
-void slots_fill(CoreState *core, PyObject **slots, PyObject *tuple);
+void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
+void slots_make_numbers(FrameSlot *slots, PyObject *which);
 
 /* create.c */
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
@@ -154,6 +167,9 @@ PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
 extern PyType_Spec fiber_spec;
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
+
+/* layout.c */
+PyObject *core_check_layout(PyObject *module, PyObject *marker);
 
 /* module.c */
 CoreState *core_state(PyObject *module);

@@ -177,7 +177,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     copy->function = Py_XNewRef(self->function);
     copy->arguments = Py_XNewRef(self->arguments);
     copy->keywords = Py_XNewRef(self->keywords);
-    copy->value = Py_XNewRef(self->value);
+    copy->result = Py_XNewRef(self->result);
     copy->context = Py_XNewRef(self->context);
     copy->exc.exc_value = Py_XNewRef(self->exc.exc_value);
     copy->is_direct = self->is_direct;

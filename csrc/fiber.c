@@ -187,7 +187,7 @@ fiber_traverse(Fiber *self, visitproc visit, void *arg)
     Py_VISIT(self->function);
     Py_VISIT(self->arguments);
     Py_VISIT(self->keywords);
-    Py_VISIT(self->value);
+    Py_VISIT(self->result);
     Py_VISIT(self->context);
     Py_VISIT(self->exc.exc_value);
     return parked_traverse_chain(self->inner, visit, arg);
@@ -199,7 +199,7 @@ fiber_clear(Fiber *self)
     if (self->phase != FIBER_ACTIVE) {
         forget(self);
         Py_CLEAR(self->function);
-        Py_CLEAR(self->value);
+        Py_CLEAR(self->result);
         Py_CLEAR(self->context);
     }
     return 0;

@@ -178,7 +178,9 @@ fork_generator(Forks *forks, PyObject *object)
         return NULL;
     }
     Frame *frame = generator_frame(fork);
-    if (fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0) {
+    int failed = generator_is_fresh(fork) ? fork_stack(forks, frame, 0, "fresh")
+                                          : fork_stack(forks, frame, frame_yield_unit(frame), "yield");
+    if (failed) {
         Py_DECREF(fork);
         return NULL;
     }
@@ -245,46 +247,48 @@ may_be_display(PyObject *object)
     return PyList_CheckExact(object) || PySet_CheckExact(object) || PyDict_CheckExact(object);
 }
 
-/* Replace a slot's object by its fork, if it has one. */
+/* Replace a slot's object by its fork; steals that. */
 static int
-put_fork(PyObject **slot, PyObject *fork)
+put_fork(FrameSlot *slot, PyObject *fork)
 {
     if (fork == NULL) {
         return -1;
     }
-    Py_SETREF(*slot, fork);
+    slot_put(slot, slot_of(fork));
     return 0;
 }
 
-/* The iterator of a comprehension or generator expression is its hidden argument ".0". */
-static bool
-has_hidden_iterator(PyCodeObject *code)
+/* The iterator of a comprehension or generator expression is its hidden argument ".0"; in 3.15 that is
+ * what it iterates over. */
+bool
+code_has_hidden_iterator(PyCodeObject *code)
 {
     return code->co_nlocalsplus > 0 &&
            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(code->co_localsplusnames, 0), ".0") == 0;
 }
 
-/* `unit` is where the frame waits, in a "call" or a "yield"; -1 when it has not begun. */
+/* `unit` is where the frame waits, in a "call" or a "yield"; 0 when it is "fresh", a generator's. */
 static int
 fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 {
     PyCodeObject *code = frame_code(frame);
-    PyObject **slots = frame_slots(frame), **stack = slots + code->co_nlocalsplus;
+    FrameSlot *slots = frame_slots(frame), *stack = slots + code->co_nlocalsplus;
     int height = frame_depth(frame) - code->co_nlocalsplus;
-    if (has_hidden_iterator(code) && slots[0] != NULL &&
-        put_fork(&slots[0], fork_object(forks, slots[0])) < 0) {
+    PyObject *hidden = code_has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
+    if (hidden != NULL && put_fork(&slots[0], fork_object(forks, hidden)) < 0) {
         return -1;
     }
     for (int i = 0; i < height; i++) {
+        PyObject *object = slot_object(stack[i]);
         int display = 0;
-        if (stack[i] == NULL) {
+        if (object == NULL) {
             continue;
         }
-        if (may_be_display(stack[i])) {
+        if (may_be_display(object)) {
             display = is_half_built(forks, frame, unit, waiting, i);
         }
         if (display < 0 ||
-            put_fork(&stack[i], display ? copy_display(stack[i]) : fork_object(forks, stack[i])) < 0) {
+            put_fork(&stack[i], display ? copy_display(object) : fork_object(forks, object)) < 0) {
             return -1;
         }
     }
@@ -295,11 +299,12 @@ fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 static void
 share_forks(Forks *forks, Frame *frame)
 {
-    PyObject **slots = frame_slots(frame);
+    FrameSlot *slots = frame_slots(frame);
     for (int i = 0; forks->count > 0 && i < frame_code(frame)->co_nlocalsplus; i++) {
-        PyObject *fork = slots[i] == NULL ? NULL : forks_find(forks, slots[i]);
+        PyObject *object = slot_object(slots[i]);
+        PyObject *fork = object == NULL ? NULL : forks_find(forks, object);
         if (fork != NULL) {
-            Py_SETREF(slots[i], Py_NewRef(fork));
+            slot_put(&slots[i], slot_of(Py_NewRef(fork)));
         }
     }
 }

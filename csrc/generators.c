@@ -4,23 +4,32 @@
  * placeholder arguments (which runs none of its body), and its frame is then filled. */
 #include "core.h"
 
-/* Call `function` with None for every parameter: gives a generator that has not begun. */
+/* Call `function` with placeholders: gives a generator that has not begun. A generator expression of
+ * 3.15 calls iter() on its argument even then. */
 PyObject *
 generator_blank(PyObject *function, PyTypeObject *type)
 {
     PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
     Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount;
-    PyObject *names, *result, **arguments;
+    PyObject *names, *result, **arguments, *nothing = PyTuple_New(0);
+    if (nothing == NULL) {
+        return NULL;
+    }
     arguments = PyMem_Calloc(positional + named + 1, sizeof(PyObject *));
     if (arguments == NULL) {
+        Py_DECREF(nothing);
         return PyErr_NoMemory();
     }
     for (Py_ssize_t i = 0; i < positional + named; i++) {
         arguments[i] = Py_None;
     }
+    if (code_has_hidden_iterator(code)) {
+        arguments[0] = nothing;
+    }
     names = PyTuple_GetSlice(code->co_localsplusnames, positional, positional + named);
     result = names == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
     Py_XDECREF(names);
+    Py_DECREF(nothing);
     PyMem_Free(arguments);
     if (result != NULL && !Py_IS_TYPE(result, type)) {
         PyErr_Format(PyExc_TypeError, "%R no longer makes a %s", function, type->tp_name);
@@ -87,6 +96,28 @@ core_capture_generator(PyObject *module, PyObject *object)
     return state;
 }
 
+/* Drop what a frame holds; it stays one that holds nothing. */
+static void
+frame_empty(Frame *frame)
+{
+    FrameSlot *slots = frame_slots(frame);
+    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
+        slot_put(&slots[i], slot_empty());
+    }
+}
+
+/* The fresh frame of a generator takes position and contents of another of the same code. */
+static void
+fill_from_frame(Frame *to, Frame *from)
+{
+    frame_empty(to);
+    for (int i = 0, depth = frame_depth(from); i < depth; i++) {
+        frame_slots(to)[i] = slot_duplicate(frame_slots(from)[i]);
+    }
+    frame_set_depth(to, frame_depth(from));
+    frame_copy_position(to, from);
+}
+
 /* A copy of a suspended or fresh generator that shares what its slots hold. */
 PyObject *
 generator_duplicate(PyGenObject *original)
@@ -99,7 +130,7 @@ generator_duplicate(PyGenObject *original)
         Py_CLEAR(copy);
     }
     if (copy != NULL) {
-        generator_frame_fill(generator_frame(copy), generator_frame(original));
+        fill_from_frame(generator_frame(copy), generator_frame(original));
         generator_copy_state(copy, original);
     }
     let_collect(was_enabled);
@@ -107,54 +138,52 @@ generator_duplicate(PyGenObject *original)
 }
 
 /* Is there really a yield at this place of this code? The depth of the stack and what stands on
- * it are checked by the hook `verify`, which knows the bytecode. */
-static int
-check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, PyObject *stack)
+ * it are checked by the hook `verify`, which knows the bytecode. A new reference to what it says. */
+static PyObject *
+check_waiting(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
+              PyObject *stack)
 {
-    PyObject *verify = core_hook(core, "verify"), *done;
+    PyObject *verify = core_hook(core, "verify");
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
         slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
         verify == NULL) {
-        return -1;
+        return NULL;
     }
-    done = PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return PyObject_CallFunction(verify, "OisOO", code, offset, waiting, locals, stack);
 }
 
 /* A generator that has not begun holds arguments and cells just where every one of its code does. */
-static int
+static PyObject *
 check_fresh(CoreState *core, PyGenObject *blank, PyObject *locals, PyObject *stack)
 {
     Frame *frame = generator_frame(blank);
-    PyObject **slots = frame_slots(frame);
+    FrameSlot *slots = frame_slots(frame);
     int count = frame_code(frame)->co_nlocalsplus;
-    if (slots_check(core, locals, count, count, "locals") < 0 ||
-        slots_check(core, stack, 0, 0, "evaluation stack") < 0) {
-        return -1;
+    if (slots_check(core, locals, count, count, "locals") < 0) {
+        return NULL;
     }
     for (int i = 0; i < count; i++) {
         PyObject *given = PyTuple_GET_ITEM(locals, i);
-        bool is_cell = slots[i] != NULL && PyCell_Check(slots[i]);
-        if ((slots[i] == NULL) != (given == core->null) || (is_cell && !PyCell_Check(given))) {
-            PyErr_Format(core->format_error, "local %d of a generator that has not begun cannot be %R", i, given);
-            return -1;
+        PyObject *object = slot_object(slots[i]);
+        bool is_cell = object != NULL && PyCell_Check(object);
+        if ((object == NULL) != (given == core->null) || (is_cell && !PyCell_Check(given))) {
+            return PyErr_Format(core->format_error,
+                                "local %d of a generator that has not begun cannot be %R", i, given);
         }
     }
-    return 0;
+    return check_waiting(core, frame_code(frame), 0, "fresh", locals, stack);
 }
 
 static void
 fill_from_state(CoreState *core, PyGenObject *generator, const char *state, int offset,
-                PyObject *locals, PyObject *stack, PyObject *handled)
+                PyObject *locals, PyObject *stack, PyObject *numbers, PyObject *handled)
 {
     Frame *frame = generator_frame(generator);
-    PyObject **slots = frame_slots(frame);
-    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-        Py_CLEAR(slots[i]);
-    }
+    FrameSlot *slots = frame_slots(frame);
+    frame_empty(frame);
     slots_fill(core, slots, locals);
     slots_fill(core, slots + PyTuple_GET_SIZE(locals), stack);
+    slots_make_numbers(slots + PyTuple_GET_SIZE(locals), numbers);
     frame_set_depth(frame, (int)(PyTuple_GET_SIZE(locals) + PyTuple_GET_SIZE(stack)));
     if (strcmp(state, "suspended") == 0) {
         frame_set_yield_position(frame, offset / 2);
@@ -168,7 +197,7 @@ PyObject *
 core_reinstate_generator(PyObject *module, PyObject *args)
 {
     CoreState *core = core_state(module);
-    PyObject *object, *function, *locals, *stack, *handled, *name, *qualname;
+    PyObject *object, *function, *locals, *stack, *handled, *name, *qualname, *fit;
     const char *state;
     int offset;
     if (!PyArg_ParseTuple(args, "O(OsiO!O!OUU)", &object, &function, &state, &offset, &PyTuple_Type,
@@ -183,22 +212,24 @@ core_reinstate_generator(PyObject *module, PyObject *args)
     PyGenObject *generator = (PyGenObject *)object;
     PyCodeObject *code = frame_code(generator_frame(generator));
     if (strcmp(state, "suspended") == 0) {
-        if (check_yield(core, code, offset, locals, stack) < 0) {
-            return NULL;
-        }
+        fit = check_waiting(core, code, offset, "yield", locals, stack);
     }
-    else if (strcmp(state, "fresh") != 0 || check_fresh(core, generator, locals, stack) < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(core->format_error, "unknown state of a generator: %s", state);
-        }
-        return NULL;
+    else if (strcmp(state, "fresh") == 0) {
+        fit = check_fresh(core, generator, locals, stack);
     }
-    if (!generator_is_fresh(generator)) {
+    else {
+        fit = PyErr_Format(core->format_error, "unknown state of a generator: %s", state);
+    }
+    if (fit != NULL && !generator_is_fresh(generator)) {
         PyErr_SetString(core->format_error, "the generator was begun while its state was being checked");
+        Py_CLEAR(fit);
+    }
+    if (fit == NULL) {
         return NULL;
     }
     Py_INCREF(object);
-    fill_from_state(core, generator, state, offset, locals, stack, handled);
+    fill_from_state(core, generator, state, offset, locals, stack, PyTuple_GET_ITEM(fit, 1), handled);
+    Py_DECREF(fit);
     Py_SETREF(generator->gi_name, Py_NewRef(name));
     Py_SETREF(generator->gi_qualname, Py_NewRef(qualname));
     return object;

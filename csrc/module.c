@@ -62,6 +62,7 @@ core_register(PyObject *module, PyObject *args)
     }
     if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "suspend") == 0) {
         Py_XSETREF(core->suspend_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
         core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
     }
     else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
@@ -108,12 +109,24 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
     return generator_blank(function, (PyTypeObject *)type);
 }
 
+/* loops_by_number(type): from 3.15 on, a loop over such an object needs no iterator. */
+static PyObject *
+core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a type, got %R", type);
+    }
+    return PyBool_FromLong(type_loops_by_number((PyTypeObject *)type));
+}
+
 static PyMethodDef core_functions[] = {
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},
+    {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
     {"reinstate", core_reinstate, METH_VARARGS, NULL},
@@ -167,11 +180,11 @@ make_only(PyObject *module, PyType_Spec *spec)
     return only;
 }
 
-/* ---- the gate: `value in gate` suspends ----------------------------------------------------- */
+/* ---- the gate: `~gate` suspends ------------------------------------------------------------- */
 
 static PyType_Slot gate_slots[] = {
     {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
-    {Py_sq_contains, gate_suspend},
+    {Py_nb_invert, gate_suspend},
     {0, NULL},
 };
 
@@ -182,12 +195,14 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
+/* Its type does not hold the module: `suspend` holds the gate, the module the code of `suspend`,
+ * and the collector cannot look into code objects. */
 static PyObject *
-make_gate(PyObject *module)
+make_gate(CoreState *core)
 {
-    PyObject *gate = make_only(module, &gate_spec);
+    PyObject *gate = make_only(NULL, &gate_spec);
     if (gate != NULL) {
-        ((Gate *)gate)->core = core_state(module); /* its type keeps the module alive */
+        ((Gate *)gate)->core = core;
     }
     return gate;
 }
@@ -219,8 +234,9 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
+    core->gate = make_gate(core);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -228,14 +244,9 @@ core_exec(PyObject *module)
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
-    PyObject *gate = make_gate(module);
-    int failed = PyModule_AddObjectRef(module, "gate", gate) < 0;
-    Py_XDECREF(gate);
-    if (failed) {
-        return -1;
-    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
-        PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
+        PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
+        PyModule_AddObjectRef(module, "gate", core->gate) < 0) {
         return -1;
     }
     return 0;
@@ -247,6 +258,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     CoreState *core = core_state(module);
     Py_VISIT(core->fiber_type);
     Py_VISIT(core->null);
+    Py_VISIT(core->gate);
     Py_VISIT(core->suspend_code);
     Py_VISIT(core->ask_code);
     Py_VISIT(core->hooks);
@@ -270,6 +282,10 @@ static void
 core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
+    if (core->gate != NULL) {
+        ((Gate *)core->gate)->core = NULL;
+    }
+    Py_CLEAR(core->gate);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);

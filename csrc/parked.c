@@ -12,7 +12,7 @@ parked_new(PyCodeObject *code)
     }
     parked->outer = NULL;
     parked->source = NULL;
-    parked->known_call = -1;
+    parked->known_call = NULL;
     return parked;
 }
 
@@ -59,14 +59,9 @@ survives_in_object(Frame *frame)
 void
 frame_discard(Frame *frame)
 {
-    PyObject **slots = frame_slots(frame);
-    if (survives_in_object(frame)) {
-        return;
+    if (!survives_in_object(frame)) {
+        frame_release(frame);
     }
-    for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-        Py_XDECREF(slots[i]);
-    }
-    frame_drop_names(frame);
 }
 
 /* Drop a chain that is no longer reachable from its fiber; no `finally` runs. */
@@ -85,14 +80,9 @@ int
 parked_traverse_chain(Parked *inner, visitproc visit, void *arg)
 {
     for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
-        Frame *frame = &parked->frame;
-        PyObject **slots = frame_slots(frame);
-        Py_VISIT(frame_object(frame));
-        Py_VISIT(frame_function(frame));
-        Py_VISIT(frame_code(frame));
-        Py_VISIT(frame->f_locals);
-        for (int i = 0, depth = frame_depth(frame); i < depth; i++) {
-            Py_VISIT(slots[i]);
+        int stop = frame_visit(&parked->frame, visit, arg);
+        if (stop != 0) {
+            return stop;
         }
     }
     return 0;

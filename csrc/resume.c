@@ -1,12 +1,11 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
 #include "core.h"
-#include <pthread.h>
-
-#define STACK_MARGIN (256 * 1024)
 
 /* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
 #if defined(__GLIBC__)
 static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
+#elif defined(_MSC_VER)
+static __declspec(thread) Fiber *active_here;
 #else
 static _Thread_local Fiber *active_here;
 #endif
@@ -68,14 +67,10 @@ fiber_resumed_by(PyThreadState *ts, Fiber *fiber)
     return NULL;
 }
 
-static inline void
+static NOINLINE void
 take_off_list(Fiber *fiber)
 {
     Fiber **link = &active_here;
-    if (*link == fiber) {
-        *link = fiber->next_active; /* as nearly always */
-        return;
-    }
     while (*link != NULL && *link != fiber) {
         link = &(*link)->next_active;
     }
@@ -102,14 +97,21 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     active_here = fiber;
 }
 
+static inline void
+enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
+{
+    enter(fiber, ts, resumption);
+    frame_set_previous(&fiber->outermost->frame, resumption->frame);
+}
+
 #if FRAME_ENTRY_LEFT_TO_CALLER
 /* The frame of `suspend` was left as it stood, on top of the data stack. */
-static void
+static inline void
 discard_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
     if (frame_object(stub) == NULL && ts->datastack_chunk == fiber->stub_chunk) {
-        frame_discard(stub); /* nothing that it holds dies: nothing can be pushed over it */
+        frame_release(stub); /* nothing that it holds dies: nothing can be pushed over it */
         return;
     }
     ts->datastack_chunk = fiber->stub_chunk; /* instead of resumption->full */
@@ -129,48 +131,62 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     }
 #endif
     thread_set_frame(ts, resumption->frame);
-    thread_trim(ts, resumption->chunk, resumption->top, resumption->limit);
+    if (LIKELY(ts->datastack_chunk == resumption->chunk)) {
+        ts->datastack_top = resumption->top;
+    }
+    else {
+        thread_trim(ts, resumption->chunk, resumption->top, resumption->limit);
+    }
     recursion_restore(ts, &resumption->recursion);
     ts->exc_info = fiber->exc.previous_item;
-    fiber->exc.previous_item = NULL;
-    take_off_list(fiber);
-    fiber->resumption = NULL;
+    if (LIKELY(active_here == fiber)) {
+        active_here = fiber->next_active;
+    }
+    else {
+        take_off_list(fiber);
+    }
     fiber->ts = NULL;
     fiber->phase = fiber->suspending ? FIBER_PARKED : FIBER_DEAD;
 }
 
-/* Evaluate the parked frames, innermost first; each result is pushed on the next one out. */
+/* Evaluate the innermost parked frame where it lies. `value` is what its call comes to; NULL: an
+ * exception is set instead. Steals it. */
 static inline PyObject *
-run_parked(Fiber *fiber, PyThreadState *ts, PyObject *value)
+evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value)
 {
-    Resumption *resumption = fiber->resumption;
-    Parked *parked;
-    fiber->has_begun = true;
-    frame_set_previous(&fiber->outermost->frame, resumption->frame);
-    while ((parked = fiber->inner) != NULL) {
-        Frame *frame = &parked->frame;
-        fiber->inner = parked->outer;
-        fiber->active = parked;
-        fiber->depth--;
-        /* The evaluator links the frame to what is current: so f_back is the true caller. */
-        thread_set_frame(ts, parked->outer != NULL ? &parked->outer->frame : resumption->frame);
-        recursion_charge(ts, &resumption->recursion, fiber->depth);
-        frame_bring_up_to_date(ts, frame);
-        if (value != NULL) {
-            frame_step_over_call(frame);
-            frame_push(frame, value);
-        }
-        value = frame_evaluate(ts, frame, value == NULL);
-        if (fiber->suspending) {
-            break;
-        }
+    Parked *parked = fiber->inner;
+    Frame *frame = &parked->frame;
+    fiber->inner = parked->outer;
+    fiber->active = parked;
+    fiber->depth--;
+    /* The evaluator links the frame to what is current: so f_back is the true caller. */
+    thread_set_frame(ts, parked->outer != NULL ? &parked->outer->frame : resumption->frame);
+    recursion_charge(ts, &resumption->recursion, fiber->depth);
+    frame_bring_up_to_date(ts, frame);
+    if (value != NULL) {
+        frame_step_over_call(frame);
+        frame_push(frame, value);
+    }
+    return frame_evaluate(ts, frame, value == NULL);
+}
+
+/* As long as frames end instead of suspending, each result goes to the next frame out. */
+static NOINLINE PyObject *
+run_outward(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value)
+{
+    while (!fiber->suspending) {
+        Parked *ended = fiber->active;
         fiber->active = NULL;
         /* The evaluator popped the frame from where it lay: not from the data stack. */
         ts->datastack_top = resumption->top;
 #if FRAME_ENTRY_LEFT_TO_CALLER
-        frame_discard(frame);
+        frame_discard(&ended->frame);
 #endif
-        parked_free(parked);
+        parked_free(ended);
+        if (fiber->inner == NULL) {
+            break;
+        }
+        value = evaluate_innermost(fiber, ts, resumption, value);
     }
     fiber->active = NULL;
     return value;
@@ -198,47 +214,18 @@ static inline PyObject *
 finish(Fiber *fiber, PyObject *result)
 {
     if (fiber->suspending) {
-        PyObject *value = fiber->value;
         fiber->suspending = false;
-        fiber->stub = NULL;
-        fiber->value = NULL;
-        Py_XDECREF(result); /* what the stub returned: nothing that matters */
-        return value;
+        return result;
     }
     Py_CLEAR(fiber->exc.exc_value);
-    fiber->value = Py_XNewRef(result);
+    fiber->result = Py_XNewRef(result);
     return result;
-}
-
-/* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
- * stack can be found, a margin of it is kept free. */
-static bool
-stack_has_room(void)
-{
-#if defined(__GLIBC__)
-    static __thread char *lowest __attribute__((tls_model("initial-exec")));
-    char here;
-    if (lowest == NULL) {
-        pthread_attr_t attributes;
-        void *address = NULL;
-        size_t size = 0;
-        if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
-            return true;
-        }
-        (void)pthread_attr_getstack(&attributes, &address, &size);
-        (void)pthread_attr_destroy(&attributes);
-        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
-    }
-    return &here > lowest;
-#else
-    return true;
-#endif
 }
 
 static int
 check_can_run(Fiber *fiber, PyThreadState *ts)
 {
-    if (!stack_has_room()) {
+    if (!c_stack_has_room(ts)) {
         PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
                      "the thread's C stack is used up", fiber);
         return -1;
@@ -271,18 +258,20 @@ begin(Fiber *fiber, PyThreadState *ts)
     return result;
 }
 
-static inline PyObject *
+/* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
+static PyObject *
 go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
     Resumption resumption;
     PyObject *result;
-    enter(fiber, ts, &resumption);
+    enter_parked(fiber, ts, &resumption);
     if (thrown != NULL) {
         /* The suspended frames' exc_info is current: what they handle becomes its context. */
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
-    result = run_parked(fiber, ts, value);
+    result = evaluate_innermost(fiber, ts, &resumption, value);
+    result = run_outward(fiber, ts, &resumption, result);
     leave(fiber, ts, &resumption);
     return result;
 }
@@ -300,7 +289,7 @@ end_fresh(Fiber *fiber, PyObject *thrown)
 }
 
 /* What a run of the fiber comes to: the value it suspended with, its result, or an exception. */
-static inline PyObject *
+static NOINLINE PyObject *
 settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
 {
     while (fiber->suspending && result == NULL) {
@@ -308,7 +297,6 @@ settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
          * parked already: the exception belongs to them. */
         PyObject *thrown = exception_take();
         fiber->suspending = false;
-        Py_CLEAR(fiber->value);
         result = go_on(fiber, ts, NULL, thrown);
     }
     return finish(fiber, result);
@@ -320,12 +308,27 @@ PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
     PyThreadState *ts = PyThreadState_Get();
+    Resumption resumption;
     PyObject *result;
-    if (!stack_has_room() || !recursion_has_room(ts, fiber->depth)) {
+    if (!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth)) {
         return fiber_run(fiber, Py_NewRef(value), NULL);
     }
     Py_INCREF(fiber);
-    result = settle(fiber, ts, go_on(fiber, ts, Py_NewRef(value), NULL));
+    enter_parked(fiber, ts, &resumption);
+    result = evaluate_innermost(fiber, ts, &resumption, Py_NewRef(value));
+    if (LIKELY(fiber->suspending)) {
+        fiber->active = NULL;
+    }
+    else {
+        result = run_outward(fiber, ts, &resumption, result);
+    }
+    leave(fiber, ts, &resumption);
+    if (LIKELY(fiber->suspending && result != NULL)) {
+        fiber->suspending = false;
+    }
+    else {
+        result = settle(fiber, ts, result);
+    }
     Py_DECREF(fiber);
     return result;
 }

@@ -61,7 +61,7 @@ static bool
 is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 {
     PyObject **place = (PyObject **)frame;
-    if (!fiber->is_direct || fiber->has_begun || frame_function(frame) != fiber->function ||
+    if (!fiber->is_direct || fiber->outermost != NULL || frame_function(frame) != fiber->function ||
         frame_beyond_c(frame) != fiber->resumption->frame) {
         return false;
     }
@@ -92,7 +92,7 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
         if (frame_is_generator(frame) || !frame_is_plain(frame)) {
             return blocked(barrier, frame_called_by_c(frame) ? frame_beyond_c(frame) : frame_previous(frame), false);
         }
-        if (frame != evaluated || active->known_call != frame_unit(frame)) {
+        if (frame != evaluated || active->known_call != frame_position(frame)) {
             int plainly = has_called_plainly(frame);
             if (plainly < 0) {
                 return -1;
@@ -102,7 +102,7 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
             }
         }
         if (frame == evaluated) {
-            active->known_call = frame_unit(frame);
+            active->known_call = frame_position(frame);
             break;
         }
         ++*count;
@@ -148,7 +148,7 @@ park(Fiber *fiber, Parked *fresh)
     Parked *rest = fiber->inner, *last = NULL;
     for (Parked *parked = fresh; parked != NULL; parked = parked->outer) {
         frame_move(&parked->frame, parked->source);
-        parked->known_call = frame_unit(&parked->frame);
+        parked->known_call = frame_position(&parked->frame);
         fiber->depth++;
         last = parked;
     }
@@ -179,7 +179,7 @@ park(Fiber *fiber, Parked *fresh)
 
 /* Everything is validated: from here on nothing can fail. */
 static void
-commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, PyObject *value)
+commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
 {
     Frame *out = frame_previous(base);
     fiber->stub = stub;
@@ -196,7 +196,6 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh,
     }
 #endif
     fiber->suspending = true;
-    fiber->value = Py_NewRef(value);
 }
 
 static void
@@ -240,34 +239,42 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts, PyObject *stub_code)
 /* The shortcut for a loop around `suspend`: the frame that was resumed suspends again, at a call
  * that has been checked. Nothing is moved. Does what find_base and commit would do. */
 static inline bool
-suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject *value)
+suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
 {
     Parked *active = fiber->active;
-    Frame *frame = frame_previous(stub);
-    if (active == NULL || frame != &active->frame || frame_called_by_c(stub) ||
-        active->known_call != frame_unit(frame)) {
+    if (active == NULL || !frame_was_called_from(stub, &active->frame) ||
+        active->known_call != frame_position(&active->frame)) {
         return false;
     }
+    Frame *frame = &active->frame;
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
     frame_relink_exit(stub, frame, frame_previous(frame));
     fiber->inner = active;
     fiber->depth++;
-    if (active->outer == NULL) {
-        fiber->outermost = active;
-    }
-    else {
+    if (active->outer != NULL) {
         frame_set_previous(frame, &active->outer->frame);
     }
     frame_set_previous(&fiber->outermost->frame, NULL);
     fiber->suspending = true;
-    fiber->value = Py_NewRef(value);
     return true;
 }
 
-static int
-suspend_slowly(CoreState *core, PyObject *value)
+/* What `suspend` was called with: what it returns into is the resume, in its caller's stead. */
+static inline PyObject *
+value_on_its_way(Frame *stub)
 {
+    PyObject *value = frame_first_local(stub);
+    return Py_NewRef(value == NULL ? Py_None : value); /* unbound: a debugger did that */
+}
+
+static NOINLINE PyObject *
+suspend_slowly(CoreState *core)
+{
+    if (core == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "stackful has been shut down");
+        return NULL;
+    }
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_to_suspend(core, ts, core->suspend_code);
     Frame *base;
@@ -275,7 +282,7 @@ suspend_slowly(CoreState *core, PyObject *value)
     Py_ssize_t count;
     Barrier barrier;
     if (fiber == NULL) {
-        return -1;
+        return NULL;
     }
     Frame *stub = thread_frame(ts);
     int found = find_base(fiber, ts, stub, &base, &count, &barrier);
@@ -283,23 +290,23 @@ suspend_slowly(CoreState *core, PyObject *value)
         if (found == 0) {
             raise_barrier(core, fiber, &barrier);
         }
-        return -1;
+        return NULL;
     }
     if (count > 0) {
         fresh = reserve(frame_previous(stub), count);
         if (fresh == NULL) {
-            return -1;
+            return NULL;
         }
     }
-    commit(fiber, ts, stub, base, fresh, value);
-    return 1;
+    commit(fiber, ts, stub, base, fresh);
+    return value_on_its_way(stub);
 }
 
-/* `value in gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports
- * no call of a C function to profilers, and it does not look for signals when it is done, which
- * would raise in `suspend` after the frames have been parked. What it answers reaches nobody. */
-int
-gate_suspend(PyObject *self, PyObject *value)
+/* `~gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports no
+ * call of a C function to profilers, and it does not look for signals when it is done, which would
+ * raise in `suspend` after the frames have been parked. */
+PyObject *
+gate_suspend(PyObject *self)
 {
     CoreState *core = ((Gate *)self)->core;
     Fiber *fiber = fiber_most_recent();
@@ -307,11 +314,11 @@ gate_suspend(PyObject *self, PyObject *value)
     if (fiber != NULL && fiber->core == core && !fiber->suspending && fiber->ts->exc_info == &fiber->exc) {
         Frame *stub = thread_frame(fiber->ts);
         if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
-            suspend_again(fiber, fiber->ts, stub, value)) {
-            return 1;
+            suspend_again(fiber, fiber->ts, stub)) {
+            return value_on_its_way(stub);
         }
     }
-    return suspend_slowly(core, value);
+    return suspend_slowly(core);
 }
 
 PyObject *

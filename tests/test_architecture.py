@@ -20,6 +20,7 @@ CSRC = ROOT / "csrc"
 # The floors of ARCHITECTURE.md, those to come included: imports point to lower floors only.
 FLOORS = {
     "errors": 0, "_core": 0, "stackmap": 0,
+    "interpreter": 0.5,  # asks the core whether it fits
     "fibers": 1,
     "control": 2,
     "generators": 3, "coroutines": 3, "effects": 3, "search": 3, "tail": 3,
@@ -38,6 +39,7 @@ OPEN_TO_NEIGHBOURS = {"errors"}
 LAZY_IMPORTS = {
     "cli": "a command loads what it needs, so that `stackful --help` answers at once",
     "durable": "sqlite3, rich and cloudpickle are loaded by the run that uses them",
+    "interpreter": "whether the core can be imported at all is the question",
     "__init__": "checkpoint() finds floor 6 when it is first called; `import stackful` must not load it",
 }
 

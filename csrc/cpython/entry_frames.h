@@ -1,4 +1,6 @@
-/* What 3.12 and 3.13 share: entry frames on the C stack (FRAME_OWNED_BY_CSTACK), `f_funcobj`. */
+/* What 3.12 and later share: every evaluation begins with an entry frame on the C stack, and code is
+ * instrumented for events. The version's own header says which owner marks an entry frame
+ * (FRAME_OWNED_BY_ENTRY), and how function and code are written. */
 #ifndef STACKFUL_CPYTHON_ENTRY_FRAMES_H
 #define STACKFUL_CPYTHON_ENTRY_FRAMES_H
 
@@ -14,24 +16,24 @@ exception_put(PyObject *value)
     PyErr_SetRaisedException(value);
 }
 
-static inline PyObject *
-frame_function(Frame *f)
-{
-    return f->f_funcobj;
-}
-
 /* The interpreter's own trampolines have no function (v3.13.0 Include/internal/pycore_frame.h,
  * _PyFrame_PushTrampolineUnchecked: f_funcobj is None); their code is not a real code object. */
 static inline bool
 frame_is_plain(Frame *f)
 {
-    return f->owner == FRAME_OWNED_BY_THREAD && PyFunction_Check(f->f_funcobj);
+    return f->owner == FRAME_OWNED_BY_THREAD && PyFunction_Check(frame_function(f));
 }
 
 static inline bool
 frame_called_by_c(Frame *f)
 {
-    return f->previous == NULL || f->previous->owner == FRAME_OWNED_BY_CSTACK;
+    return f->previous == NULL || f->previous->owner == FRAME_OWNED_BY_ENTRY;
+}
+
+static inline bool
+frame_was_called_from(Frame *f, Frame *caller)
+{
+    return f->previous == caller;
 }
 
 static inline Frame *
@@ -44,8 +46,7 @@ static inline void
 frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
 {
     memset(f, 0, offsetof(Frame, localsplus));
-    frame_set_code(f, code);
-    f->f_funcobj = Py_NewRef(function);
+    frame_set_names(f, function, code);
     f->f_globals = ((PyFunctionObject *)function)->func_globals;
     f->f_builtins = ((PyFunctionObject *)function)->func_builtins;
     f->f_locals = Py_XNewRef(locals);
@@ -85,7 +86,7 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
  * with an exception begins with it (v3.12.5 and v3.13.0 Python/ceval.c, _PyEval_EvalFrameDefault,
  * throwflag). So a frame of the same code, that stands before its first instruction, is made to
  * raise; `tracing` keeps that from being reported. */
-static inline void
+static NOINLINE void
 code_instrument(PyThreadState *ts, Frame *f)
 {
     PyCodeObject *code = frame_code(f);
@@ -94,7 +95,10 @@ code_instrument(PyThreadState *ts, Frame *f)
     if (dummy == NULL) {
         return; /* the next RESUME will do it */
     }
-    frame_init(dummy, f->f_funcobj, code, NULL);
+    frame_init(dummy, frame_function(f), code, NULL);
+    for (int i = 0; i < code->co_nlocalsplus; i++) {
+        frame_slots(dummy)[i] = slot_empty();
+    }
     frame_set_depth(dummy, code->co_nlocalsplus);
     frame_set_at_start(dummy);
     PyErr_SetNone(PyExc_RuntimeError);
@@ -117,14 +121,6 @@ frame_bring_up_to_date(PyThreadState *ts, Frame *f)
             exception_put(pending);
         }
     }
-}
-
-static inline void
-frame_drop_names(Frame *f)
-{
-    Py_CLEAR(f->f_locals);
-    Py_DECREF(f->f_funcobj);
-    Py_DECREF(frame_code(f));
 }
 
 #endif

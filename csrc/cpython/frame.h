@@ -17,9 +17,13 @@
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
+ *   c_stack_has_room(ts)                         for another evaluation, and what it will call
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
+ *
+ *   function_renew_version(function)             calls of it may be specialised, although its code was
+ *                                                replaced
  *
  *   frame_code(f), frame_function(f)             borrowed
  *   frame_previous(f), frame_set_previous(f, p)
@@ -27,11 +31,17 @@
  *   frame_is_generator(f)                        owned by a generator, coroutine, async generator
  *   frame_is_complete(f)
  *   frame_called_by_c(f)                         its caller is C code, not the interpreter's loop
+ *   frame_was_called_from(f, caller)             by the interpreter's loop, and by that plain frame
  *   frame_beyond_c(f)                            for such a frame: the frame that called that C code
+ *   frame_position(f)                            where its code goes on: to be compared, not to be kept
+ *                                                longer than the code
  *   frame_unit(f)                                index of the current code unit, maybe an inline cache's
  *   frame_is_suspended_call(opcode)              may a frame be parked at this (base) opcode?
- *   frame_slots(f)                               locals and stack: array of references
- *   frame_depth(f)                               slots in use; negative while the frame executes
+ *   frame_first_local(f)                         borrowed; NULL when unbound
+ *   frame_slots(f)                               locals and stack: array of FrameSlot
+ *   frame_depth(f)                               slots in use; negative while the frame executes (but see
+ *                                                FRAME_DEPTH_IS_ALWAYS_KNOWN)
+ *   frame_set_depth(f, n)
  *   frame_push(f, v)                             steals v
  *   frame_step_over_call(f)                      before it goes on with a value (not with an exception)
  *   frame_set_call_position(f, unit, caches)     as if the call at `unit` were in progress
@@ -41,18 +51,37 @@
  *                                                was entered at `base`
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
+ *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
+ *   frame_of_object(object)                      what a PyFrameObject stands for
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
- *   frame_move(to, from)                         move the used part; frame objects follow
+ *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow
+ *   frame_duplicate(to, from)                    the same contents with references of its own; no frame object,
+ *                                                and no cached view of locals
+ *   frame_visit(f, visit, arg)                   for the collector: what the frame owns
  *   frame_give_to_object(f, object)              the frame object takes the contents over
  *   frame_drop_names(f)                          release function, code and namespace
  *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
  *                                                given (then frame_hollow exists as well)
- *   generator_*                                  see frame_references.h
+ *   type_loops_by_number(type)                   a loop keeps such an object and a number on the stack, no iterator
+ *   generator_*                                  see frame_common.h
+ *
+ * A FrameSlot is a local or a place on the evaluation stack: nothing, an object, or (from 3.14 on) a
+ * bare number, which the interpreter expects in certain places and nowhere else.
+ *
+ *   slot_empty(), slot_of(object)                slot_of steals; NULL gives an empty one
+ *   slot_object(s)                               borrowed; NULL when there is none
+ *   slot_is_number(s), slot_number(s), slot_of_number(n)
+ *   slot_duplicate(s)                            the same with a reference of its own
+ *   slot_release(s)                              drop its reference; the slot is to be overwritten
+ *   slot_put(place, s)                           overwrite a slot that is in use; steals
  */
 #ifndef STACKFUL_CPYTHON_FRAME_H
 #define STACKFUL_CPYTHON_FRAME_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_getattr_np */
+#endif
 #ifndef Py_BUILD_CORE_MODULE
 #define Py_BUILD_CORE_MODULE 1
 #endif
@@ -65,11 +94,23 @@
 #include "internal/pycore_code.h"
 #include "internal/pycore_genobject.h"
 
+#if defined(__GNUC__)
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define NOINLINE __attribute__((noinline))
+#else
+#define LIKELY(condition) (condition)
+#define NOINLINE
+#endif
+
 typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;
 
-#if PY_VERSION_HEX >= 0x030E0000
+#if PY_VERSION_HEX >= 0x03100000
 #error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
+#elif PY_VERSION_HEX >= 0x030F0000
+#include "cpython/frame_315.h"
+#elif PY_VERSION_HEX >= 0x030E0000
+#include "cpython/frame_314.h"
 #elif PY_VERSION_HEX >= 0x030D0000
 #include "cpython/frame_313.h"
 #elif PY_VERSION_HEX >= 0x030C0000
@@ -79,5 +120,13 @@ typedef _PyStackChunk StackChunk;
 #else
 #error "Stackful needs CPython 3.11 or later"
 #endif
+
+static inline void
+slot_put(FrameSlot *place, FrameSlot slot)
+{
+    FrameSlot old = *place;
+    *place = slot;
+    slot_release(old);
+}
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef STACKFUL_CPYTHON_FRAME_311_H
 #define STACKFUL_CPYTHON_FRAME_311_H
 
+#include "cpython/c_stack_311.h"
 #include "cpython/frame_references.h"
 
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
@@ -59,6 +60,13 @@ exception_put(PyObject *value)
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(value)), value, PyException_GetTraceback(value));
 }
 
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
+
 static inline Frame *
 thread_frame(PyThreadState *ts)
 {
@@ -69,6 +77,12 @@ static inline void
 thread_set_frame(PyThreadState *ts, Frame *f)
 {
     ts->cframe->current_frame = f;
+}
+
+/* A function without a version gets one when a call of it is specialised. */
+static inline void
+function_renew_version(PyFunctionObject *Py_UNUSED(function))
+{
 }
 
 static inline PyCodeObject *
@@ -101,10 +115,22 @@ frame_called_by_c(Frame *f)
     return f->is_entry || f->previous == NULL;
 }
 
+static inline bool
+frame_was_called_from(Frame *f, Frame *caller)
+{
+    return f->previous == caller && !f->is_entry;
+}
+
 static inline Frame *
 frame_beyond_c(Frame *f)
 {
     return f->previous;
+}
+
+static inline const void *
+frame_position(Frame *f)
+{
+    return f->prev_instr;
 }
 
 static inline int

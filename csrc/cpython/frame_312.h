@@ -9,7 +9,15 @@
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
 
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
+
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
 
 static inline Frame *
 thread_frame(PyThreadState *ts)
@@ -23,6 +31,12 @@ thread_set_frame(PyThreadState *ts, Frame *f)
     ts->cframe->current_frame = f;
 }
 
+/* A function without a version gets one when a call of it is specialised. */
+static inline void
+function_renew_version(PyFunctionObject *Py_UNUSED(function))
+{
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {
@@ -33,6 +47,12 @@ static inline bool
 frame_is_complete(Frame *f)
 {
     return !_PyFrame_IsIncomplete(f);
+}
+
+static inline const void *
+frame_position(Frame *f)
+{
+    return f->prev_instr;
 }
 
 static inline int
@@ -101,12 +121,28 @@ frame_set_at_start(Frame *f)
     f->prev_instr = _PyCode_CODE(f->f_code) - 1;
 }
 
-static inline void
-frame_set_code(Frame *f, PyCodeObject *code)
+static inline PyObject *
+frame_function(Frame *f)
 {
+    return f->f_funcobj;
+}
+
+static inline void
+frame_set_names(Frame *f, PyObject *function, PyCodeObject *code)
+{
+    f->f_funcobj = Py_NewRef(function);
     f->f_code = (PyCodeObject *)Py_NewRef(code);
 }
 
+static inline void
+frame_drop_names(Frame *f)
+{
+    Py_CLEAR(f->f_locals);
+    Py_DECREF(f->f_funcobj);
+    Py_DECREF(f->f_code);
+}
+
+#define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
 
 #endif

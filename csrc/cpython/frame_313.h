@@ -1,24 +1,17 @@
-/* CPython 3.13: `instr_ptr` is the instruction itself, `return_offset` leads past it. */
+/* CPython 3.13: plain references on the stack, positions as in later versions. */
 #ifndef STACKFUL_CPYTHON_FRAME_313_H
 #define STACKFUL_CPYTHON_FRAME_313_H
 
 #include "cpython/frame_references.h"
-#include "internal/pycore_ceval.h"
-
-#define FRAME_ENTRY_LEFT_TO_CALLER 0
-
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
+#include "cpython/positions_313.h"
 
-static inline Frame *
-thread_frame(PyThreadState *ts)
+/* Set when the experimental JIT is on (v3.13.0 Python/pylifecycle.c, init_interp_main). */
+static inline bool
+thread_has_jit(PyThreadState *ts)
 {
-    return ts->current_frame;
-}
-
-static inline void
-thread_set_frame(PyThreadState *ts, Frame *f)
-{
-    ts->current_frame = f;
+    return ts->interp->optimizer != NULL;
 }
 
 static inline PyCodeObject *
@@ -34,83 +27,28 @@ frame_is_complete(Frame *f)
            (PyCode_Check(f->f_executable) && !_PyFrame_IsIncomplete(f));
 }
 
-static inline int
-frame_unit(Frame *f)
+static inline PyObject *
+frame_function(Frame *f)
 {
-    return (int)(f->instr_ptr - _PyCode_CODE(frame_code(f)));
-}
-
-static inline bool
-frame_is_suspended_call(int opcode)
-{
-    return opcode == CALL || opcode == CALL_KW || opcode == CALL_FUNCTION_EX;
-}
-
-/* Not done for an exception: unwinding into a caller leaves instr_ptr at the call, and handlers
- * and line numbers are found from there (v3.13.0 Python/ceval.c, resume_with_error). */
-static inline void
-frame_step_over_call(Frame *f)
-{
-    f->instr_ptr += f->return_offset;
+    return f->f_funcobj;
 }
 
 static inline void
-frame_copy_position(Frame *to, Frame *from)
+frame_set_names(Frame *f, PyObject *function, PyCodeObject *code)
 {
-    to->instr_ptr = from->instr_ptr;
-    to->return_offset = from->return_offset;
-}
-
-/* The unit of the `yield` at which a generator waits: instr_ptr is past it already
- * (v3.13.0 Python/bytecodes.c, YIELD_VALUE). */
-static inline int
-frame_yield_unit(Frame *f)
-{
-    return frame_unit(f) - 1;
-}
-
-/* The state of a generator that waits at the yield at `unit`. */
-static inline int
-generator_suspended_state(Frame *f, int unit)
-{
-    /* YIELD_VALUE's argument tells a delegating yield (v3.13.0 Python/bytecodes.c, YIELD_VALUE). */
-    return FRAME_SUSPENDED + (_PyCode_CODE(frame_code(f))[unit].op.arg & 1);
-}
-
-static inline void
-frame_set_yield_position(Frame *f, int unit)
-{
-    f->instr_ptr = _PyCode_CODE(frame_code(f)) + unit + 1;
-}
-
-static inline void
-frame_set_call_position(Frame *f, int unit, int caches)
-{
-    f->instr_ptr = _PyCode_CODE(frame_code(f)) + unit;
-    f->return_offset = (uint16_t)(1 + caches);
-}
-
-/* Was the code instrumented for other events than those that are set now? Running frames are
- * brought up to date when events change, others by RESUME (v3.13.0 Python/bytecodes.c, RESUME). */
-static inline bool
-code_is_stale(PyThreadState *ts, PyCodeObject *code)
-{
-    return ts->tracing == 0 &&
-           (ts->eval_breaker & ~(uintptr_t)_PY_EVAL_EVENTS_MASK) != code->_co_instrumentation_version;
-}
-
-static inline void
-frame_set_at_start(Frame *f)
-{
-    f->instr_ptr = _PyCode_CODE(frame_code(f));
-}
-
-static inline void
-frame_set_code(Frame *f, PyCodeObject *code)
-{
+    f->f_funcobj = Py_NewRef(function);
     f->f_executable = Py_NewRef(code);
 }
 
+static inline void
+frame_drop_names(Frame *f)
+{
+    Py_CLEAR(f->f_locals);
+    Py_DECREF(f->f_funcobj);
+    Py_DECREF(f->f_executable);
+}
+
+#define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
 
 #endif

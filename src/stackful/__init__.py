@@ -11,6 +11,10 @@ This file only re-exports.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stackful import interpreter as _interpreter
+
+_interpreter.check_interpreter()
+
 from stackful import _core
 from stackful.errors import (
     BarrierError,

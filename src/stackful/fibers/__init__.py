@@ -31,7 +31,13 @@ def suspend(value: object = None) -> Any:
     >>> fiber.resume(), fiber.resume("done")
     (3, 'done')
     """
-    return value in _gate
+    return ~"gate"  # type: ignore[operator]
+
+
+# The constant becomes the core's gate: what loads it is the cheapest instruction there is, and `~` calls the core (suspend.c, gate_suspend).
+suspend.__code__ = suspend.__code__.replace(
+    co_consts=tuple(_gate if constant == "gate" else constant for constant in suspend.__code__.co_consts)
+)
 
 
 def current() -> Fiber | None:

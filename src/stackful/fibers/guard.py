@@ -9,13 +9,14 @@ No generators where frames are verified: CPython 3.12 and 3.13 crash when there 
 from __future__ import annotations
 
 import opcode
+import sys
 from itertools import repeat
 from operator import contains, is_
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from stackful import stackmap
-from stackful._core import NULL
+from stackful._core import NULL, loops_by_number
 from stackful.errors import SnapshotFormatError
 from stackful.fibers.frames import slot_names
 from stackful.stackmap import Kind
@@ -23,8 +24,10 @@ from stackful.stackmap import Kind
 __all__ = ["is_half_built", "verify"]
 
 _YIELD = opcode.opmap["YIELD_VALUE"]
-_MAY_BE_NULL = {Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL}
+_MAY_BE_NULL = {Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL, Kind.INDEX}
 _DISPLAYS = {Kind.LIST, Kind.SET, Kind.DICT}
+_NUMBERS = {Kind.LASTI, Kind.INDEX} if sys.version_info >= (3, 14) else set()
+_MOST = 1 << 60
 _EXACT: dict[Kind, type] = {
     Kind.LIST: list,
     Kind.SET: set,
@@ -34,6 +37,10 @@ _EXACT: dict[Kind, type] = {
     Kind.FUNCTION: FunctionType,
     Kind.CELL: CellType,
 }
+if sys.version_info >= (3, 14):
+    from string.templatelib import Interpolation
+
+    _EXACT[Kind.INTERPOLATION] = Interpolation
 
 
 class _Rules(NamedTuple):
@@ -45,7 +52,8 @@ class _Rules(NamedTuple):
     bound: tuple[int, ...]
     cells: tuple[int, ...]
     typed: tuple[tuple[int, Kind], ...]
-    caches: int
+    names: tuple[tuple[str, Kind], ...]
+    answer: tuple[int, tuple[int, ...]]
 
 
 _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
@@ -54,6 +62,8 @@ _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
 def _expected_stack(code: CodeType, offset: int, waiting: str) -> tuple[stackmap.Slot, ...]:
     if waiting == "call":
         return stackmap.stack_during_call(code, offset)
+    if waiting == "fresh":
+        return stackmap.stack_when_fresh(code)
     if code.co_code[offset] != _YIELD:
         raise ValueError("no yield stands there")
     return stackmap.stack_before(code, offset)[:-1]
@@ -71,9 +81,11 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     stack = tuple(slot.kind for slot in _expected_stack(code, offset, waiting))
     cells = tuple(stackmap.cells_needed(code, offset))
     typed = tuple(stackmap.local_kinds(code).items())
-    simple = not cells and not typed and all(kind is Kind.OBJECT for kind in stack)
+    names = tuple(stackmap.name_kinds(code).items())
+    simple = not cells and not typed and not names and all(kind is Kind.OBJECT for kind in stack)
     bound = tuple(stackmap.locals_needed(code, offset))
-    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, _caches(code, offset))
+    numbers = tuple(index for index, kind in enumerate(stack) if kind in _NUMBERS)
+    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, names, (_caches(code, offset), numbers))
 
 
 def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
@@ -96,6 +108,10 @@ def _fits(kind: Kind, value: object, code: CodeType) -> bool:
         return any(map(contains, map(vars, type(value).__mro__), repeat("__next__")))
     if kind is Kind.LASTI:
         return type(value) is int and 0 <= value < len(code.co_code) // 2
+    if kind is Kind.INDEX:
+        return type(value) is int and 0 <= value < _MOST
+    if kind is Kind.STRINGS:
+        return type(value) is tuple and set(map(type, value)) == {str}
     if kind is Kind.EXCEPTION or kind is Kind.MAYBE_EXCEPTION:
         return isinstance(value, BaseException) or (value is None and kind is Kind.MAYBE_EXCEPTION)
     exact = _EXACT.get(kind)
@@ -122,11 +138,26 @@ def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None
             raise ValueError(f"local {slot_names(code)[index]!r} must be a {kind} there")
 
 
+def _slot_fits(rules: _Rules, stack: tuple[Any, ...], place: int, code: CodeType) -> bool:
+    kind, value = rules.stack[place], stack[place]
+    if kind is Kind.ITERATOR and rules.stack[place + 1 : place + 2] == (Kind.INDEX,) and stack[place + 1] is not NULL:
+        return loops_by_number(type(value))
+    return _fits(kind, value, code)
+
+
 def _check_stack(code: CodeType, rules: _Rules, stack: tuple[Any, ...]) -> None:
-    fits = len(rules.stack) == len(stack) and all(map(_fits, rules.stack, stack, repeat(code)))
+    fits = len(rules.stack) == len(stack) and all(
+        map(_slot_fits, repeat(rules), repeat(stack), range(len(stack)), repeat(code))
+    )
     if not fits:
         held = ", ".join(type(value).__name__ for value in stack)
         raise ValueError(f"its evaluation stack must hold ({', '.join(rules.stack)}), not ({held})")
+
+
+def _check_names(rules: _Rules, namespace: dict[str, Any] | None) -> None:
+    for name, kind in rules.names:
+        if namespace and name in namespace and type(namespace[name]) is not _EXACT[kind]:
+            raise ValueError(f"{name!r} must be a {kind} in its namespace")
 
 
 def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> bool:
@@ -139,18 +170,27 @@ def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) ->
     return not any(map(is_, stack, repeat(NULL)))
 
 
-def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
+def verify(
+    code: CodeType,
+    offset: int,
+    waiting: str,
+    slots: tuple[Any, ...],
+    stack: tuple[Any, ...],
+    namespace: dict[str, Any] | None = None,
+) -> tuple[int, tuple[int, ...]]:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
-    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
+    `waiting` is "call", "yield" or (for a generator that has not begun, at offset 0) "fresh". Returns how many code units of inline cache follow the instruction, and which slots of the
+    stack must become bare numbers (from 3.14 on) unless they are NULL.
     """
     known = _rules.get((id(code), offset, waiting))
     if known is not None and _satisfied(known[1], slots, stack):
-        return known[1].caches
+        return known[1].answer
     try:
         rules = _rules_for(code, offset, waiting)
         _check_locals(code, rules, slots)
         _check_stack(code, rules, stack)
+        _check_names(rules, namespace)
     except ValueError as error:
         raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
-    return rules.caches
+    return rules.answer

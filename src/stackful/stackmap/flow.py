@@ -6,28 +6,46 @@ would be refused, so whoever holds real values against the kinds knows that no i
 """
 
 import opcode
+import sys
 from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
-from .effects import CALLS, ENDS, Effect, effect, jump_effect, local_actions
+from .effects import CALLS, ENDS, SILENT, Effect, effect, jump_effect, local_actions
 from .instructions import Handler, Instruction, handlers, instruction_start, instructions, local_names
 from .kinds import NULLABLE, Kind, Slot, merge_slots
 
-__all__ = ["Flow", "State", "flow_of", "is_call", "local_kinds", "stack_before", "stack_during_call", "state_after"]
+__all__ = [
+    "Flow",
+    "State",
+    "flow_of",
+    "is_call",
+    "local_kinds",
+    "name_kinds",
+    "stack_before",
+    "stack_during_call",
+    "stack_when_fresh",
+    "state_after",
+]
 
 Stack = tuple[Slot, ...]
 
 _ENDS = frozenset(opcode.opmap[name] for name in ENDS if name in opcode.opmap)
+_SILENT = frozenset(opcode.opmap[name] for name in SILENT if name in opcode.opmap)
 _CALLS = frozenset(opcode.opmap[name] for name in CALLS if name in opcode.opmap)
 _NONE_TESTS = {
     op: "NOT_NONE" in name for name, op in opcode.opmap.items() if name.endswith(("_IF_NONE", "_IF_NOT_NONE"))
 }
 _FOR_ITER = opcode.opmap["FOR_ITER"]
+_RETURN_GENERATOR = opcode.opmap["RETURN_GENERATOR"]
+_HAS_TEMPLATES = "BUILD_TEMPLATE" in opcode.opmap
 
 
 # v3.12.1 Python/compile.c, compiler_function and compiler_class: these names are out of reach of source text
 _COMPILER_LOCALS = {".defaults": Kind.TUPLE, ".kwdefaults": Kind.DICT, ".type_params": Kind.TUPLE}
+# v3.14.0 Python/codegen.c, codegen_annassign: module and class code adds to this set, and SET_ADD does not look what it is
+_COMPILER_NAMES = {"__conditional_annotations__": Kind.SET} if sys.version_info >= (3, 14) else {}
+_COMPILER_LOCALS |= _COMPILER_NAMES
 
 
 class State(NamedTuple):
@@ -72,6 +90,15 @@ def local_kinds(code: CodeType) -> dict[int, Kind]:
     return {index: _COMPILER_LOCALS[name] for index, name in enumerate(names) if name in _COMPILER_LOCALS}
 
 
+def name_kinds(code: CodeType) -> dict[str, Kind]:
+    """The same for names in the namespace of module and class code (3.14 and later).
+
+    >>> name_kinds(compile("x = 1", "", "exec"))
+    {}
+    """
+    return {name: kind for name, kind in _COMPILER_NAMES.items() if name in code.co_names}
+
+
 def _refuse(offset: int, flow: Flow, why: str) -> ValueError:
     name = opcode.opname[flow.listing[offset].op] if offset in flow.listing else "no instruction"
     return ValueError(f"cannot follow the bytecode of {flow.code.co_qualname}: {why} at offset {offset} ({name})")
@@ -111,8 +138,15 @@ def _swap(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
 
 
 def _load_const(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
-    kind = {tuple: Kind.TUPLE, CodeType: Kind.CODE}.get(type(flow.code.co_consts[arg]), Kind.OBJECT)
+    constant = flow.code.co_consts[arg]
+    kind = {tuple: Kind.TUPLE, CodeType: Kind.CODE}.get(type(constant), Kind.OBJECT)
+    if kind is Kind.TUPLE and _HAS_TEMPLATES and constant and all(type(item) is str for item in constant):
+        kind = Kind.STRINGS
     return (*stack, Slot(kind, offset))
+
+
+def _load_name(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
+    return (*stack, Slot(_COMPILER_NAMES.get(flow.code.co_names[arg], Kind.OBJECT), offset))
 
 
 def _precall(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
@@ -125,7 +159,13 @@ def _precall(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
 
 _SPECIAL = {
     opcode.opmap[name]: step
-    for name, step in (("COPY", _copy), ("SWAP", _swap), ("LOAD_CONST", _load_const), ("PRECALL", _precall))
+    for name, step in (
+        ("COPY", _copy),
+        ("SWAP", _swap),
+        ("LOAD_CONST", _load_const),
+        ("LOAD_NAME", _load_name),
+        ("PRECALL", _precall),
+    )
     if name in opcode.opmap
 }
 
@@ -239,7 +279,7 @@ def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:
     while True:
         state = flow.before[offset]
         op, arg, after, target = listing[offset]
-        if offset in covered and _enter_handler(flow, covered[offset], state):
+        if offset in covered and op not in _SILENT and _enter_handler(flow, covered[offset], state):
             waiting.append(covered[offset].target)
         following = state_after(flow, offset, state)
         jumping = following
@@ -305,7 +345,7 @@ def stack_during_call(code: CodeType, offset: int) -> Stack:
     That is what a suspended frame holds; `offset` may be its `f_lasti` as it is. ValueError if there is no reachable call.
 
     >>> code = compile("1 + f(x)", "", "eval")
-    >>> [str(slot.kind) for slot in stack_during_call(code, len(code.co_code) - 10)]
+    >>> [str(slot.kind) for slot in stack_during_call(code, code.co_code.rindex(opcode.opmap["CALL"]))]
     ['object']
     """
     start = instruction_start(code, offset)
@@ -314,3 +354,19 @@ def stack_during_call(code: CodeType, offset: int) -> Stack:
         raise ValueError(f"the instruction {opcode.opname[op]} at offset {offset} of {code.co_qualname} is no call")
     stack = stack_before(code, start)
     return stack[: len(stack) - effect(op, arg).pops]
+
+
+def stack_when_fresh(code: CodeType) -> Stack:
+    """What the stack of a generator holds that has not begun: nothing, but for generator expressions of 3.15, which already loop.
+
+    ValueError if the code makes no generator.
+
+    >>> def squares(n):
+    ...     for i in range(n):
+    ...         yield i * i
+    >>> stack_when_fresh(squares.__code__)
+    ()
+    """
+    flow = flow_of(code)
+    starts = (offset for offset in flow.before if flow.listing[offset].op == _RETURN_GENERATOR)
+    return flow.state(next(starts, -1)).stack

@@ -1,0 +1,131 @@
+/* What all versions have in common: the chain of frames, chunks of the data stack that come from the
+ * arena allocator, the states of generators. */
+#ifndef STACKFUL_CPYTHON_FRAME_COMMON_H
+#define STACKFUL_CPYTHON_FRAME_COMMON_H
+
+static inline Frame *
+frame_previous(Frame *f)
+{
+    return f->previous;
+}
+
+static inline void
+frame_set_previous(Frame *f, Frame *previous)
+{
+    f->previous = previous;
+}
+
+static inline bool
+frame_is_generator(Frame *f)
+{
+    return f->owner == FRAME_OWNED_BY_GENERATOR;
+}
+
+static inline PyFrameObject *
+frame_object(Frame *f)
+{
+    return f->frame_obj;
+}
+
+static inline Frame *
+frame_of_object(PyFrameObject *object)
+{
+    return object->f_frame;
+}
+
+static inline PyObject *
+frame_locals_mapping(Frame *f)
+{
+    return f->f_locals;
+}
+
+static inline size_t
+frame_size(PyCodeObject *code)
+{
+    return ((size_t)FRAME_SPECIALS_SIZE + code->co_nlocalsplus + code->co_stacksize) * sizeof(PyObject *);
+}
+
+/* Chunks above the remembered one go back to the arena allocator that they came from
+ * (v3.12.5 Python/pystate.c, push_chunk and _PyThreadState_PopFrame; v3.11.2 the same). */
+static inline void
+thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top, PyObject **limit)
+{
+    while (ts->datastack_chunk != chunk && ts->datastack_chunk->previous != NULL) {
+        PyObjectArenaAllocator arena;
+        StackChunk *dead = ts->datastack_chunk;
+        ts->datastack_chunk = dead->previous;
+        PyObject_GetArenaAllocator(&arena);
+        arena.free(arena.ctx, dead, dead->size);
+    }
+    if (chunk != NULL) {
+        ts->datastack_top = top;
+        ts->datastack_limit = limit;
+    }
+    else if (ts->datastack_chunk != NULL) {
+        /* The thread had no data stack before: keep the root chunk, empty. */
+        StackChunk *root = ts->datastack_chunk;
+        ts->datastack_top = &root->data[1];
+        ts->datastack_limit = (PyObject **)((char *)root + root->size);
+    }
+}
+
+/* Will the next frame of `bytes` be pushed at the data stack's top, not into a new chunk?
+ * (v3.12.5 Include/internal/pycore_frame.h, _PyThreadState_HasStackSpace.) */
+static inline bool
+thread_has_room(PyThreadState *ts, size_t bytes)
+{
+    return ts->datastack_top != NULL &&
+           (Py_ssize_t)(bytes / sizeof(PyObject *)) < ts->datastack_limit - ts->datastack_top;
+}
+
+/* Make the data stack end at `end`, with no room behind it: `full` plays the last chunk, and what
+ * is pushed goes to new ones (v3.12.5 Python/pystate.c, push_chunk). */
+static inline void
+thread_end_stack_at(PyThreadState *ts, StackChunk *full, char *end)
+{
+    full->previous = ts->datastack_chunk;
+    full->size = (size_t)(end - (char *)full);
+    full->top = 0;
+    ts->datastack_chunk = full;
+    ts->datastack_top = ts->datastack_limit = (PyObject **)end;
+}
+
+static inline bool
+generator_is_running(PyGenObject *generator)
+{
+    return generator->gi_frame_state == FRAME_EXECUTING;
+}
+
+/* Ended, or closed: it has no frame any more. */
+static inline bool
+generator_is_finished(PyGenObject *generator)
+{
+    return generator->gi_frame_state > FRAME_EXECUTING;
+}
+
+static inline bool
+generator_is_fresh(PyGenObject *generator)
+{
+    return generator->gi_frame_state == FRAME_CREATED;
+}
+
+static inline void
+generator_set_state(PyGenObject *generator, int state, PyObject *handled)
+{
+    generator->gi_frame_state = (int8_t)state;
+    Py_XSETREF(generator->gi_exc_state.exc_value, Py_XNewRef(handled));
+}
+
+static inline PyObject *
+generator_handled(PyGenObject *generator)
+{
+    return generator->gi_exc_state.exc_value;
+}
+
+static inline void
+generator_copy_state(PyGenObject *to, PyGenObject *from)
+{
+    generator_set_state(to, from->gi_frame_state, from->gi_exc_state.exc_value);
+}
+
+#endif
