@@ -58,8 +58,8 @@ clean: ## remove what was built, and the environments
 
 # --- environments: one stamp for each set of extras; the core is rebuilt when its sources change ----------------------
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
-	  echo "stackful needs CPython 3.11, 3.12 or 3.13; $(PYTHON) is: $$($(PYTHON) -V 2>&1 | head -1)" >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 15))' 2>/dev/null || { \
+	  echo "stackful needs CPython 3.11 to 3.15; $(PYTHON) is: $$($(PYTHON) -V 2>&1 | head -1)" >&2; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@command -v gcc >/dev/null || command -v cc >/dev/null || { \
 	  echo "stackful's core is compiled: a C compiler (gcc) is needed." >&2; exit 1; }

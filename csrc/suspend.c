@@ -181,10 +181,9 @@ park(Fiber *fiber, Parked *fresh)
 static void
 commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
 {
-    Frame *out = frame_previous(base);
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, base, out);
+    frame_relink_exit(stub, base, fiber->resumption->frame);
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
     if (fiber->active == NULL) {
@@ -249,7 +248,7 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
     Frame *frame = &active->frame;
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, frame, frame_previous(frame));
+    frame_relink_exit(stub, frame, fiber->resumption->frame);
     fiber->inner = active;
     fiber->depth++;
     if (active->outer != NULL) {

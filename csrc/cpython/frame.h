@@ -47,8 +47,8 @@
  *   frame_set_call_position(f, unit, caches)     as if the call at `unit` were in progress
  *   frame_size(code)                             bytes of a frame for this code
  *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
- *   frame_relink_exit(stub, base, out)           make `stub`'s return leave the interpreter loop that
- *                                                was entered at `base`
+ *   frame_relink_exit(stub, base, resumer)       make `stub`'s return leave the interpreter loop that
+ *                                                was entered at `base`; beneath it stands `resumer`
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   thread_has_jit(ts)                           of a kind that Python code cannot ask for

@@ -199,11 +199,11 @@ frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
 /* RETURN_VALUE leaves the loop from a frame that is_entry and unlinks it to `previous`
  * (v3.11.2 Python/ceval.c, RETURN_VALUE). The stub is then cleared by us: frame_discard. */
 static inline void
-frame_relink_exit(Frame *stub, Frame *base, Frame *out)
+frame_relink_exit(Frame *stub, Frame *base, Frame *resumer)
 {
     stub->is_entry = true;
     base->is_entry = false;
-    stub->previous = out;
+    stub->previous = resumer;
 }
 
 /* Code is not instrumented here. */

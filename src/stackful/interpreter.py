@@ -9,7 +9,7 @@ import sys
 
 __all__ = ["SUPPORTED", "check_interpreter"]
 
-SUPPORTED = ((3, 11), (3, 13))
+SUPPORTED = ((3, 11), (3, 15))
 
 
 def _build() -> str | None:
