@@ -70,6 +70,8 @@ def handler(number, frame):
 
 
 def poke(thread):
+    while not ready:
+        time.sleep(0.001)
     while len(poked) < 200:
         time.sleep(random.random() * 0.002)
         if random.random() < 0.5:
@@ -79,14 +81,16 @@ def poke(thread):
 
 
 signal.signal(signal.SIGUSR1, handler)
-poked = []
+poked, ready = [], []
 poker = threading.Thread(target=poke, args=(threading.get_ident(),))
 poker.start()
-while True:
+ready.append(1)
+over = False
+while not over:
     try:
         work()
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        break
+        poker.join()
+        time.sleep(0.01)  # the last one may come late
+        over = True
     except Poke:
         pass
-poker.join()
