@@ -111,15 +111,11 @@ generator_duplicate(PyGenObject *original)
 static int
 check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, PyObject *stack)
 {
-    PyObject *verify = core_hook(core, "verify"), *done;
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
-        verify == NULL) {
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return -1;
     }
-    done = PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return frame_verify(core, code, offset, "yield", locals, stack) < 0 ? -1 : 0;
 }
 
 /* A generator that has not begun holds arguments and cells just where every one of its code does. */

@@ -254,6 +254,9 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
+    for (int i = 0; i < RULES; i++) {
+        Py_VISIT(core->rules[i].code);
+    }
     return 0;
 }
 
@@ -263,6 +266,7 @@ core_clear(PyObject *module)
     CoreState *core = core_state(module);
     /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
     Py_CLEAR(core->hooks);
+    rules_forget(core);
     return 0;
 }
 
@@ -270,6 +274,7 @@ static void
 core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
+    rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);

@@ -32,16 +32,36 @@ _EXACT: dict[Kind, type] = {
 }
 
 
+# What the core can check by itself (csrc/rules.c, slot_fits): a letter for each slot. Kinds that are not here, and locals of a certain
+# kind, need the bytecode; frames that have them are checked here each time.
+_ANYTHING, _NOT_NULL, _CELL = "a", "o", "c"
+_LETTERS: dict[Kind, str] = {
+    Kind.OBJECT: _NOT_NULL,
+    Kind.NULL: "n",
+    Kind.MAYBE_NULL: _ANYTHING,
+    Kind.SAVED_LOCAL: _ANYTHING,
+    Kind.ITERATOR: "i",
+    Kind.LIST: "l",
+    Kind.SET: "s",
+    Kind.DICT: "d",
+    Kind.TUPLE: "t",
+    Kind.CELL: _CELL,
+    Kind.EXCEPTION: "e",
+    Kind.MAYBE_EXCEPTION: "m",
+}
+
+
 class _Rules(NamedTuple):
     """What a frame must hold that waits at one instruction of one code object."""
 
-    simple: bool
     slots: int
     stack: tuple[Kind, ...]
     bound: tuple[int, ...]
     cells: tuple[int, ...]
     typed: tuple[tuple[int, Kind], ...]
     caches: int
+    demands: bytes | None
+    """For the core: a letter for each local and each slot of the stack; None if that cannot say it."""
 
 
 _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
@@ -67,9 +87,17 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     stack = tuple(slot.kind for slot in _expected_stack(code, offset, waiting))
     cells = tuple(stackmap.cells_needed(code, offset))
     typed = tuple(stackmap.local_kinds(code).items())
-    simple = not cells and not typed and all(kind is Kind.OBJECT for kind in stack)
     bound = tuple(stackmap.locals_needed(code, offset))
-    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, _caches(code, offset))
+    count = len(slot_names(code))
+    demands = None if typed else _demands(count, stack, bound, cells)
+    return _Rules(count, stack, bound, cells, typed, _caches(code, offset), demands)
+
+
+def _demands(count: int, stack: tuple[Kind, ...], bound: tuple[int, ...], cells: tuple[int, ...]) -> bytes | None:
+    if any(kind not in _LETTERS for kind in stack):
+        return None
+    slots = [_CELL if i in cells else _NOT_NULL if i in bound else _ANYTHING for i in range(count)]
+    return "".join((*slots, *(_LETTERS[kind] for kind in stack))).encode()
 
 
 def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
@@ -127,28 +155,18 @@ def _check_stack(code: CodeType, rules: _Rules, stack: tuple[Any, ...]) -> None:
         raise ValueError(f"its evaluation stack must hold ({', '.join(rules.stack)}), not ({held})")
 
 
-def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> bool:
-    """The quick answer for most frames; False says nothing."""
-    if not rules.simple or len(slots) != rules.slots or len(stack) != len(rules.stack):
-        return False
-    for index in rules.bound:
-        if slots[index] is NULL:
-            return False
-    return all(value is not NULL for value in stack)
-
-
-def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
+def verify(
+    code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]
+) -> tuple[int, bytes | None]:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
-    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
+    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction, and what the core may remember of
+    the rules.
     """
-    known = _rules.get((id(code), offset, waiting))
-    if known is not None and _satisfied(known[1], slots, stack):
-        return known[1].caches
     try:
         rules = _rules_for(code, offset, waiting)
         _check_locals(code, rules, slots)
         _check_stack(code, rules, stack)
     except ValueError as error:
         raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
-    return rules.caches
+    return rules.caches, rules.demands
