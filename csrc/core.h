@@ -6,6 +6,7 @@
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   generators.c the same for CPython's generators
+ *   rules.c      what restored frames must hold, remembered by place in the code
  *   fiber.c      the Fiber type: resume, throw, close, finalise
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
@@ -34,6 +35,17 @@ typedef struct Parked {
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
+/* What a frame must hold that waits at one instruction: see rules.c. */
+typedef struct {
+    PyCodeObject *code;
+    PyObject *demands; /* bytes: a letter for each local, then for each slot of the stack */
+    PyObject *answer;  /* what frame_verify returns */
+    int offset;
+    char waiting; /* c: at a call, y: at a yield, f: has not begun */
+} Rule;
+
+#define RULES 256
+
 typedef struct {
     PyTypeObject *fiber_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
@@ -44,6 +56,7 @@ typedef struct {
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
 /* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. */
@@ -148,6 +161,11 @@ PyObject *slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
 void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
 void slots_make_numbers(FrameSlot *slots, PyObject *which);
+
+/* rules.c */
+PyObject *frame_verify(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
+                       PyObject *stack, PyObject *namespace);
+void rules_forget(CoreState *core);
 
 /* create.c */
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);

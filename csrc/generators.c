@@ -143,13 +143,11 @@ static PyObject *
 check_waiting(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
               PyObject *stack)
 {
-    PyObject *verify = core_hook(core, "verify");
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
-        verify == NULL) {
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return NULL;
     }
-    return PyObject_CallFunction(verify, "OisOO", code, offset, waiting, locals, stack);
+    return frame_verify(core, code, offset, waiting, locals, stack, Py_None);
 }
 
 /* A generator that has not begun holds arguments and cells just where every one of its code does. */

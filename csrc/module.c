@@ -266,6 +266,9 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
+    for (int i = 0; i < RULES; i++) {
+        Py_VISIT(core->rules[i].code);
+    }
     return 0;
 }
 
@@ -275,6 +278,7 @@ core_clear(PyObject *module)
     CoreState *core = core_state(module);
     /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
     Py_CLEAR(core->hooks);
+    rules_forget(core);
     return 0;
 }
 
@@ -286,6 +290,7 @@ core_free(void *module)
         ((Gate *)core->gate)->core = NULL;
     }
     Py_CLEAR(core->gate);
+    rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);

@@ -44,7 +44,9 @@ LAZY_IMPORTS = {
 }
 
 # Loaded by nobody who only says `import stackful`.
-HEAVY = {"sqlite3", "asyncio", "http", "rich", "click", "cloudpickle", "stackful.cli"}
+HEAVY = {
+    "sqlite3", "asyncio", "http", "rich", "click", "cloudpickle", "pickle", "typing", "pathlib", "re", "stackful.cli",
+}  # fmt: skip
 
 MAX_LINES = {"C file": 600, "C function": 60, "Python file": 800, "Python function": 60}
 
@@ -156,6 +158,7 @@ def public_names(file):
             passed_on |= {alias.asname or alias.name for alias in node.names}
             if file == PACKAGE / "__init__.py":  # the public face: what it gathers, it offers
                 names |= {alias.asname or alias.name for alias in node.names}
+    names.discard("TYPE_CHECKING")  # as typing.TYPE_CHECKING, which type checkers know by its name
     return {name for name in names if not name.startswith("_")}, passed_on
 
 

@@ -8,8 +8,9 @@ Floors (imports point down only; ARCHITECTURE.md has the picture):
 This file only re-exports.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from stackful import interpreter as _interpreter
 
@@ -32,11 +33,15 @@ from stackful.errors import (
     StoreError,
     UnsaveableError,
 )
-from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
+from stackful.fibers import NULL, Fiber, current, is_suspendable, suspend
 
+TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under `stackful run` would wait for it
 if TYPE_CHECKING:
+    from typing import Any
+
     from stackful import snapshot
     from stackful.durable.checkpoints import checkpoint
+    from stackful.fibers import Frame
 
 __all__ = [
     "NULL",
@@ -73,7 +78,8 @@ def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
     if name == "snapshot":
         return import_module("stackful.snapshot")
-    if name == "checkpoint":
-        globals()[name] = import_module("stackful.durable.checkpoints").checkpoint
+    places = {"Frame": "stackful.fibers.frames", "checkpoint": "stackful.durable.checkpoints"}
+    if name in places:
+        globals()[name] = getattr(import_module(places[name]), name)
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -35,8 +35,9 @@ class Fiber:
     @context.setter
     def context(self, context: Context | None) -> None: ...
 
+# function, code, byte offset, namespace (None: none, its locals lie in slots; True: its function's globals), locals, stack
 FrameState: TypeAlias = tuple[
-    FunctionType, CodeType, int, dict[str, Any] | None, tuple[Any, ...], tuple[Any, ...] | None
+    FunctionType, CodeType, int, dict[str, Any] | bool | None, tuple[Any, ...], tuple[Any, ...] | None
 ]
 
 def is_suspendable() -> bool: ...

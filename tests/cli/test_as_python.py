@@ -196,6 +196,13 @@ def test_arguments_pass_through_untouched(commands):
     assert commands.stackful("run", script, *ARGUMENTS).stdout == commands.python(script, *ARGUMENTS).stdout
 
 
+def test_a_script_does_not_wait_for_what_it_does_not_use(commands):
+    """`stackful run` loads neither a parser for options, nor pathlib, typing and re, nor the snapshots before the first checkpoint."""
+    unwanted = {"click", "pathlib", "typing", "re", "pickle", "rich", "stackful.snapshot", "stackful.stackmap"}
+    script = commands.script(f"import sys; print(sorted({unwanted!r} & set(sys.modules)))")
+    assert commands.stackful("run", script).stdout == commands.python(script).stdout == "[]\n"
+
+
 def test_stdin_is_the_scripts(commands):
     """A script reads what the process is given."""
     script = commands.script("import sys\nprint(input(), [line for line in sys.stdin], sys.stdin.isatty())\n")

@@ -70,6 +70,8 @@ def line_of(code: CodeType, offset: int) -> int | None:
 
 def _view(state: tuple[Any, ...]) -> Frame:
     function, code, offset, namespace, slots, stack = state
+    if namespace is True:
+        namespace = function.__globals__
     visible = _visible_locals(code, namespace, slots)
     return Frame(code, function, code.co_filename, line_of(code, offset), offset, visible, stack)
 

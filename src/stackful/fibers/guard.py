@@ -11,7 +11,7 @@ from __future__ import annotations
 import opcode
 import sys
 from itertools import repeat
-from operator import contains, is_
+from operator import contains
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -43,10 +43,28 @@ if sys.version_info >= (3, 14):
     _EXACT[Kind.INTERPOLATION] = Interpolation
 
 
+# What the core can check by itself (csrc/rules.c, slot_fits): a letter for each slot. Kinds that are not here, and locals of a certain
+# kind, need the bytecode; frames that have them are checked here each time.
+_ANYTHING, _NOT_NULL, _CELL = "a", "o", "c"
+_LETTERS: dict[Kind, str] = {
+    Kind.OBJECT: _NOT_NULL,
+    Kind.NULL: "n",
+    Kind.MAYBE_NULL: _ANYTHING,
+    Kind.SAVED_LOCAL: _ANYTHING,
+    Kind.ITERATOR: "i",
+    Kind.LIST: "l",
+    Kind.SET: "s",
+    Kind.DICT: "d",
+    Kind.TUPLE: "t",
+    Kind.CELL: _CELL,
+    Kind.EXCEPTION: "e",
+    Kind.MAYBE_EXCEPTION: "m",
+}
+
+
 class _Rules(NamedTuple):
     """What a frame must hold that waits at one instruction of one code object."""
 
-    simple: bool
     slots: int
     stack: tuple[Kind, ...]
     bound: tuple[int, ...]
@@ -54,6 +72,8 @@ class _Rules(NamedTuple):
     typed: tuple[tuple[int, Kind], ...]
     names: tuple[tuple[str, Kind], ...]
     answer: tuple[int, tuple[int, ...]]
+    demands: bytes | None
+    """For the core: a letter for each local and each slot of the stack; None if that cannot say it."""
 
 
 _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
@@ -82,10 +102,18 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     cells = tuple(stackmap.cells_needed(code, offset))
     typed = tuple(stackmap.local_kinds(code).items())
     names = tuple(stackmap.name_kinds(code).items())
-    simple = not cells and not typed and not names and all(kind is Kind.OBJECT for kind in stack)
     bound = tuple(stackmap.locals_needed(code, offset))
+    count = len(slot_names(code))
     numbers = tuple(index for index, kind in enumerate(stack) if kind in _NUMBERS)
-    return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, names, (_caches(code, offset), numbers))
+    demands = None if typed or names else _demands(count, stack, bound, cells)
+    return _Rules(count, stack, bound, cells, typed, names, (_caches(code, offset), numbers), demands)
+
+
+def _demands(count: int, stack: tuple[Kind, ...], bound: tuple[int, ...], cells: tuple[int, ...]) -> bytes | None:
+    if any(kind not in _LETTERS for kind in stack):
+        return None
+    slots = [_CELL if i in cells else _NOT_NULL if i in bound else _ANYTHING for i in range(count)]
+    return "".join((*slots, *(_LETTERS[kind] for kind in stack))).encode()
 
 
 def _rules_for(code: CodeType, offset: int, waiting: str) -> _Rules:
@@ -160,16 +188,6 @@ def _check_names(rules: _Rules, namespace: dict[str, Any] | None) -> None:
             raise ValueError(f"{name!r} must be a {kind} in its namespace")
 
 
-def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> bool:
-    """The quick answer for most frames; False says nothing."""
-    if not rules.simple or len(slots) != rules.slots or len(stack) != len(rules.stack):
-        return False
-    for index in rules.bound:
-        if slots[index] is NULL:
-            return False
-    return not any(map(is_, stack, repeat(NULL)))
-
-
 def verify(
     code: CodeType,
     offset: int,
@@ -177,15 +195,13 @@ def verify(
     slots: tuple[Any, ...],
     stack: tuple[Any, ...],
     namespace: dict[str, Any] | None = None,
-) -> tuple[int, tuple[int, ...]]:
+) -> tuple[tuple[int, tuple[int, ...]], bytes | None]:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
-    `waiting` is "call", "yield" or (for a generator that has not begun, at offset 0) "fresh". Returns how many code units of inline cache follow the instruction, and which slots of the
-    stack must become bare numbers (from 3.14 on) unless they are NULL.
+    `waiting` is "call", "yield" or (for a generator that has not begun, at offset 0) "fresh". Returns what the core needs to know (how
+    many code units of inline cache follow the instruction; which slots of the stack must become bare numbers, from 3.14 on, unless they
+    are NULL), and what it may remember of the rules.
     """
-    known = _rules.get((id(code), offset, waiting))
-    if known is not None and _satisfied(known[1], slots, stack):
-        return known[1].answer
     try:
         rules = _rules_for(code, offset, waiting)
         _check_locals(code, rules, slots)
@@ -193,4 +209,4 @@ def verify(
         _check_names(rules, namespace)
     except ValueError as error:
         raise SnapshotFormatError(f"frame {code.co_qualname!r} cannot stand at offset {offset}: {error}") from None
-    return rules.answer
+    return rules.answer, rules.demands
