@@ -16,7 +16,7 @@ SCRIPTS = {
         "the docstring"
         import sys
         x: int = 1
-        print({k: type(v).__name__ for k, v in globals().items()}, __name__, __doc__, __spec__, __annotations__)
+        print({k: type(v).__name__ for k, v in globals().items()}, __name__, __doc__, __spec__, sys.modules["__main__"].__annotations__)
         print(__file__, __loader__.name, __loader__.path, __loader__.get_source("__main__")[:20])
         print(sys.modules["__main__"].__dict__ is globals(), sys.argv, sys.path[0], __builtins__)
         print(vars() is globals(), locals() is globals(), sys._getframe().f_locals is globals())

@@ -50,6 +50,7 @@ def test_a_folder_that_is_not_there_is_reported(tmp_path):
         make_key(tmp_path / "nowhere" / "runs.db")
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # a watchdog is no danger
 def test_makers_in_a_race_agree(tmp_path):
     """Whoever comes second takes the first one's key."""
     store = tmp_path / "runs.db"

@@ -103,9 +103,15 @@ class Script:
 
 
 def _main_module(filename: str) -> types.ModuleType:
-    """``__main__`` as v3.13.0 Python/pylifecycle.c (add_main_module) and Python/pythonrun.c (pyrun_simple_file) make it."""
+    """``__main__`` as v3.13.0 Python/pylifecycle.c (add_main_module) and Python/pythonrun.c (pyrun_simple_file) make it.
+
+    3.14 no longer provides ``__annotations__`` there, 3.15 no ``__cached__``.
+    """
     module = types.ModuleType("__main__")
     module.__loader__ = SourceFileLoader("__main__", filename)
-    module.__annotations__ = {}
-    vars(module).update({"__builtins__": builtins, "__file__": filename, "__cached__": None})
+    if sys.version_info < (3, 14):
+        module.__annotations__ = {}
+    vars(module).update({"__builtins__": builtins, "__file__": filename})
+    if sys.version_info < (3, 15):
+        vars(module)["__cached__"] = None
     return module

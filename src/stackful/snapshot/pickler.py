@@ -142,7 +142,7 @@ class SnapshotPickler(pickle.Pickler):
         if function.__module__ == _REBUILD or self._is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
-        attributes = {name: value for name in _ATTRIBUTES if (value := getattr(function, name, None))}
+        attributes = {name: value for name in _attributes_of(function) if (value := getattr(function, name, None))}
         state = (referenced, attributes, dict(function.__dict__))
         arguments = (self._marked(function.__code__, function), namespace, function.__name__, function.__closure__)
         return Rebuilder.function, arguments, state, None, None, Rebuilder.fill_function
@@ -261,6 +261,14 @@ _ATTRIBUTES = (
     "__module__",
     "__type_params__",
 )
+
+
+def _attributes_of(function: FunctionType) -> tuple[str, ...]:
+    """What travels of a function. From 3.14 on annotations are computed when they are first asked for: not by us (PEP 649)."""
+    if getattr(function, "__annotate__", None) is None:
+        return _ATTRIBUTES
+    return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
+
 
 _REDUCERS: dict[type, Any] = {
     _core.Fiber: SnapshotPickler._reduce_fiber,
