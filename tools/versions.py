@@ -6,7 +6,7 @@
 A row stands until a run of the same version and build replaces it.
 """
 
-import datetime
+import datetime as dt
 import json
 import sys
 import xml.etree.ElementTree as ET
@@ -40,7 +40,7 @@ def outcome(report: Path, status: int) -> str:
 def record(result: str, version: str, kind: str, what: str, status: str) -> None:
     """Keep what a run came to, and say it in one line."""
     said = outcome(Path(f"{result}.xml"), int(status))
-    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    day = dt.datetime.now(dt.UTC).date().isoformat()
     row = {"version": version, "build": KINDS[kind], "what": what, "result": said, "on": day}
     Path(f"{result}.json").write_text(json.dumps(row) + "\n", encoding="utf-8")
     print(f"{KINDS[kind]}, Python {version}: {said} ({what})")
