@@ -9,10 +9,10 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpython test-all stress bench lint dev clean
+.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress bench lint dev clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  (PYTHON=python3.12 chooses the interpreter, VENV=dir the environment, ARGS='...' is passed on)"
 
 demo: $(VENV)/.durable ## kill a running program several times, resume it, compare: the whole idea in a minute
@@ -24,8 +24,31 @@ test: $(VENV)/.dev ## run the tests, but for the slow ones
 test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
 	$(PYTEST) tests/cpython $(ARGS)
 
-test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
+test-all: ## the tests on each of Python 3.11 to 3.15: those that are present, else those of Debian sid
 	.ci/run --no-lint
+
+test-debug: ## the tests of core, fibers, laws on a debug build of CPython: make test-debug PYTHON=python3.11d
+	tools/check debug $(PYTHON) $(ARGS)
+
+test-sanitize: ## the tests of core, fibers with the extension under ASan and UBSan
+	tools/check sanitize $(PYTHON) $(ARGS)
+
+test-valgrind: ## some tests of fibers under valgrind (a quarter of an hour)
+	tools/check valgrind $(PYTHON) $(ARGS)
+
+# One line each is enough to see at the end, and one failure hides no other.
+SID = 'release 3.14' 'release 3.15' 'debug 3.13d' 'debug 3.14d' 'debug 3.15d' 'sanitize 3.14' 'sanitize 3.15' 'valgrind 3.14'
+test-sid: ## all of these on the Pythons of Debian sid, in a folder of their own (as root; hours)
+	@mkdir -p build/results; failed=; \
+	for run in $(SID); do \
+	  log="build/results/$${run/ /-}.log"; \
+	  tools/debian-pythons tools/check $${run/ / python} $(ARGS) >"$$log" 2>&1 || failed+=" $${run/ /-}"; \
+	  tail -n 1 "$$log"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed (build/results/*.log)" >&2; exit 1; fi
+
+versions: ## put the results of these runs into the table of docs/versions.md
+	$(PYTHON) tools/versions.py write
 
 stress: $(VENV)/.dev ## run every test, the slow ones too
 	$(PYTEST) $(ARGS)

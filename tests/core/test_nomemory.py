@@ -16,10 +16,15 @@ PROGRAM = Path(__file__).with_name("nomemory.py")
 SOURCE = Path(stackful.__file__).parents[1]
 
 
-# v3.11.2 Python/ceval.c, MAKE_CELL: without memory for the cell the stack pointer is read twice, and an assertion fails.
-MAKES_CELLS = (
-    {"frames", "deepcopy", "pickle_it"} if sys.version_info < (3, 12) and hasattr(sys, "gettotalrefcount") else set()
-)
+# Python code for which debug builds have no memory: some of their own assertions fail then.
+ASSERTS = {
+    # v3.11.2 Python/ceval.c, MAKE_CELL: the stack pointer is read twice.
+    (3, 11): ({"frames", "deepcopy", "pickle_it"}, "for a cell"),
+    # v3.14.0 and v3.15.0 Objects/listobject.c, _PyList_AppendTakeRefListResize: it runs destructors while no stack pointer is saved.
+    (3, 14): ({"deepcopy", "pickle_it", "unpickle_it"}, "to append to a list"),
+    (3, 15): ({"deepcopy", "pickle_it", "unpickle_it"}, "to append to a list"),
+}
+EXCUSED, WHAT = ASSERTS.get(sys.version_info[:2], (set(), "")) if hasattr(sys, "gettotalrefcount") else (set(), "")
 
 
 def operations():
@@ -32,8 +37,8 @@ def operations():
 @pytest.mark.parametrize("name", operations())
 def test_every_allocation_may_fail(name):
     """Success or a MemoryError, never a signal, a wrong answer, or a fiber that is neither whole nor dead."""
-    if name in MAKES_CELLS:
-        pytest.skip("CPython 3.11's own assertions do not survive a cell for which there is no memory")
+    if name in EXCUSED:
+        pytest.skip(f"where this debug build of CPython finds no memory {WHAT}, an assertion of its own fails")
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(
         [sys.executable, PROGRAM, name], capture_output=True, text=True, env=environment, timeout=120, check=False

@@ -1,6 +1,4 @@
-"""A KeyboardInterrupt at each instruction in turn, of a program that creates, resumes, copies, suspends, throws and closes: it is seen once,
-and every fiber is dead or whole afterwards.
-"""
+"""A KeyboardInterrupt at each instruction in turn: it is seen once, and every fiber is dead or whole afterwards."""
 
 import copy
 import signal
