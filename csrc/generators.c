@@ -4,22 +4,26 @@
  * placeholder arguments (which runs none of its body), and its frame is then filled. */
 #include "core.h"
 
-/* Call `function` with None for every parameter: gives a generator that has not begun. */
+/* Call `function` with an iterator for every parameter: gives a generator that has not begun. The
+ * code of a generator expression advances its parameter without asking whether it is an iterator
+ * (v3.12.5 Python/bytecodes.c, FOR_ITER), and a pickle may leave a generator as blank as it is. */
 PyObject *
 generator_blank(PyObject *function, PyTypeObject *type)
 {
     PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
     Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount;
-    PyObject *names, *result, **arguments;
+    PyObject *names, *result, **arguments, *nothing;
     arguments = PyMem_Calloc(positional + named + 1, sizeof(PyObject *));
     if (arguments == NULL) {
         return PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; i < positional + named; i++) {
-        arguments[i] = Py_None;
-    }
     names = PyTuple_GetSlice(code->co_localsplusnames, positional, positional + named);
-    result = names == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    nothing = names == NULL ? NULL : PySeqIter_New(names);
+    for (Py_ssize_t i = 0; i < positional + named; i++) {
+        arguments[i] = nothing;
+    }
+    result = nothing == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    Py_XDECREF(nothing);
     Py_XDECREF(names);
     PyMem_Free(arguments);
     if (result != NULL && !Py_IS_TYPE(result, type)) {
@@ -106,20 +110,28 @@ generator_duplicate(PyGenObject *original)
     return (PyObject *)copy;
 }
 
-/* Is there really a yield at this place of this code? The depth of the stack and what stands on
- * it are checked by the hook `verify`, which knows the bytecode. */
+/* What must stand in the slots of this code is known to the hook `verify`, which knows the bytecode. */
+static int
+check_slots(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals, PyObject *stack)
+{
+    PyObject *verify = core_hook(core, "verify"), *done;
+    if (verify == NULL) {
+        return -1;
+    }
+    done = PyObject_CallFunction(verify, "OisOO", code, offset, waiting, locals, stack);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* Is there really a yield at this place of this code, with a stack of the right depth? */
 static int
 check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, PyObject *stack)
 {
-    PyObject *verify = core_hook(core, "verify"), *done;
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
-        verify == NULL) {
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return -1;
     }
-    done = PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return check_slots(core, code, offset, "yield", locals, stack);
 }
 
 /* A generator that has not begun holds arguments and cells just where every one of its code does. */
@@ -141,7 +153,7 @@ check_fresh(CoreState *core, PyGenObject *blank, PyObject *locals, PyObject *sta
             return -1;
         }
     }
-    return 0;
+    return check_slots(core, frame_code(frame), 0, "fresh", locals, stack);
 }
 
 static void

@@ -164,7 +164,7 @@ def values(random, state):
 
     makers = [
         lambda: _core.NULL, lambda: _core.NULL, lambda: None, lambda: 0, lambda: -1, lambda: random.randrange(64),
-        lambda: 2**70, lambda: 1.5, lambda: "text", lambda: b"bytes", lambda: (), lambda: (1, 2, 3), lambda: [],
+        lambda: 2**70, lambda: 1.5, lambda: "text", lambda: b"bytes", lambda: (), lambda: (1, 2, 3), list,
         lambda: [1, [2]], dict, set, lambda: {1: 2}, lambda: {1}, object, Odd, lambda: iter([1, 2]), lambda: iter((1,)),
         lambda: iter(range(3)), lambda: reversed([1]), lambda: (x for x in (1, 2)), lambda: zip([1], [2]), lambda: enumerate("ab"),
         lambda: ValueError("v"), lambda: ExceptionGroup("g", [ValueError()]), lambda: BaseException(), lambda: StopIteration(1),

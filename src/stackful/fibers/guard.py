@@ -50,6 +50,8 @@ _rules: dict[tuple[int, int, str], tuple[CodeType, _Rules]] = {}
 def _expected_stack(code: CodeType, offset: int, waiting: str) -> tuple[stackmap.Slot, ...]:
     if waiting == "call":
         return stackmap.stack_during_call(code, offset)
+    if waiting == "fresh":
+        return ()
     if code.co_code[offset] != _YIELD:
         raise ValueError("no yield stands there")
     return stackmap.stack_before(code, offset)[:-1]
@@ -65,10 +67,11 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     if not 0 <= offset < len(code.co_code) or offset % 2 or stackmap.instruction_start(code, offset) != offset:
         raise ValueError("no instruction starts there")
     stack = tuple(slot.kind for slot in _expected_stack(code, offset, waiting))
-    cells = tuple(stackmap.cells_needed(code, offset))
+    begun = waiting != "fresh"  # else the core compares its cells and arguments with those of another one
+    cells = tuple(stackmap.cells_needed(code, offset)) if begun else ()
     typed = tuple(stackmap.local_kinds(code).items())
     simple = not cells and not typed and all(kind is Kind.OBJECT for kind in stack)
-    bound = tuple(stackmap.locals_needed(code, offset))
+    bound = tuple(stackmap.locals_needed(code, offset)) if begun else ()
     return _Rules(simple, len(slot_names(code)), stack, bound, cells, typed, _caches(code, offset))
 
 
@@ -140,7 +143,7 @@ def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) ->
 def verify(code: CodeType, offset: int, waiting: str, slots: tuple[Any, ...], stack: tuple[Any, ...]) -> int:
     """Refuse, with `SnapshotFormatError`, a frame that CPython could not have made.
 
-    `waiting` is "call" or "yield". Returns how many code units of inline cache follow the instruction.
+    `waiting` is "call" or "yield", or "fresh" with `offset` 0. Returns how many code units of inline cache follow the instruction.
     """
     known = _rules.get((id(code), offset, waiting))
     if known is not None and _satisfied(known[1], slots, stack):
