@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+MINUTES ?= 10
 
 SHELL  := bash
 BIN    := $(VENV)/bin
@@ -9,7 +10,7 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cpython test-all stress bench lint dev clean
+.PHONY: help demo test test-cpython test-all stress fuzz bench lint dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
 
 stress: $(VENV)/.dev ## run every test, the slow ones too
 	$(PYTEST) $(ARGS)
+
+fuzz: $(VENV)/.dev ## make programs and change snapshots at random for MINUTES=10; a failure prints how to have it again
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
 
 bench: $(VENV)/.bench ## measure, beside greenlet and others, and print the table
 	$(BIN)/python benches/run.py $(ARGS)

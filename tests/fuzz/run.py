@@ -4,6 +4,7 @@
     python tests/fuzz/run.py --attacks 1000000            that many attacks, however long they take
     python tests/fuzz/run.py --minutes 0 --programs 500   that many programs
     ... --seed 7                                          again what another run did
+    ... --seed 7 --first 5000 --attacks 5124              only those numbers, in one process
 
 A failure prints how to have it again, and for a program the program itself; the exit status is then 1.
 """
@@ -41,11 +42,17 @@ def shown(seed, number):
     return subprocess.run(show, capture_output=True, text=True, env=ENVIRONMENT, check=True).stdout
 
 
+def batch_size(full, number, most):
+    """How many to make in one process: `full`, but no more than were asked for."""
+    return min(full, most - number) if number < most else full
+
+
 class Fuzzer:
     """What one run has done so far."""
 
-    def __init__(self, seed, folder):
+    def __init__(self, seed, folder, first=0):
         self.seed = seed
+        self.first = first
         self.folder = Path(folder)
         self.counts = Counter()
         self.done = Counter()
@@ -84,6 +91,8 @@ class Fuzzer:
         self.failures.append((script, reached))
         how = status if status == "no end" or status >= 0 else f"signal {signal.Signals(-status).name}"
         print(f"\n=== FAILED: {script}, seed {self.seed}, number {reached} (in a process that began at {first}): {how}")
+        kind = "attacks" if script == "attack.py" else "programs"
+        print(f"again: {Path(__file__).name} --seed {self.seed} --first {first} --{kind} {reached + 1}")
         print(errors, told.decode(errors="replace"), sep="\n", flush=True)
         if script == "programs.py":
             print(f"--- the program: keep it in {HERE / 'seeds'}, and run: python {HERE / script} --check FILE")
@@ -97,15 +106,15 @@ class Fuzzer:
         status, errors = self.worker("-c", save)
         if status != 0:
             raise SystemExit(f"the snapshots to attack cannot be made: {errors}")
-        number = 0
+        number = self.first
         while (time.monotonic() < until or number < most) and len(self.failures) < MOST_FAILURES:
-            number = self.batch("attack.py", bodies, first=number, count=ATTACKS)
+            number = self.batch("attack.py", bodies, first=number, count=batch_size(ATTACKS, number, most))
 
     def run_programs(self, until, most):
         """Run programs until the time is over and at least `most` were run."""
-        number = 0
+        number = self.first
         while (time.monotonic() < until or number < most) and len(self.failures) < MOST_FAILURES:
-            number = self.batch("programs.py", first=number, count=PROGRAMS)
+            number = self.batch("programs.py", first=number, count=batch_size(PROGRAMS, number, most))
 
     def report(self):
         version = ".".join(map(str, sys.version_info[:3]))
@@ -122,6 +131,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=None, help="how long in all (10, unless a number is given)")
     parser.add_argument("--attacks", type=int, default=0, help="at least so many attacks on snapshots")
     parser.add_argument("--programs", type=int, default=0, help="at least so many programs")
+    parser.add_argument("--first", type=int, default=0, help="the number to begin with")
     parser.add_argument("--seed", default=str(int(time.time())), help="any text; the same seed does the same")
     options = parser.parse_args()
     minutes = options.minutes
@@ -129,7 +139,7 @@ def main():
         minutes = 0 if options.attacks or options.programs else 10
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        fuzzer = Fuzzer(options.seed, folder)
+        fuzzer = Fuzzer(options.seed, folder, options.first)
         begun = time.monotonic()
         fuzzer.run_programs(begun + 60 * minutes * SHARE, options.programs)
         fuzzer.attack(begun + 60 * minutes, options.attacks)
