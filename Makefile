@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+MINUTES ?= 10
 
 SHELL  := bash
 BIN    := $(VENV)/bin
@@ -9,7 +10,7 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress bench lint dev clean
+.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress fuzz bench lint dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ versions: ## put the results of these runs into the table of docs/versions.md
 
 stress: $(VENV)/.dev ## run every test, the slow ones too
 	$(PYTEST) $(ARGS)
+
+fuzz: $(VENV)/.dev ## make programs and change snapshots at random for MINUTES=10; a failure prints how to have it again
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
 
 bench: $(VENV)/.bench ## measure, beside greenlet and others, and print the table
 	$(BIN)/python benches/run.py $(ARGS)

@@ -4,32 +4,27 @@
  * placeholder arguments (which runs none of its body), and its frame is then filled. */
 #include "core.h"
 
-/* Call `function` with placeholders: gives a generator that has not begun. A generator expression of
- * 3.15 calls iter() on its argument even then. */
+/* Call `function` with an iterator for every parameter: gives a generator that has not begun. The
+ * code of a generator expression of 3.15 calls iter() on its parameter even then; that of the others advances its parameter without asking whether it is an iterator
+ * (v3.12.5 Python/bytecodes.c, FOR_ITER), and a pickle may leave a generator as blank as it is. */
 PyObject *
 generator_blank(PyObject *function, PyTypeObject *type)
 {
     PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
     Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount;
-    PyObject *names, *result, **arguments, *nothing = PyTuple_New(0);
-    if (nothing == NULL) {
-        return NULL;
-    }
+    PyObject *names, *result, **arguments, *nothing;
     arguments = PyMem_Calloc(positional + named + 1, sizeof(PyObject *));
     if (arguments == NULL) {
-        Py_DECREF(nothing);
         return PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; i < positional + named; i++) {
-        arguments[i] = Py_None;
-    }
-    if (code_has_hidden_iterator(code)) {
-        arguments[0] = nothing;
-    }
     names = PyTuple_GetSlice(code->co_localsplusnames, positional, positional + named);
-    result = names == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    nothing = names == NULL ? NULL : PySeqIter_New(names);
+    for (Py_ssize_t i = 0; i < positional + named; i++) {
+        arguments[i] = nothing;
+    }
+    result = nothing == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    Py_XDECREF(nothing);
     Py_XDECREF(names);
-    Py_DECREF(nothing);
     PyMem_Free(arguments);
     if (result != NULL && !Py_IS_TYPE(result, type)) {
         PyErr_Format(PyExc_TypeError, "%R no longer makes a %s", function, type->tp_name);

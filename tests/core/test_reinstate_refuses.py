@@ -254,3 +254,19 @@ def test_a_fresh_generator_needs_what_its_code_takes_for_granted():
     slots = tuple(_core.NULL for _ in range(2))
     with pytest.raises(SnapshotFormatError):
         _core.reinstate_generator(fresh, (generator, "fresh", 0, slots, (), None, "n", "q"))
+
+
+def test_a_generator_expression_that_has_not_begun_needs_an_iterator():
+    """Its code advances what it was given without a look: anything else is refused."""
+    function, kind, offset, slots, *rest = _core.capture_generator(x for x in (1, 2))
+    fresh = (x for x in (3,))
+    with pytest.raises(SnapshotFormatError, match="iterator"):
+        _core.reinstate_generator(fresh, (function, kind, offset, (5, *slots[1:]), *rest))
+    assert list(fresh) == [3]
+
+
+def test_a_blank_generator_expression_is_empty():
+    """One that is never filled, because its pickle was changed, iterates over nothing."""
+    held = (x for x in (1, 2))
+    blank = _core.blank_generator(_core.capture_generator(held)[0], types.GeneratorType)
+    assert list(blank) == []

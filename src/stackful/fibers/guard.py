@@ -99,10 +99,11 @@ def _make_rules(code: CodeType, offset: int, waiting: str) -> _Rules:
     if not 0 <= offset < len(code.co_code) or offset % 2 or stackmap.instruction_start(code, offset) != offset:
         raise ValueError("no instruction starts there")
     stack = tuple(slot.kind for slot in _expected_stack(code, offset, waiting))
-    cells = tuple(stackmap.cells_needed(code, offset))
+    begun = waiting != "fresh"  # else the core compares its cells and arguments with those of another one
+    cells = tuple(stackmap.cells_needed(code, offset)) if begun else ()
     typed = tuple(stackmap.local_kinds(code).items())
     names = tuple(stackmap.name_kinds(code).items())
-    bound = tuple(stackmap.locals_needed(code, offset))
+    bound = tuple(stackmap.locals_needed(code, offset)) if begun else ()
     count = len(slot_names(code))
     numbers = tuple(index for index, kind in enumerate(stack) if kind in _NUMBERS)
     demands = None if typed or names else _demands(count, stack, bound, cells)

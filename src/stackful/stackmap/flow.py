@@ -39,6 +39,7 @@ _NONE_TESTS = {
 _FOR_ITER = opcode.opmap["FOR_ITER"]
 _RETURN_GENERATOR = opcode.opmap["RETURN_GENERATOR"]
 _HAS_TEMPLATES = "BUILD_TEMPLATE" in opcode.opmap
+_LOADS = {opcode.opmap[name] for name in ("LOAD_FAST", "LOAD_FAST_BORROW") if name in opcode.opmap}
 
 # What a comprehension begins and ends with, to put locals aside and back. None of these raises (but for want of memory), and the compiler
 # reckons with that: between them, locals that handlers take for cells are none (v3.12.1 Python/compile.c, push_inlined_comprehension_state).
@@ -87,11 +88,14 @@ class Flow(NamedTuple):
 def local_kinds(code: CodeType) -> dict[int, Kind]:
     """The locals that the compiler made up for itself and whose types the interpreter takes for granted: index to kind.
 
-    They occur in the scopes of type parameters (3.12 and later). Where the local is a cell, the kind is that of its content.
+    They occur in the scopes of type parameters (3.12 and later), and the iterable of a generator expression or of 3.11's comprehensions
+    comes as the argument ``.0``, with iter() already applied (before 3.15). Where the local is a cell, the kind is that of its content.
 
     >>> local_kinds(compile("x = 1", "", "exec"))
     {}
     """
+    if code.co_varnames[:1] == (".0",):
+        return {0: Kind.ITERATOR} if _is_advanced(code) else {}
     if not any(name in _COMPILER_LOCALS for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars)):
         return {}
     names = local_names(code)
@@ -105,6 +109,12 @@ def name_kinds(code: CodeType) -> dict[str, Kind]:
     {}
     """
     return {name: kind for name, kind in _COMPILER_NAMES.items() if name in code.co_names}
+
+
+def _is_advanced(code: CodeType) -> bool:
+    """Whether ``.0`` is what a FOR_ITER advances; that of an `async for` need not have a __next__ in C."""
+    listing = instructions(code)
+    return any(op in _LOADS and arg == 0 and listing[after].op == _FOR_ITER for op, arg, after, _ in listing.values())
 
 
 def _refuse(offset: int, flow: Flow, why: str) -> ValueError:
@@ -183,11 +193,6 @@ def _loaded(flow: Flow, offset: int, index: int, cells: int) -> Kind:
         return Kind.CELL
     if index in flow.typed:
         return flow.typed[index]
-    # The iterable of a generator expression or 3.11's comprehensions comes as the argument .0, iter() already applied; `async for`
-    # uses the same name for something that need not have a __next__ in C, hence the look at the next instruction.
-    after = flow.listing.get(flow.listing[offset].after)
-    if after and after.op == _FOR_ITER and flow.code.co_varnames[index : index + 1] == (".0",):
-        return Kind.ITERATOR
     return Kind.OBJECT
 
 
