@@ -163,7 +163,7 @@ evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyOb
     thread_set_frame(ts, parked->outer != NULL ? &parked->outer->frame : resumption->frame);
     recursion_charge(ts, &resumption->recursion, fiber->depth);
     frame_bring_up_to_date(ts, frame);
-    if (value != NULL) {
+    if (LIKELY(value != NULL)) {
         frame_step_over_call(frame);
         frame_push(frame, value);
     }
@@ -307,10 +307,10 @@ settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
 PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
-    PyThreadState *ts = PyThreadState_Get();
+    PyThreadState *ts = thread_current();
     Resumption resumption;
     PyObject *result;
-    if (!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth)) {
+    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
         return fiber_run(fiber, Py_NewRef(value), NULL);
     }
     Py_INCREF(fiber);

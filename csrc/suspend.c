@@ -264,7 +264,7 @@ static inline PyObject *
 value_on_its_way(Frame *stub)
 {
     PyObject *value = frame_first_local(stub);
-    return Py_NewRef(value == NULL ? Py_None : value); /* unbound: a debugger did that */
+    return Py_NewRef(UNLIKELY(value == NULL) ? Py_None : value); /* unbound: a debugger did that */
 }
 
 static NOINLINE PyObject *
@@ -310,10 +310,11 @@ gate_suspend(PyObject *self)
     CoreState *core = ((Gate *)self)->core;
     Fiber *fiber = fiber_most_recent();
     /* fiber->ts is the current thread state whenever its innermost frame is the stub's. */
-    if (fiber != NULL && fiber->core == core && !fiber->suspending && fiber->ts->exc_info == &fiber->exc) {
+    if (LIKELY(fiber != NULL && fiber->core == core && !fiber->suspending &&
+               fiber->ts->exc_info == &fiber->exc)) {
         Frame *stub = thread_frame(fiber->ts);
-        if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
-            suspend_again(fiber, fiber->ts, stub)) {
+        if (LIKELY(stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
+                   suspend_again(fiber, fiber->ts, stub))) {
             return value_on_its_way(stub);
         }
     }

@@ -116,7 +116,7 @@ code_instrument(PyThreadState *ts, Frame *f)
 static inline void
 frame_bring_up_to_date(PyThreadState *ts, Frame *f)
 {
-    if (code_is_stale(ts, frame_code(f))) {
+    if (UNLIKELY(code_is_stale(ts, frame_code(f)))) {
         PyObject *pending = PyErr_Occurred() ? exception_take() : NULL;
         code_instrument(ts, f);
         if (pending != NULL) {

@@ -12,6 +12,7 @@
  *
  * The operations (f: _PyInterpreterFrame *, ts: PyThreadState *):
  *
+ *   thread_current()                             as PyThreadState_Get()
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
  *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
@@ -96,9 +97,11 @@
 
 #if defined(__GNUC__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define NOINLINE __attribute__((noinline))
 #else
 #define LIKELY(condition) (condition)
+#define UNLIKELY(condition) (condition)
 #define NOINLINE
 #endif
 

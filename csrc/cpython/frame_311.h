@@ -3,6 +3,16 @@
 #ifndef STACKFUL_CPYTHON_FRAME_311_H
 #define STACKFUL_CPYTHON_FRAME_311_H
 
+#include "internal/pycore_pystate.h"
+
+/* Here it is a load; from 3.12 on a thread's own variable, which is not exported. */
+#define THREAD_CURRENT_IS_INLINE
+static inline PyThreadState *
+thread_current(void)
+{
+    return _PyThreadState_GET();
+}
+
 #include "cpython/c_stack_311.h"
 #include "cpython/frame_references.h"
 
