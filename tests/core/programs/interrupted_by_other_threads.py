@@ -70,7 +70,7 @@ def handler(number, frame):
 
 
 def poke(thread):
-    while len(poked) < 200:
+    while len(poked) < 60:
         time.sleep(random.random() * 0.002)
         if random.random() < 0.5:
             set_exception(thread, Poke)
