@@ -70,6 +70,8 @@ def handler(number, frame):
 
 
 def poke(thread):
+    while not ready:
+        time.sleep(0.001)
     while len(poked) < 60:
         time.sleep(random.random() * 0.002)
         if random.random() < 0.5:
@@ -79,14 +81,15 @@ def poke(thread):
 
 
 signal.signal(signal.SIGUSR1, handler)
-poked = []
+poked, ready = [], []
 poker = threading.Thread(target=poke, args=(threading.get_ident(),))
 poker.start()
 while True:
     try:
+        ready.append(True)
         work()
+        poker.join()
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         break
-    except Poke:
+    except Poke:  # what was sent last
         pass
-poker.join()
