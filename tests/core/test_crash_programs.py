@@ -28,6 +28,6 @@ def test_program_ends_without_a_signal_and_without_an_error(path):
         pytest.skip("greenlet copies C stacks, which the address sanitiser takes for an overflow")
     environment = {"PYTHONMALLOC": "debug", **os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(
-        [sys.executable, path], capture_output=True, text=True, env=environment, timeout=120, check=False
+        [sys.executable, path], capture_output=True, text=True, env=environment, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
