@@ -72,7 +72,7 @@ def handler(number, frame):
 def poke(thread):
     while not ready:
         time.sleep(0.001)
-    while len(poked) < 200:
+    while len(poked) < 60:
         time.sleep(random.random() * 0.002)
         if random.random() < 0.5:
             set_exception(thread, Poke)
@@ -84,13 +84,12 @@ signal.signal(signal.SIGUSR1, handler)
 poked, ready = [], []
 poker = threading.Thread(target=poke, args=(threading.get_ident(),))
 poker.start()
-ready.append(1)
-over = False
-while not over:
+while True:
     try:
+        ready.append(True)
         work()
         poker.join()
-        time.sleep(0.01)  # the last one may come late
-        over = True
-    except Poke:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        break
+    except Poke:  # what was sent last
         pass
