@@ -21,7 +21,7 @@ demo: $(VENV)/.durable ## kill a running program several times, resume it, compa
 test: $(VENV)/.dev ## run the tests, but for the slow ones
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
+test-all: ## run `make test` on each supported Python that is present
 	.ci/run --no-lint
 
 stress: $(VENV)/.dev ## run every test, the slow ones too

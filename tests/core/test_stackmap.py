@@ -379,7 +379,9 @@ def generator_of(source: str) -> Any:
         "def f():\n  try: 1 / 0\n  finally:\n    for i in [1]: yield",
         pytest.param(
             "def f():\n  try: raise ExceptionGroup('', [ValueError()])\n  except* ValueError:\n    for i in [1]: yield",
-            marks=pytest.mark.no_leakcheck("except* looks up `split` by a new string each time: CPython's method cache fills"),
+            marks=pytest.mark.no_leakcheck(
+                "except* looks up `split` by a new string each time: CPython's method cache fills"
+            ),
         ),
         "def f():\n  if not [i for i in (1, 2)]: return\n  x = yield",
         "def f(): f'{1}{(yield)}{2}'",

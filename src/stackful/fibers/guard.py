@@ -142,9 +142,7 @@ def _slot_fits(rules: _Rules, stack: tuple[Any, ...], place: int, code: CodeType
 
 
 def _check_stack(code: CodeType, rules: _Rules, stack: tuple[Any, ...]) -> None:
-    fits = len(rules.stack) == len(stack) and all(
-        _slot_fits(rules, stack, place, code) for place in range(len(stack))
-    )
+    fits = len(rules.stack) == len(stack) and all(_slot_fits(rules, stack, place, code) for place in range(len(stack)))
     if not fits:
         held = ", ".join(type(value).__name__ for value in stack)
         raise ValueError(f"its evaluation stack must hold ({', '.join(rules.stack)}), not ({held})")
@@ -166,7 +164,7 @@ def _satisfied(rules: _Rules, slots: tuple[Any, ...], stack: tuple[Any, ...]) ->
     return all(value is not NULL for value in stack)
 
 
-def verify(
+def verify(  # noqa: PLR0917 - the core calls it by position
     code: CodeType,
     offset: int,
     waiting: str,

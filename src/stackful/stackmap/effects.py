@@ -260,7 +260,9 @@ ACTIONS: dict[str, tuple[str, ...]] = {
 }
 """What the instructions on locals do, step by step; those of two steps on two locals have both indices in one argument."""
 
-_PAIRS = frozenset(name for name, actions in ACTIONS.items() if actions in {("load", "load"), ("store", "load"), ("store", "store")})
+_PAIRS = frozenset(
+    name for name, actions in ACTIONS.items() if actions in {("load", "load"), ("store", "load"), ("store", "store")}
+)
 
 
 def local_actions(op: int, arg: int) -> tuple[tuple[str, int], ...]:
