@@ -7,6 +7,7 @@ import sys
 import pytest
 
 
+@pytest.mark.no_leakcheck("the program runs in another process")
 @pytest.mark.skipif(
     not (hasattr(sys, "_jit") and sys._jit.is_available()), reason="this interpreter was built without the JIT"
 )
