@@ -224,10 +224,30 @@ import_errors(CoreState *core)
     return core->fiber_error && core->barrier_error && core->fiber_exit && core->format_error ? 0 : -1;
 }
 
+/* The JIT compiles a call of `suspend` and the return from it into one trace, which takes for granted
+ * that it comes back to its caller. Interpreters without sys._jit have no JIT to switch on. */
+static int
+refuse_jit(void)
+{
+    PyObject *jit = PySys_GetObject("_jit"); /* borrowed */
+    PyObject *enabled = jit == NULL ? NULL : PyObject_CallMethod(jit, "is_enabled", NULL);
+    int is_enabled = enabled != NULL && PyObject_IsTrue(enabled) > 0;
+    Py_XDECREF(enabled);
+    PyErr_Clear();
+    if (is_enabled) {
+        PyErr_SetString(PyExc_ImportError,
+                        "stackful does not work under CPython's JIT: start Python without PYTHON_JIT=1");
+    }
+    return is_enabled ? -1 : 0;
+}
+
 static int
 core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
+    if (refuse_jit() < 0) {
+        return -1;
+    }
     core->hooks = PyDict_New();
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");

@@ -92,6 +92,7 @@ def test_a_profiler_counts_calls():
     assert counts["inner"] == counts["outer"] == 1
 
 
+@pytest.mark.no_leakcheck("pdb fills caches of its own and of CPython, outside of fibers too")
 def test_pdb_steps_through_a_fiber():
     """A script of pdb commands stops in a resumed fiber, shows the stack and goes on."""
     output = io.StringIO()
