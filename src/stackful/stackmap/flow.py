@@ -89,7 +89,9 @@ def local_kinds(code: CodeType) -> dict[int, Kind]:
 def _is_advanced(code: CodeType) -> bool:
     """Whether ``.0`` is what a FOR_ITER advances; that of an `async for` need not have a __next__ in C."""
     listing = instructions(code)
-    return any(op == _LOAD_FAST and arg == 0 and listing[after].op == _FOR_ITER for op, arg, after, _ in listing.values())
+    return any(
+        op == _LOAD_FAST and arg == 0 and listing[after].op == _FOR_ITER for op, arg, after, _ in listing.values()
+    )
 
 
 def _refuse(offset: int, flow: Flow, why: str) -> ValueError:
