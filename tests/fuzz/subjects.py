@@ -46,7 +46,7 @@ def delegating(items):
 
 def generators():
     """Suspended generators, to be captured."""
-    held = [counting([1, 2, 3]), delegating((1, 2)), (x + 1 for x in [1, 2, 3]), counting([1])]
+    held = [counting([1, 2, 3]), delegating((1, 2)), (x + 1 for x in [1, 2, 3]), counting([1]), (x for x in (1, 2))]
     for generator in held[:3]:
         next(generator)
     return held
