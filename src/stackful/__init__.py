@@ -3,6 +3,7 @@
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
+  2  continuations   prompts and continuations
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
 This file only re-exports.
@@ -18,6 +19,7 @@ from stackful.errors import (
     FiberError,
     FiberExit,
     InternalError,
+    PromptNotFoundError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -32,6 +34,23 @@ from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
 
 if TYPE_CHECKING:
     from stackful import snapshot
+    from stackful.continuations import (
+        PromptTag,
+        abort,
+        barrier,
+        call_cc,
+        call_ec,
+        control,
+        control0,
+        dynamic_wind,
+        prompt,
+        prompt0,
+        reset,
+        reset0,
+        run,
+        shift,
+        shift0,
+    )
     from stackful.durable.checkpoints import checkpoint
 
 __all__ = [
@@ -43,6 +62,8 @@ __all__ = [
     "FiberExit",
     "Frame",
     "InternalError",
+    "PromptNotFoundError",
+    "PromptTag",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -52,9 +73,23 @@ __all__ = [
     "StackfulError",
     "StoreError",
     "UnsaveableError",
+    "abort",
+    "barrier",
+    "call_cc",
+    "call_ec",
     "checkpoint",
+    "control",
+    "control0",
     "current",
+    "dynamic_wind",
     "is_suspendable",
+    "prompt",
+    "prompt0",
+    "reset",
+    "reset0",
+    "run",
+    "shift",
+    "shift0",
     "snapshot",
     "suspend",
 ]
@@ -63,13 +98,35 @@ __all__ = [
 _core.register("reduce", "stackful.snapshot:reduce_fiber")
 _core.register("deepcopy", "stackful.snapshot:deepcopy_fiber")
 _core.register("why_not_portable", "stackful.snapshot:why_not_portable")
+_core.register("prompt_not_found", "stackful.continuations.missing:prompt_not_found")
 
 
 def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
     if name == "snapshot":
         return import_module("stackful.snapshot")
-    if name == "checkpoint":
-        globals()[name] = import_module("stackful.durable.checkpoints").checkpoint
-        return globals()[name]
+    homes = {
+        "stackful.durable.checkpoints": ("checkpoint",),
+        "stackful.continuations": (
+            "PromptTag",
+            "abort",
+            "barrier",
+            "call_cc",
+            "call_ec",
+            "control",
+            "control0",
+            "dynamic_wind",
+            "prompt",
+            "prompt0",
+            "reset",
+            "reset0",
+            "run",
+            "shift",
+            "shift0",
+        ),
+    }
+    for home, names in homes.items():
+        if name in names:
+            globals()[name] = getattr(import_module(home), name)
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
