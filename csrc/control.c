@@ -290,7 +290,8 @@ static int
 ask(CoreState *core, PyThreadState *ts, Operation operation, PyObject **operands)
 {
     Fiber *fiber = fiber_running_here(ts);
-    bool elsewhere = operation != OPERATION_CAPTURE && operation != OPERATION_REPLACE;
+    bool elsewhere = operation != OPERATION_CAPTURE && operation != OPERATION_REPLACE &&
+                     operation != OPERATION_TRANSFER;
     if (fiber != NULL && (fiber->core != core || fiber->suspending)) {
         PyErr_SetString(core->fiber_error, "an operation on the stack while it is being left");
         return -1;
@@ -298,7 +299,7 @@ ask(CoreState *core, PyThreadState *ts, Operation operation, PyObject **operands
     if (check(core, operation, operands) < 0 || check_prompt(core, fiber, operation, operands) < 0) {
         return -1;
     }
-    if (fiber == NULL || (operation == OPERATION_TRANSFER && fiber->is_root)) {
+    if (fiber == NULL) {
         return 0;
     }
     Control *control = fiber_control(fiber);
@@ -339,4 +340,120 @@ gate_operate(PyObject *self)
         Py_DECREF(operands[i]);
     }
     return parked < 0 ? NULL : Py_NewRef(self);
+}
+
+/* ---- transfer ---------------------------------------------------------------------------------- */
+
+/* Transfer from code that no fiber runs, or that C code waits for: as a resume. */
+static PyObject *
+transfer_from_outside(PyObject **operands)
+{
+    Fiber *target = (Fiber *)operands[0];
+    if (operands[2] != Py_None) {
+        return fiber_run(target, NULL, Py_NewRef(operands[2]));
+    }
+    return fiber_run(target, Py_NewRef(operands[1]), NULL);
+}
+
+/* Transfer to the running fiber itself: nothing but the value, or the exception. */
+static PyObject *
+transfer_to_itself(PyObject **operands)
+{
+    if (operands[2] == Py_None) {
+        return Py_NewRef(operands[1]);
+    }
+    if (!PyExceptionInstance_Check(operands[2])) {
+        (void)wrong_operand("an exception", operands[2]);
+        return NULL;
+    }
+    PyErr_SetObject((PyObject *)Py_TYPE(operands[2]), operands[2]);
+    return NULL;
+}
+
+static PyObject *
+transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
+{
+    Fiber *fiber = fiber_running_here(ts);
+    if (fiber != NULL && (PyObject *)fiber == operands[0]) {
+        return transfer_to_itself(operands);
+    }
+    if (check_target(core, operands) < 0) {
+        return NULL;
+    }
+    if (fiber == NULL || fiber->is_root) {
+        return transfer_from_outside(operands);
+    }
+    if (fiber->core != core || fiber->suspending) {
+        PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
+        return NULL;
+    }
+    Control *control = fiber_control(fiber);
+    if (control == NULL || (!fiber_park_again(fiber, ts, stub, OPERATING) && fiber_park(fiber, ts, false) <= 0)) {
+        return NULL;
+    }
+    control->operation = OPERATION_TRANSFER;
+    for (int i = 0; i < 3; i++) {
+        control->operands[i] = Py_NewRef(operands[i]);
+    }
+    return Py_NewRef(Py_None);
+}
+
+/* `~gate` in `transfer(other, value, error)`. */
+PyObject *
+gate_transfer(PyObject *self)
+{
+    CoreState *core = ((Gate *)self)->core;
+    if (core == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "stackful has been shut down");
+        return NULL;
+    }
+    PyThreadState *ts = PyThreadState_Get();
+    Frame *stub = thread_frame(ts);
+    PyObject *operands[3], *result;
+    if (stub == NULL || (PyObject *)frame_code(stub) != core->transfer_code) {
+        PyErr_SetString(core->fiber_error, "call stackful.transfer, not the core's own function");
+        return NULL;
+    }
+    for (int i = 0; i < 3; i++) {
+        PyObject *operand = slot_object(frame_slots(stub)[i]);
+        operands[i] = Py_NewRef(operand == NULL ? Py_None : operand);
+    }
+    result = transfer(core, ts, stub, operands);
+    for (int i = 0; i < 3; i++) {
+        Py_DECREF(operands[i]);
+    }
+    return result;
+}
+
+/* successor(fiber): the fiber that goes on when it has ended, or None. */
+PyObject *
+core_successor(PyObject *module, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, core_state(module)->fiber_type)) {
+        (void)wrong_operand("a fiber", object);
+        return NULL;
+    }
+    Control *control = ((Fiber *)object)->control;
+    return Py_NewRef(control == NULL || control->successor == NULL ? Py_None : control->successor);
+}
+
+/* set_successor(fiber, successor or None) */
+PyObject *
+core_set_successor(PyObject *module, PyObject *args)
+{
+    PyTypeObject *type = core_state(module)->fiber_type;
+    PyObject *fiber, *successor;
+    if (!PyArg_ParseTuple(args, "O!O", type, &fiber, &successor)) {
+        return NULL;
+    }
+    if (successor != Py_None && !PyObject_TypeCheck(successor, type)) {
+        (void)wrong_operand("a fiber or None", successor);
+        return NULL;
+    }
+    Control *control = fiber_control((Fiber *)fiber);
+    if (control == NULL) {
+        return NULL;
+    }
+    Py_XSETREF(control->successor, successor == Py_None ? NULL : Py_NewRef(successor));
+    Py_RETURN_NONE;
 }

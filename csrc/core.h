@@ -100,10 +100,10 @@ typedef struct {
     PyTypeObject *fiber_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *gate;         /* Gate */
-    PyObject *operate_gate; /* Gate */
+    PyObject *operate_gate, *transfer_gate; /* Gates */
     PyObject *suspend_code; /* code objects of the Python functions `suspend`, */
     PyObject *ask_code;     /*   `is_suspendable` and */
-    PyObject *operate_code; /*   `operate`, which stand between user code and this core */
+    PyObject *operate_code, *transfer_code; /*   `operate`, `transfer`, which stand between user code and this core */
     PyTypeObject *segment_type, *continuation_type;
     PyObject *abort_signal; /* the exception class that ends a level with a value */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
@@ -238,6 +238,7 @@ PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
 /* suspend.c */
 int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
+bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
@@ -283,6 +284,9 @@ int control_traverse(Control *control, visitproc visit, void *arg);
 void control_forget(Fiber *fiber);
 void control_perform(Fiber *fiber, Next *next);
 PyObject *gate_operate(PyObject *gate);
+PyObject *gate_transfer(PyObject *gate);
+PyObject *core_successor(PyObject *module, PyObject *fiber);
+PyObject *core_set_successor(PyObject *module, PyObject *args);
 
 /* generators.c */
 PyObject *generator_blank(PyObject *function, PyTypeObject *type);

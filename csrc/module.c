@@ -50,7 +50,7 @@ core_hook(CoreState *core, const char *name)
     return hook;
 }
 
-/* register(name, object): `suspend`, `is_suspendable` and `operate` give their code, an exception class
+/* register(name, object): `suspend`, `is_suspendable`, `operate` and `transfer` give their code, an exception class
  * is what ends a level with a value, others are hooks: a callable, or the place "package.module:name" of one, imported when it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
@@ -70,6 +70,10 @@ core_register(PyObject *module, PyObject *args)
     }
     else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "operate") == 0) {
         Py_XSETREF(core->operate_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
+    }
+    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "transfer") == 0) {
+        Py_XSETREF(core->transfer_code, Py_NewRef(PyFunction_GET_CODE(object)));
         function_renew_version((PyFunctionObject *)object);
     }
     else if (PyExceptionClass_Check(object) && PyUnicode_CompareWithASCIIString(name, "abort") == 0) {
@@ -142,6 +146,8 @@ static PyMethodDef core_functions[] = {
     {"barrier", core_barrier, METH_O, NULL},
     {"set_winders", core_set_winders, METH_VARARGS, NULL},
     {"root", core_root, METH_O, NULL},
+    {"successor", core_successor, METH_O, NULL},
+    {"set_successor", core_set_successor, METH_VARARGS, NULL},
     {"copy_generator", core_copy_generator, METH_O, NULL},
     {"capture_generator", core_capture_generator, METH_O, NULL},
     {"blank_generator", core_blank_generator, METH_VARARGS, NULL},
@@ -213,6 +219,19 @@ static PyType_Slot operate_gate_slots[] = {
     {0, NULL},
 };
 
+static PyType_Slot transfer_gate_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.transfer.")},
+    {Py_nb_invert, gate_transfer},
+    {0, NULL},
+};
+
+static PyType_Spec transfer_gate_spec = {
+    .name = "stackful._core.TransferGate",
+    .basicsize = sizeof(Gate),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = transfer_gate_slots,
+};
+
 static PyType_Spec operate_gate_spec = {
     .name = "stackful._core.OperateGate",
     .basicsize = sizeof(Gate),
@@ -261,9 +280,10 @@ core_exec(PyObject *module)
     core->null = make_only(module, &null_spec);
     core->gate = make_gate(core, &gate_spec);
     core->operate_gate = make_gate(core, &operate_gate_spec);
+    core->transfer_gate = make_gate(core, &transfer_gate_spec);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
         core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL ||
-        core->operate_gate == NULL || import_errors(core) < 0) {
+        core->operate_gate == NULL || core->transfer_gate == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -276,7 +296,8 @@ core_exec(PyObject *module)
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
         PyModule_AddObjectRef(module, "gate", core->gate) < 0 ||
-        PyModule_AddObjectRef(module, "operate_gate", core->operate_gate) < 0) {
+        PyModule_AddObjectRef(module, "operate_gate", core->operate_gate) < 0 ||
+        PyModule_AddObjectRef(module, "transfer_gate", core->transfer_gate) < 0) {
         return -1;
     }
     return 0;
@@ -290,6 +311,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->null);
     Py_VISIT(core->gate);
     Py_VISIT(core->operate_gate);
+    Py_VISIT(core->transfer_gate);
+    Py_VISIT(core->transfer_code);
     Py_VISIT(core->segment_type);
     Py_VISIT(core->continuation_type);
     Py_VISIT(core->abort_signal);
@@ -323,8 +346,13 @@ core_free(void *module)
     if (core->operate_gate != NULL) {
         ((Gate *)core->operate_gate)->core = NULL;
     }
+    if (core->transfer_gate != NULL) {
+        ((Gate *)core->transfer_gate)->core = NULL;
+    }
     Py_CLEAR(core->gate);
     Py_CLEAR(core->operate_gate);
+    Py_CLEAR(core->transfer_gate);
+    Py_CLEAR(core->transfer_code);
     Py_CLEAR(core->segment_type);
     Py_CLEAR(core->continuation_type);
     Py_CLEAR(core->abort_signal);

@@ -452,15 +452,13 @@ hand_on(Fiber *fiber, PyObject *result, Next *next)
 }
 
 /* A fiber could not be transferred to, because it cannot be run: `from` gets the exception. */
-static bool
+static void
 give_back(Fiber *from, Next *next)
 {
-    if (from == NULL || from->phase != FIBER_PARKED) {
-        return false;
+    if (from != NULL && from->phase == FIBER_PARKED) {
+        next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
+        next->thrown = exception_take();
     }
-    next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
-    next->thrown = exception_take();
-    return true;
 }
 
 /* Run what *next says, which is used up; then *next says what to run instead, if anything. */
@@ -476,11 +474,11 @@ run_next(Next *next, PyThreadState *ts, Fiber *from)
         Py_DECREF(fiber);
         return result;
     }
-    if (check_can_run(fiber, ts) < 0) {
+    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
         Py_XDECREF(value);
         Py_XDECREF(thrown);
         Py_DECREF(fiber);
-        (void)give_back(from, next);
+        give_back(from, next);
         return NULL;
     }
     context = Py_XNewRef(fiber->context);
@@ -514,7 +512,9 @@ run_all(Next *next, PyThreadState *ts, Fiber *from)
     while (next->fiber != NULL) {
         Fiber *runs = (Fiber *)Py_NewRef((PyObject *)next->fiber);
         result = run_next(next, ts, from);
-        Py_XSETREF(from, runs);
+        /* A fiber that was given back what it could not transfer to is not given it twice. */
+        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)runs));
+        Py_DECREF(runs);
     }
     Py_XDECREF(from);
     return result;

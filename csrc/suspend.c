@@ -272,6 +272,17 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
     return true;
 }
 
+/* The same for an operation. */
+bool
+fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how)
+{
+    if (!suspend_again(fiber, ts, stub)) {
+        return false;
+    }
+    fiber->suspending = (char)how;
+    return true;
+}
+
 /* What `suspend` was called with: what it returns into is the resume, in its caller's stead. */
 static inline PyObject *
 value_on_its_way(Frame *stub)

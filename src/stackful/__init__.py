@@ -3,6 +3,7 @@
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
+  3  coroutines      transfer
   2  continuations   prompts and continuations
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
         shift,
         shift0,
     )
+    from stackful.coroutines import Coroutine, transfer
     from stackful.durable.checkpoints import checkpoint
 
 __all__ = [
     "NULL",
     "BarrierError",
     "CodeChangedError",
+    "Coroutine",
     "Fiber",
     "FiberError",
     "FiberExit",
@@ -92,6 +95,7 @@ __all__ = [
     "shift0",
     "snapshot",
     "suspend",
+    "transfer",
 ]
 
 
@@ -124,6 +128,7 @@ def __getattr__(name: str) -> Any:
             "shift",
             "shift0",
         ),
+        "stackful.coroutines": ("Coroutine", "transfer"),
     }
     for home, names in homes.items():
         if name in names:

@@ -16,7 +16,6 @@ __all__ = [
     "PUSH",
     "REPLACE",
     "THROW",
-    "TRANSFER",
     "operate",
     "operate_in_new_fiber",
 ]
@@ -37,8 +36,6 @@ CALL = 4
 """k, thunk, tag: the same, but ``thunk()`` is called there, for the value."""
 REPLACE = 5
 """k, thunk, tag: as CALL, in the stead of all that is above the nearest prompt with the tag."""
-TRANSFER = 6
-"""fiber, value, exception: park this fiber and go on with that one, for whoever resumed this one."""
 
 
 # A Python function, as `suspend` is, and for the same reason; the core reads the operation from its locals (csrc/control.c).
