@@ -9,9 +9,11 @@
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   generators.c the same for CPython's generators
+ *   rules.c      what restored frames must hold, remembered by place in the code
  *   fiber.c      the Fiber type: resume, throw, close, finalise
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
+ *   layout.c     is CPython's layout what was compiled in?
  *   module.c     the module, its state, what it exports
  *
  * A suspended fiber is a chain of parked frames, innermost first:
@@ -96,6 +98,17 @@ typedef struct {
     Segment *segment;
 } Walk;
 
+/* What a frame must hold that waits at one instruction: see rules.c. */
+typedef struct {
+    PyCodeObject *code;
+    PyObject *demands; /* bytes: a letter for each local, then for each slot of the stack */
+    PyObject *answer;  /* what frame_verify returns */
+    int offset;
+    char waiting; /* c: at a call, y: at a yield, f: has not begun */
+} Rule;
+
+#define RULES 256
+
 typedef struct {
     PyTypeObject *fiber_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
@@ -110,6 +123,7 @@ typedef struct {
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
 /* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. */
@@ -247,6 +261,7 @@ int frame_call_unit(Frame *frame, int *opcode);
 Parked *parked_clone_one(CoreState *core, Parked *parked);
 int parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count);
 bool frame_forks_alone(Frame *frame);
+bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* levels.c */
@@ -303,6 +318,11 @@ int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t m
 void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
 void slots_make_numbers(FrameSlot *slots, PyObject *which);
 
+/* rules.c */
+PyObject *frame_verify(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
+                       PyObject *stack, PyObject *namespace);
+void rules_forget(CoreState *core);
+
 /* create.c */
 bool is_direct(CoreState *core, PyObject *function);
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
@@ -323,6 +343,9 @@ extern PyType_Spec fiber_spec;
 int fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value);
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
+
+/* layout.c */
+PyObject *core_check_layout(PyObject *module, PyObject *marker);
 
 /* module.c */
 CoreState *core_state(PyObject *module);

@@ -74,12 +74,12 @@ PyDoc_STRVAR(resume_doc,
 static PyObject *
 fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
 {
-    PyObject *value = count == 1 ? args[0] : Py_None;
+    PyObject *value = LIKELY(count == 1) ? args[0] : Py_None;
+    if (LIKELY(count <= 1 && self->phase == FIBER_PARKED && self->context == NULL)) {
+        return fiber_resume_parked(self, value);
+    }
     if (count > 1) {
         return PyErr_Format(PyExc_TypeError, "resume expected at most 1 argument, got %zd", count);
-    }
-    if (self->phase == FIBER_PARKED && self->context == NULL) {
-        return fiber_resume_parked(self, value);
     }
     if (self->phase != FIBER_PARKED) {
         if (check_idle(self, "resume") < 0) {

@@ -178,7 +178,9 @@ fork_generator(Forks *forks, PyObject *object)
         return NULL;
     }
     Frame *frame = generator_frame(fork);
-    if (fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0) {
+    int failed = generator_is_fresh(fork) ? fork_stack(forks, frame, 0, "fresh")
+                                          : fork_stack(forks, frame, frame_yield_unit(frame), "yield");
+    if (failed) {
         Py_DECREF(fork);
         return NULL;
     }
@@ -259,22 +261,24 @@ put_fork(FrameSlot *slot, PyObject *fork)
     return 0;
 }
 
-/* The iterator of a comprehension or generator expression is its hidden argument ".0". */
-static bool
-has_hidden_iterator(PyCodeObject *code)
+/* The iterator of a comprehension or generator expression is its hidden argument ".0"; in 3.15 that is
+ * what it iterates over. */
+bool
+code_has_hidden_iterator(PyCodeObject *code)
 {
     return code->co_nlocalsplus > 0 &&
            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(code->co_localsplusnames, 0), ".0") == 0;
 }
 
-/* `unit` is where the frame waits in a "yield", -1 when it has not begun; for a "call" it is found. */
+/* `unit` is where the frame waits in a "yield"; 0 when it is "fresh", a generator's; -1 for a "call", where it
+ * is found when it is needed. */
 static int
 fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 {
     PyCodeObject *code = frame_code(frame);
     FrameSlot *slots = frame_slots(frame), *stack = slots + code->co_nlocalsplus;
     int height = frame_depth(frame) - code->co_nlocalsplus;
-    PyObject *hidden = has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
+    PyObject *hidden = code_has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
     if (hidden != NULL && put_fork(&slots[0], fork_object(forks, hidden)) < 0) {
         return -1;
     }
@@ -467,7 +471,7 @@ frame_forks_alone(Frame *frame)
     PyCodeObject *code = frame_code(frame);
     FrameSlot *slots = frame_slots(frame);
     int depth = frame_depth(frame);
-    for (int i = has_hidden_iterator(code) ? 0 : code->co_nlocalsplus; i < depth; i++) {
+    for (int i = code_has_hidden_iterator(code) ? 0 : code->co_nlocalsplus; i < depth; i++) {
         PyObject *object = i > 0 && i < code->co_nlocalsplus ? NULL : slot_object(slots[i]);
         if (object != NULL && is_forkable(Py_TYPE(object)) &&
             !(is_held_by_frame_only(object, slots, depth) && forks_alone(object))) {

@@ -131,12 +131,24 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
     return generator_blank(function, (PyTypeObject *)type);
 }
 
+/* loops_by_number(type): from 3.15 on, a loop over such an object needs no iterator. */
+static PyObject *
+core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a type, got %R", type);
+    }
+    return PyBool_FromLong(type_loops_by_number((PyTypeObject *)type));
+}
+
 static PyMethodDef core_functions[] = {
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},
+    {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
     {"reinstate", core_reinstate, METH_VARARGS, NULL},
@@ -268,10 +280,30 @@ import_errors(CoreState *core)
     return core->fiber_error && core->barrier_error && core->fiber_exit && core->format_error ? 0 : -1;
 }
 
+/* The JIT compiles a call of `suspend` and the return from it into one trace, which takes for granted
+ * that it comes back to its caller. Interpreters without sys._jit have no JIT to switch on. */
+static int
+refuse_jit(void)
+{
+    PyObject *jit = PySys_GetObject("_jit"); /* borrowed */
+    PyObject *enabled = jit == NULL ? NULL : PyObject_CallMethod(jit, "is_enabled", NULL);
+    int is_enabled = enabled != NULL && PyObject_IsTrue(enabled) > 0;
+    Py_XDECREF(enabled);
+    PyErr_Clear();
+    if (is_enabled) {
+        PyErr_SetString(PyExc_ImportError,
+                        "stackful does not work under CPython's JIT: start Python without PYTHON_JIT=1");
+    }
+    return is_enabled ? -1 : 0;
+}
+
 static int
 core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
+    if (refuse_jit() < 0) {
+        return -1;
+    }
     core->hooks = PyDict_New();
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");
@@ -324,6 +356,9 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
+    for (int i = 0; i < RULES; i++) {
+        Py_VISIT(core->rules[i].code);
+    }
     return 0;
 }
 
@@ -333,6 +368,7 @@ core_clear(PyObject *module)
     CoreState *core = core_state(module);
     /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
     Py_CLEAR(core->hooks);
+    rules_forget(core);
     return 0;
 }
 
@@ -357,6 +393,7 @@ core_free(void *module)
     Py_CLEAR(core->continuation_type);
     Py_CLEAR(core->abort_signal);
     Py_CLEAR(core->operate_code);
+    rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->null);

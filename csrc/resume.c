@@ -1,14 +1,11 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
-#define _GNU_SOURCE
 #include "core.h"
-#include <pthread.h>
-
-#define STACK_MARGIN (256 * 1024)
-#define UNKNOWN ((char *)UINTPTR_MAX)
 
 /* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
 #if defined(__GLIBC__)
 static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
+#elif defined(_MSC_VER)
+static __declspec(thread) Fiber *active_here;
 #else
 static _Thread_local Fiber *active_here;
 #endif
@@ -178,7 +175,7 @@ evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyOb
     thread_set_frame(ts, frame_previous(frame));
     recursion_charge(ts, &resumption->recursion, fiber->depth);
     frame_bring_up_to_date(ts, frame);
-    if (value != NULL) {
+    if (LIKELY(value != NULL)) {
         frame_step_over_call(frame);
         frame_push(frame, value);
     }
@@ -276,38 +273,10 @@ finish(Fiber *fiber, PyObject *result)
     return result;
 }
 
-/* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
- * stack can be found, a margin of it is kept free. */
-static bool
-stack_has_room(void)
-{
-#if defined(__GLIBC__)
-    static __thread char *lowest __attribute__((tls_model("initial-exec"))) = UNKNOWN;
-    char here;
-    if (LIKELY(&here > lowest)) {
-        return true;
-    }
-    if (lowest == UNKNOWN) {
-        pthread_attr_t attributes;
-        void *address = NULL;
-        size_t size = 0;
-        if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
-            return true;
-        }
-        (void)pthread_attr_getstack(&attributes, &address, &size);
-        (void)pthread_attr_destroy(&attributes);
-        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
-    }
-    return &here > lowest;
-#else
-    return true;
-#endif
-}
-
 static int
 check_can_run(Fiber *fiber, PyThreadState *ts)
 {
-    if (!stack_has_room()) {
+    if (!c_stack_has_room(ts)) {
         PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
                      "the thread's C stack is used up", fiber);
         return -1;
@@ -538,10 +507,10 @@ end_run(Fiber *fiber, PyThreadState *ts, PyObject *result)
 PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
-    PyThreadState *ts = PyThreadState_Get();
+    PyThreadState *ts = thread_current();
     Resumption resumption;
     PyObject *result;
-    if (!stack_has_room() || !recursion_has_room(ts, fiber->depth)) {
+    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
         return fiber_run(fiber, Py_NewRef(value), NULL);
     }
     Py_INCREF(fiber);

@@ -191,10 +191,9 @@ park(Fiber *fiber, Parked *fresh)
 static void
 commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, Leaving how)
 {
-    Frame *out = frame_previous(base);
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, base, out);
+    frame_relink_exit(stub, base, fiber->resumption->frame);
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
     if (fiber->active == NULL) {
@@ -261,7 +260,7 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
     Frame *frame = &active->frame;
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, frame, frame_previous(frame));
+    frame_relink_exit(stub, frame, fiber->resumption->frame);
     fiber->inner = active;
     fiber->depth++;
     if (active->outer != NULL) {
@@ -288,7 +287,7 @@ static inline PyObject *
 value_on_its_way(Frame *stub)
 {
     PyObject *value = frame_first_local(stub);
-    return Py_NewRef(value == NULL ? Py_None : value); /* unbound: a debugger did that */
+    return Py_NewRef(UNLIKELY(value == NULL) ? Py_None : value); /* unbound: a debugger did that */
 }
 
 /* Park the frames of the running fiber up to its base, but for the stub, which is current. 1: done,
@@ -374,10 +373,11 @@ gate_suspend(PyObject *self)
     CoreState *core = ((Gate *)self)->core;
     Fiber *fiber = fiber_most_recent();
     /* fiber->ts is the current thread state whenever its innermost frame is the stub's. */
-    if (fiber != NULL && fiber->core == core && !fiber->suspending && fiber->ts->exc_info == fiber->handling) {
+    if (LIKELY(fiber != NULL && fiber->core == core && !fiber->suspending &&
+               fiber->ts->exc_info == fiber->handling)) {
         Frame *stub = thread_frame(fiber->ts);
-        if (stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
-            suspend_again(fiber, fiber->ts, stub)) {
+        if (LIKELY(stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
+                   suspend_again(fiber, fiber->ts, stub))) {
             return value_on_its_way(stub);
         }
     }

@@ -68,6 +68,13 @@ slot_duplicate(FrameSlot slot)
     return PyStackRef_IsNullOrInt(slot) ? slot : PyStackRef_FromPyObjectNew(PyStackRef_AsPyObjectBorrow(slot));
 }
 
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
+
 static inline PyCodeObject *
 frame_code(Frame *f)
 {

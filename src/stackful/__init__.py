@@ -10,8 +10,13 @@ Floors (imports point down only; ARCHITECTURE.md has the picture):
 This file only re-exports.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from stackful import interpreter as _interpreter
+
+_interpreter.check_interpreter()
 
 from stackful import _core
 from stackful.errors import (
@@ -31,9 +36,12 @@ from stackful.errors import (
     StoreError,
     UnsaveableError,
 )
-from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
+from stackful.fibers import NULL, Fiber, current, is_suspendable, suspend
 
+TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under `stackful run` would wait for it
 if TYPE_CHECKING:
+    from typing import Any
+
     from stackful import snapshot
     from stackful.continuations import (
         PromptTag,
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     )
     from stackful.coroutines import Coroutine, transfer
     from stackful.durable.checkpoints import checkpoint
+    from stackful.fibers import Frame
 
 __all__ = [
     "NULL",
@@ -111,6 +120,7 @@ def __getattr__(name: str) -> Any:
         return import_module("stackful.snapshot")
     homes = {
         "stackful.durable.checkpoints": ("checkpoint",),
+        "stackful.fibers.frames": ("Frame",),
         "stackful.continuations": (
             "PromptTag",
             "abort",

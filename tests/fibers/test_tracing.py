@@ -92,6 +92,7 @@ def test_a_profiler_counts_calls():
     assert counts["inner"] == counts["outer"] == 1
 
 
+@pytest.mark.no_leakcheck("pdb fills caches of its own and of CPython, outside of fibers too")
 def test_pdb_steps_through_a_fiber():
     """A script of pdb commands stops in a resumed fiber, shows the stack and goes on."""
     output = io.StringIO()
@@ -140,3 +141,27 @@ def test_monitoring_sees_lines(when):
         monitoring.register_callback(4, monitoring.events.LINE, None)
         monitoring.free_tool_id(4)
     assert seen == ({1, 2} if when == "before" else {2})
+
+
+def test_the_stack_is_whole_while_suspend_returns():
+    """When suspend is left, and its caller is parked already, the frame beneath it is the resumer's: all the stack sees new events."""
+    seen = []
+
+    def profiler(frame, event, arg):
+        if event == "return" and frame.f_code is suspend.__code__:
+            names = []
+            while frame is not None:
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back
+            seen.append(names)
+
+    def deep(n):
+        return deep(n - 1) if n else (suspend(1), suspend(2))
+
+    fiber = Fiber(deep, 3)
+    fiber.resume()
+    sys.setprofile(profiler)
+    fiber.resume()
+    sys.setprofile(None)
+    name = sys._getframe().f_code.co_name
+    assert [name in names for names in seen] == [True]

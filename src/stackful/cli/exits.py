@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 import stackful
 from stackful.cli.status import status_of
 from stackful.durable.notices import notice
 from stackful.errors import BarrierError, FiberError, StackfulError
 
+TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, TracebackType
+    from typing import Any, NoReturn
+
     from stackful.durable.execution import Execution
 
 __all__ = ["one_message", "play"]

@@ -5,16 +5,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
 
 from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
 from stackful._core import gate as _gate
 from stackful._core import is_suspendable as _is_suspendable
-from stackful.fibers.frames import Frame
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from typing import Any
+
+    from stackful.fibers.frames import Frame
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Frame` is loaded by whoever first looks at frames."""
+    if name == "Frame":
+        globals()[name] = import_module("stackful.fibers.frames").Frame
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # Deliberately a Python function: when it is called, every frame beneath it has called a Python function, and that is the one state in

@@ -17,10 +17,15 @@ from stackful import _core
 from stackful.errors import SnapshotFormatError
 from stackful.snapshot.codes import CodeReference, Program, find_code, find_in_program
 
-__all__ = ["GLOBALS", "Rebuilder"]
+__all__ = ["WORDS", "Rebuilder", "words_of"]
 
-GLOBALS = "globals"
-"""In a frame's state: its namespace is its function's globals (module code)."""
+WORDS = ("fiber", "fill_fiber", "code", "function", "fill_function", "cell", "fill_cell", "module_globals")
+"""What snapshots refer to so often that each begins by putting it, found by its index, into the unpickler's memo."""
+
+
+def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
+    """What `WORDS` stands for, and two objects of the core. The order is part of the format: what is new comes at the end."""
+    return dict(enumerate((*(getattr(rebuilder, name) for name in WORDS), _core.Fiber, _core.NULL)))
 
 
 class Rebuilder:
@@ -105,8 +110,8 @@ class Rebuilder:
     @staticmethod
     def fill_fiber(fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
         """The frames of a fiber, all or nothing."""
-        *rest, members, frames = state
-        _core.reinstate(fiber, (*rest, [_frame(frame) for frame in frames]))
+        captured, members = state
+        _core.reinstate(fiber, captured)
         if members:
             fiber.__dict__.update(members)
 
@@ -165,13 +170,6 @@ class Rebuilder:
     def stream(name: str) -> Any:
         """A standard stream of this process."""
         return getattr(sys, name)
-
-
-def _frame(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    function, code, offset, namespace, slots, stack = state
-    if namespace == GLOBALS:
-        namespace = function.__globals__
-    return function, function.__code__ if code is None else code, offset, namespace, slots, stack
 
 
 def _ended_generator() -> Any:
