@@ -11,7 +11,7 @@ from pathlib import Path
 from measure import Row
 
 # Subject -> operations a round; the module is bench_<subject>.
-SUBJECTS = {"switch": 200_000, "create": 50_000, "memory": 100_000, "pickle": 2_000, "run": 100}
+SUBJECTS = {"switch": 200_000, "control": 20_000, "create": 50_000, "memory": 100_000, "pickle": 2_000, "run": 100}
 NEEDS_FULL_SIZE = {"memory"}
 
 

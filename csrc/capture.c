@@ -126,7 +126,8 @@ append_frame(CoreState *core, PyObject *list, Frame *frame)
 static PyObject *
 parked_states(CoreState *core, Parked *inner, PyObject *list)
 {
-    for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
+    Walk walk = {.node = inner};
+    for (Parked *parked; (parked = walk_next(&walk)) != NULL;) {
         if (append_frame(core, list, &parked->frame) < 0) {
             return NULL;
         }
@@ -150,7 +151,7 @@ active_states(CoreState *core, Fiber *fiber, PyObject *list)
         /* Another thread's running frames are not ours to walk: after a fork it may not exist. */
         return parked_states(core, fiber->inner, list);
     }
-    Frame *rest = fiber->inner != NULL ? &fiber->inner->frame : NULL, *end = fiber->resumption->frame;
+    Frame *rest = fiber->inner != NULL ? fiber->inner->place : NULL, *end = fiber->resumption->frame;
     for (Frame *f = innermost_of_active(fiber, ts); f != NULL && f != rest && f != end; f = frame_previous(f)) {
         if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
             append_frame(core, list, f) < 0) {

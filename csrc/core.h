@@ -3,6 +3,9 @@
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   levels.c     prompts on a fiber's stack: push, pop, find, clone
+ *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
+ *   control.c    the operations of prompts and continuations, and transfer
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   generators.c the same for CPython's generators
@@ -22,6 +25,14 @@
  * the next.  Functions that it calls meanwhile get their frames on the thread's data stack, as
  * always; at the next suspension those, and only those, are moved to the heap.  So a suspension
  * costs the frames that are new since the resumption, not the depth of the stack.
+ *
+ * Prompts divide the chain into levels; the outermost level is the fiber's own, and has no prompt:
+ *
+ *     fiber.inner --> [visit] --> [walk] --> | --> [prompt] --> [main] <-- fiber.outermost
+ *     fiber.level --------------------------^ floor: where the result of the level goes
+ *
+ * A captured piece of the chain is a Segment, which is never run: its frames are copied when they
+ * are returned into, and until then a stand-in in the chain shows where they are.
  */
 #ifndef STACKFUL_CORE_H
 #define STACKFUL_CORE_H
@@ -30,10 +41,62 @@
 
 typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
-    Frame *source;          /* while being parked: where the frame still lies */
+    Frame *place;           /* where the frame lies: here, or while it is being parked elsewhere */
     const void *known_call; /* frame_position at a call that was checked before, or NULL */
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
+
+/* The frames above a prompt. The fiber's own, outermost level has no node of this kind. */
+typedef struct Level {
+    struct Level *below;   /* NULL: the fiber's own */
+    Parked *floor;         /* the innermost frame of the level below; never NULL */
+    PyObject *tag;         /* of the prompt; NULL: a continuation was put here without one */
+    PyObject *winders;     /* what dynamic_wind keeps for this level, or NULL */
+    _PyErr_StackItem exc;  /* the exception being handled in these frames */
+} Level;
+
+typedef struct Segment {
+    PyObject_HEAD
+    Parked *inner;        /* its own frames */
+    Py_ssize_t depth;     /* how many, with those of the tail */
+    struct Segment *tail; /* what is outside of them, from `tail_from` on; or NULL */
+    Parked *tail_from;
+    bool is_eager;        /* frames share what must be forked: only all together can be copied */
+} Segment;
+
+/* In a chain: the frames of a segment from `from` outward. What a Parked begins with, and `place`
+ * elsewhere. */
+typedef struct {
+    Parked node;
+    Segment *segment;
+    Parked *from;
+    Py_ssize_t count;
+} StandIn;
+
+/* One level of a continuation. */
+typedef struct {
+    Segment *segment;
+    PyObject *tag, *winders, *handled; /* as in a Level */
+} Piece;
+
+typedef struct {
+    PyObject_VAR_HEAD
+    Py_ssize_t depth; /* of all pieces */
+    bool is_eager;    /* one of them is */
+    Piece pieces[1];  /* innermost first */
+} Continuation;
+
+/* The nodes for one piece and its level, to be put on a stack. */
+typedef struct {
+    Parked *inner;
+    Level *level;
+} Made;
+
+/* A walk over frames, see walk_next: begins with the node. */
+typedef struct {
+    Parked *node, *shared;
+    Segment *segment;
+} Walk;
 
 /* What a frame must hold that waits at one instruction: see rules.c. */
 typedef struct {
@@ -50,8 +113,12 @@ typedef struct {
     PyTypeObject *fiber_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *gate;         /* Gate */
-    PyObject *suspend_code; /* code objects of the Python functions `suspend` and */
-    PyObject *ask_code;     /*   `is_suspendable`, which stand between user code and this core */
+    PyObject *operate_gate, *transfer_gate; /* Gates */
+    PyObject *suspend_code; /* code objects of the Python functions `suspend`, */
+    PyObject *ask_code;     /*   `is_suspendable` and */
+    PyObject *operate_code, *transfer_code; /*   `operate`, `transfer`, which stand between user code and this core */
+    PyTypeObject *segment_type, *continuation_type;
+    PyObject *abort_signal; /* the exception class that ends a level with a value */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
@@ -71,6 +138,28 @@ typedef struct {
     StackChunk full; /* see thread_end_stack_at */
 } Resumption;
 
+/* A change of the stack that running code asks for (control.c). */
+typedef enum {
+    OPERATION_PUSH,      /* tag, thunk: call thunk() above a new prompt */
+    OPERATION_CAPTURE,   /* tag, function, keep: take the frames above the prompt, call function(k) there */
+    OPERATION_GIVE,      /* k, value, delimiter: put k's frames on top, the value is what they wait for */
+    OPERATION_THROW,     /* k, exception, delimiter: and raise it there */
+    OPERATION_CALL,      /* k, thunk, delimiter: and call thunk() there, for the value */
+    OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
+    OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
+    OPERATION_COUNT
+} Operation;
+
+/* What few fibers have. */
+typedef struct {
+    Operation operation;
+    PyObject *operands[3]; /* while `suspending` is OPERATING */
+    PyObject *winders;     /* of the fiber's own level, or NULL */
+    PyObject *successor;   /* the fiber that goes on when this one has ended, or NULL */
+} Control;
+
+typedef enum { RUNNING, SUSPENDING, OPERATING } Leaving;
+
 typedef struct Fiber {
     PyObject_HEAD
     CoreState *core; /* alive as long as the type is */
@@ -82,19 +171,25 @@ typedef struct Fiber {
     PyObject *weakrefs;
     Parked *inner, *outermost; /* parked frames; while active: `inner` is outside of `active` */
     Py_ssize_t depth;          /* how many */
+    Level *level;              /* the innermost prompt; NULL: none */
+    Parked *floor;             /* its floor, or NULL */
+    _PyErr_StackItem *handling; /* the innermost level's */
+    Control *control;          /* or NULL */
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
     /* While active: */
     Resumption *resumption;
-    PyObject **first_place;    /* where the first frame of a fresh fiber lies; NULL: at a new chunk's begin */
+    PyObject *callee;          /* what fiber_run calls at the moment, borrowed, or NULL */
+    PyObject **first_place;    /* where its first frame lies; NULL: at a new chunk's begin */
     struct Fiber *next_active; /* on the thread's list of active fibers */
     PyThreadState *ts;         /* which thread, together with its id: */
     uint64_t thread;           /*   thread states are freed, and their addresses used again */
-    _PyErr_StackItem exc;      /* the exception being handled in these frames */
+    _PyErr_StackItem exc;      /* the exception being handled in the frames of its own level */
     char phase;                /* FiberPhase */
-    bool suspending;           /* parked, but the interpreter loop has not been left yet */
-    bool is_direct;            /* the function is run by the interpreter itself, not through C */
+    char suspending;           /* Leaving: parked, but the interpreter loop has not been left yet */
+    bool is_direct;            /* the function (or callee) is run by the interpreter itself, not through C */
+    bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
@@ -121,10 +216,27 @@ frame_release(Frame *frame)
     frame_drop_names(frame);
 }
 
+/* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
+ * called. All owned. */
+typedef struct {
+    Fiber *fiber;
+    PyObject *value, *thrown, *callee, *argument;
+} Next;
+
+/* Is a node of a chain not a frame, but a StandIn for some? */
+static inline bool
+parked_is_stand_in(Parked *node)
+{
+    return node->place != &node->frame;
+}
+
 /* parked.c */
 Parked *parked_new(PyCodeObject *code);
 void parked_free(Parked *parked);
+void parked_free_node(Parked *node);
 void parked_clear_chain(Parked *inner);
+Py_ssize_t parked_count(Parked *node);
+void parked_set_previous(Parked *parked);
 void frame_discard(Frame *frame);
 int parked_traverse_chain(Parked *inner, visitproc visit, void *arg);
 void parked_link(Fiber *fiber);
@@ -133,19 +245,63 @@ void parked_link(Fiber *fiber);
 Fiber *fiber_most_recent(void);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
+Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
 /* suspend.c */
+int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
+bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
 /* fork.c */
-int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
+Parked *parked_clone_one(CoreState *core, Parked *parked);
+int parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count);
+bool frame_forks_alone(Frame *frame);
 bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
+
+/* levels.c */
+Level *level_new(PyObject *tag);
+void level_free(Level *level);
+void level_push(Fiber *fiber, Level *level);
+Level *level_pop(Fiber *fiber);
+Level *level_find(Fiber *fiber, PyObject *tag);
+PyObject *level_end(Fiber *fiber, PyThreadState *ts, PyObject *value);
+int levels_clone(Fiber *from, Parked *inner, Level **clone);
+void levels_adopt(Fiber *fiber, Level *level);
+void levels_free(Level *level);
+int levels_traverse(Level *level, visitproc visit, void *arg);
+PyObject *core_prompts(PyObject *module, PyObject *ignored);
+PyObject *core_winders(PyObject *module, PyObject *depth);
+PyObject *core_wound(PyObject *module, PyObject *tag);
+PyObject *core_barrier(PyObject *module, PyObject *thunk);
+PyObject *core_set_winders(PyObject *module, PyObject *args);
+
+/* segment.c */
+extern PyType_Spec segment_spec, continuation_spec;
+Parked *walk_next(Walk *walk);
+int stand_in_expand(CoreState *core, Parked **inner);
+Continuation *continuation_new(CoreState *core, Py_ssize_t count);
+PyObject *continuation_capture(Fiber *fiber, Level *last, bool keep);
+Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
+void continuation_unmake(PyObject *k, Made *made);
+void continuation_put(Fiber *fiber, PyObject *k, Made *made);
+
+/* control.c */
+Control *fiber_control(Fiber *fiber);
+int control_copy(Fiber *from, Fiber *to);
+void control_clear(Fiber *fiber);
+int control_traverse(Control *control, visitproc visit, void *arg);
+void control_forget(Fiber *fiber);
+void control_perform(Fiber *fiber, Next *next);
+PyObject *gate_operate(PyObject *gate);
+PyObject *gate_transfer(PyObject *gate);
+PyObject *core_successor(PyObject *module, PyObject *fiber);
+PyObject *core_set_successor(PyObject *module, PyObject *args);
 
 /* generators.c */
 PyObject *generator_blank(PyObject *function, PyTypeObject *type);
@@ -168,6 +324,7 @@ PyObject *frame_verify(CoreState *core, PyCodeObject *code, int offset, const ch
 void rules_forget(CoreState *core);
 
 /* create.c */
+bool is_direct(CoreState *core, PyObject *function);
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
 PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
@@ -183,6 +340,7 @@ PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;
+int fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value);
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
 

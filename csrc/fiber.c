@@ -48,6 +48,22 @@ check_idle(Fiber *fiber, const char *verb)
     return 0;
 }
 
+/* Can the fiber be given `value` by this verb? */
+int
+fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value)
+{
+    if (check_idle(fiber, verb) < 0) {
+        return -1;
+    }
+    if (fiber->phase == FIBER_FRESH && value != Py_None) {
+        PyErr_Format(fiber->core->fiber_error,
+                     "the first time to %s a fiber gives it no value: no suspend is waiting for it; pass "
+                     "arguments to Fiber(function, ...)", verb);
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(resume_doc,
 "resume($self, value=None, /)\n--\n\n"
 "Run until the next suspend, and return what it was given; at the end the function's result.\n\n"
@@ -110,15 +126,19 @@ static void
 forget(Fiber *self)
 {
     Parked *inner = self->inner;
+    Level *level = self->level;
     self->inner = self->outermost = NULL;
     self->depth = 0;
+    levels_adopt(self, NULL);
     if (self->phase != FIBER_ACTIVE) {
         self->phase = FIBER_DEAD;
     }
+    control_clear(self);
     Py_CLEAR(self->arguments);
     Py_CLEAR(self->keywords);
     Py_CLEAR(self->exc.exc_value);
     parked_clear_chain(inner);
+    levels_free(level);
 }
 
 PyDoc_STRVAR(close_doc,
@@ -190,7 +210,11 @@ fiber_traverse(Fiber *self, visitproc visit, void *arg)
     Py_VISIT(self->result);
     Py_VISIT(self->context);
     Py_VISIT(self->exc.exc_value);
-    return parked_traverse_chain(self->inner, visit, arg);
+    int stop = levels_traverse(self->level, visit, arg);
+    if (stop == 0) {
+        stop = control_traverse(self->control, visit, arg);
+    }
+    return stop != 0 ? stop : parked_traverse_chain(self->inner, visit, arg);
 }
 
 static int

@@ -50,8 +50,8 @@ core_hook(CoreState *core, const char *name)
     return hook;
 }
 
-/* register(name, object): `suspend` and `is_suspendable` give their code, others are hooks: a
- * callable, or the place "package.module:name" of one, imported when it is first needed. */
+/* register(name, object): `suspend`, `is_suspendable`, `operate` and `transfer` give their code, an exception class
+ * is what ends a level with a value, others are hooks: a callable, or the place "package.module:name" of one, imported when it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
 {
@@ -68,6 +68,17 @@ core_register(PyObject *module, PyObject *args)
     else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
         Py_XSETREF(core->ask_code, Py_NewRef(PyFunction_GET_CODE(object)));
     }
+    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "operate") == 0) {
+        Py_XSETREF(core->operate_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
+    }
+    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "transfer") == 0) {
+        Py_XSETREF(core->transfer_code, Py_NewRef(PyFunction_GET_CODE(object)));
+        function_renew_version((PyFunctionObject *)object);
+    }
+    else if (PyExceptionClass_Check(object) && PyUnicode_CompareWithASCIIString(name, "abort") == 0) {
+        Py_XSETREF(core->abort_signal, Py_NewRef(object));
+    }
     else if (PyDict_SetItem(core->hooks, name, object) < 0) {
         return NULL;
     }
@@ -82,6 +93,17 @@ core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     return Py_NewRef((PyObject *)fiber);
+}
+
+/* root(fiber): it runs for C code that waits for its result: nothing suspends it. */
+static PyObject *
+core_root(PyObject *module, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, core_state(module)->fiber_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a Fiber, got %R", object);
+    }
+    ((Fiber *)object)->is_root = true;
+    return Py_NewRef(object);
 }
 
 /* blank(type): a fiber for reinstate to fill. */
@@ -130,6 +152,14 @@ static PyMethodDef core_functions[] = {
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
     {"reinstate", core_reinstate, METH_VARARGS, NULL},
+    {"prompts", core_prompts, METH_NOARGS, NULL},
+    {"winders", core_winders, METH_O, NULL},
+    {"wound", core_wound, METH_O, NULL},
+    {"barrier", core_barrier, METH_O, NULL},
+    {"set_winders", core_set_winders, METH_VARARGS, NULL},
+    {"root", core_root, METH_O, NULL},
+    {"successor", core_successor, METH_O, NULL},
+    {"set_successor", core_set_successor, METH_VARARGS, NULL},
     {"copy_generator", core_copy_generator, METH_O, NULL},
     {"capture_generator", core_capture_generator, METH_O, NULL},
     {"blank_generator", core_blank_generator, METH_VARARGS, NULL},
@@ -195,12 +225,38 @@ static PyType_Spec gate_spec = {
     .slots = gate_slots,
 };
 
+static PyType_Slot operate_gate_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.prompt and its kin.")},
+    {Py_nb_invert, gate_operate},
+    {0, NULL},
+};
+
+static PyType_Slot transfer_gate_slots[] = {
+    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.transfer.")},
+    {Py_nb_invert, gate_transfer},
+    {0, NULL},
+};
+
+static PyType_Spec transfer_gate_spec = {
+    .name = "stackful._core.TransferGate",
+    .basicsize = sizeof(Gate),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = transfer_gate_slots,
+};
+
+static PyType_Spec operate_gate_spec = {
+    .name = "stackful._core.OperateGate",
+    .basicsize = sizeof(Gate),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = operate_gate_slots,
+};
+
 /* Its type does not hold the module: `suspend` holds the gate, the module the code of `suspend`,
  * and the collector cannot look into code objects. */
 static PyObject *
-make_gate(CoreState *core)
+make_gate(CoreState *core, PyType_Spec *spec)
 {
-    PyObject *gate = make_only(NULL, &gate_spec);
+    PyObject *gate = make_only(NULL, spec);
     if (gate != NULL) {
         ((Gate *)gate)->core = core;
     }
@@ -254,19 +310,26 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
-    core->gate = make_gate(core);
+    core->gate = make_gate(core, &gate_spec);
+    core->operate_gate = make_gate(core, &operate_gate_spec);
+    core->transfer_gate = make_gate(core, &transfer_gate_spec);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL ||
+        core->operate_gate == NULL || core->transfer_gate == NULL || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
-    if (core->fiber_type == NULL) {
+    core->segment_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &segment_spec, NULL);
+    core->continuation_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &continuation_spec, NULL);
+    if (core->fiber_type == NULL || core->segment_type == NULL || core->continuation_type == NULL) {
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
-        PyModule_AddObjectRef(module, "gate", core->gate) < 0) {
+        PyModule_AddObjectRef(module, "gate", core->gate) < 0 ||
+        PyModule_AddObjectRef(module, "operate_gate", core->operate_gate) < 0 ||
+        PyModule_AddObjectRef(module, "transfer_gate", core->transfer_gate) < 0) {
         return -1;
     }
     return 0;
@@ -279,8 +342,15 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->fiber_type);
     Py_VISIT(core->null);
     Py_VISIT(core->gate);
+    Py_VISIT(core->operate_gate);
+    Py_VISIT(core->transfer_gate);
+    Py_VISIT(core->transfer_code);
+    Py_VISIT(core->segment_type);
+    Py_VISIT(core->continuation_type);
+    Py_VISIT(core->abort_signal);
     Py_VISIT(core->suspend_code);
     Py_VISIT(core->ask_code);
+    Py_VISIT(core->operate_code);
     Py_VISIT(core->hooks);
     Py_VISIT(core->fiber_error);
     Py_VISIT(core->barrier_error);
@@ -309,7 +379,20 @@ core_free(void *module)
     if (core->gate != NULL) {
         ((Gate *)core->gate)->core = NULL;
     }
+    if (core->operate_gate != NULL) {
+        ((Gate *)core->operate_gate)->core = NULL;
+    }
+    if (core->transfer_gate != NULL) {
+        ((Gate *)core->transfer_gate)->core = NULL;
+    }
     Py_CLEAR(core->gate);
+    Py_CLEAR(core->operate_gate);
+    Py_CLEAR(core->transfer_gate);
+    Py_CLEAR(core->transfer_code);
+    Py_CLEAR(core->segment_type);
+    Py_CLEAR(core->continuation_type);
+    Py_CLEAR(core->abort_signal);
+    Py_CLEAR(core->operate_code);
     rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->fiber_type);

@@ -56,13 +56,21 @@ blocked(Barrier *barrier, Frame *frame, bool is_body)
     return 0;
 }
 
-/* Did the fiber's own plain call of its function begin this frame? See run_fresh in resume.c. */
+/* The frame that calls what fiber_run calls: the resumer's, or in a level the innermost one below. */
+static Frame *
+calling_frame(Fiber *fiber)
+{
+    return fiber->inner == NULL ? fiber->resumption->frame : fiber->inner->place;
+}
+
+/* Did the plain call of the fiber's function, or of a level's, begin this frame? See call_callee in
+ * resume.c. */
 static bool
 is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 {
     PyObject **place = (PyObject **)frame;
-    if (!fiber->is_direct || fiber->outermost != NULL || frame_function(frame) != fiber->function ||
-        frame_beyond_c(frame) != fiber->resumption->frame) {
+    if (!fiber->is_direct || fiber->callee == NULL || frame_function(frame) != fiber->callee ||
+        frame_beyond_c(frame) != calling_frame(fiber)) {
         return false;
     }
     if (fiber->first_place != NULL) {
@@ -86,7 +94,8 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
     Frame *frame = frame_previous(stub);
     *count = 0;
     if (frame_called_by_c(stub)) {
-        return blocked(barrier, frame_beyond_c(stub), frame_beyond_c(stub) == fiber->resumption->frame);
+        return blocked(barrier, frame_beyond_c(stub),
+                       active == NULL && frame_beyond_c(stub) == calling_frame(fiber));
     }
     for (;; frame = frame_previous(frame)) {
         if (frame_is_generator(frame) || !frame_is_plain(frame)) {
@@ -111,7 +120,7 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
                 break;
             }
             Frame *caller = frame_beyond_c(frame);
-            return blocked(barrier, caller, caller == fiber->resumption->frame);
+            return blocked(barrier, caller, active == NULL && caller == calling_frame(fiber));
         }
     }
     *base = frame;
@@ -133,7 +142,7 @@ reserve(Frame *frame, Py_ssize_t count)
             }
             return NULL;
         }
-        parked->source = frame;
+        parked->place = frame;
         *link = parked;
         link = &parked->outer;
     }
@@ -147,7 +156,8 @@ park(Fiber *fiber, Parked *fresh)
 {
     Parked *rest = fiber->inner, *last = NULL;
     for (Parked *parked = fresh; parked != NULL; parked = parked->outer) {
-        frame_move(&parked->frame, parked->source);
+        frame_move(&parked->frame, parked->place);
+        parked->place = &parked->frame;
         parked->known_call = frame_position(&parked->frame);
         fiber->depth++;
         last = parked;
@@ -161,25 +171,25 @@ park(Fiber *fiber, Parked *fresh)
         last->outer = rest;
     }
     fiber->inner = fresh != NULL ? fresh : rest;
+    if (fiber->active != NULL) {
+        last = fiber->active;
+    }
     /* Older frames are linked already; the evaluator has changed the links of the others. */
-    for (Parked *parked = fiber->inner; parked != NULL; parked = parked->outer) {
-        frame_set_previous(&parked->frame, parked->outer == NULL ? NULL : &parked->outer->frame);
-        if (parked == fiber->active || parked->outer == NULL) {
+    for (Parked *parked = fiber->inner;; parked = parked->outer) {
+        parked_set_previous(parked);
+        if (parked == last) {
             break;
         }
     }
-    if (fiber->active == NULL) {
+    if (last->outer == NULL) {
         fiber->outermost = last;
-    }
-    else if (fiber->active->outer == NULL) {
-        fiber->outermost = fiber->active;
     }
     frame_set_previous(&fiber->outermost->frame, NULL);
 }
 
 /* Everything is validated: from here on nothing can fail. */
 static void
-commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
+commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, Leaving how)
 {
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
@@ -194,12 +204,13 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
         thread_end_stack_at(ts, &fiber->resumption->full, (char *)base + frame_size(frame_code(base)));
     }
 #endif
-    fiber->suspending = true;
+    fiber->suspending = (char)how;
 }
 
 static void
-raise_barrier(CoreState *core, Fiber *fiber, Barrier *barrier)
+raise_barrier(Fiber *fiber, Barrier *barrier)
 {
+    CoreState *core = fiber->core;
     PyObject *describe = core_hook(core, "describe"), *text, *code = Py_None;
     int offset = 0;
     if (describe == NULL) {
@@ -209,7 +220,8 @@ raise_barrier(CoreState *core, Fiber *fiber, Barrier *barrier)
         code = (PyObject *)frame_code(barrier->frame);
         offset = 2 * frame_unit(barrier->frame);
     }
-    text = PyObject_CallFunction(describe, "OiO", code, offset, fiber->function);
+    text = PyObject_CallFunction(describe, "OiO", code, offset,
+                                 fiber->callee != NULL ? fiber->callee : fiber->function);
     if (text != NULL) {
         PyErr_SetObject(core->barrier_error, text);
         Py_DECREF(text);
@@ -252,10 +264,21 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
     fiber->inner = active;
     fiber->depth++;
     if (active->outer != NULL) {
-        frame_set_previous(frame, &active->outer->frame);
+        frame_set_previous(frame, active->outer->place);
     }
     frame_set_previous(&fiber->outermost->frame, NULL);
-    fiber->suspending = true;
+    fiber->suspending = SUSPENDING;
+    return true;
+}
+
+/* The same for an operation. */
+bool
+fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how)
+{
+    if (!suspend_again(fiber, ts, stub)) {
+        return false;
+    }
+    fiber->suspending = (char)how;
     return true;
 }
 
@@ -267,6 +290,55 @@ value_on_its_way(Frame *stub)
     return Py_NewRef(UNLIKELY(value == NULL) ? Py_None : value); /* unbound: a debugger did that */
 }
 
+/* Park the frames of the running fiber up to its base, but for the stub, which is current. 1: done,
+ * and the interpreter loop is left when the stub returns; 0: a barrier stands there, as *barrier
+ * says; -1 with an exception. */
+static int
+try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
+{
+    Frame *base, *stub = thread_frame(ts);
+    Parked *fresh = NULL;
+    Py_ssize_t count;
+    int found = find_base(fiber, ts, stub, &base, &count, barrier);
+    if (found <= 0) {
+        return found;
+    }
+    if (count > 0) {
+        fresh = reserve(frame_previous(stub), count);
+        if (fresh == NULL) {
+            return -1;
+        }
+    }
+    commit(fiber, ts, stub, base, fresh, how);
+    return 1;
+}
+
+/* Park the frames for an operation (control.c). At a barrier 0, without an exception if `quietly`. */
+int
+fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly)
+{
+    Barrier barrier;
+    int parked = try_to_park(fiber, ts, OPERATING, &barrier);
+    if (parked == 0 && !quietly) {
+        raise_barrier(fiber, &barrier);
+    }
+    return parked;
+}
+
+/* A prompt that C code waits for: whoever suspends in it has nobody to go to. */
+static void
+raise_at_root(CoreState *core, PyThreadState *ts, Fiber *fiber)
+{
+    if (fiber_resumer(ts, fiber) != NULL) {
+        PyErr_SetString(core->barrier_error, "cannot suspend across a C call: a prompt stands in between that was "
+                        "made behind a C call; suspend outside of it, or replace the C call by plain Python");
+    }
+    else {
+        PyErr_SetString(core->fiber_error, "suspend() in a prompt that is outside of any fiber: run the "
+                        "function in one, Fiber(function, ...).resume()");
+    }
+}
+
 static NOINLINE PyObject *
 suspend_slowly(CoreState *core)
 {
@@ -276,29 +348,20 @@ suspend_slowly(CoreState *core)
     }
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_to_suspend(core, ts, core->suspend_code);
-    Frame *base;
-    Parked *fresh = NULL;
-    Py_ssize_t count;
     Barrier barrier;
     if (fiber == NULL) {
         return NULL;
     }
-    Frame *stub = thread_frame(ts);
-    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
-    if (found <= 0) {
-        if (found == 0) {
-            raise_barrier(core, fiber, &barrier);
-        }
+    if (fiber->is_root) {
+        raise_at_root(core, ts, fiber);
         return NULL;
     }
-    if (count > 0) {
-        fresh = reserve(frame_previous(stub), count);
-        if (fresh == NULL) {
-            return NULL;
-        }
+    Frame *stub = thread_frame(ts);
+    int parked = try_to_park(fiber, ts, SUSPENDING, &barrier);
+    if (parked == 0) {
+        raise_barrier(fiber, &barrier);
     }
-    commit(fiber, ts, stub, base, fresh);
-    return value_on_its_way(stub);
+    return parked > 0 ? value_on_its_way(stub) : NULL;
 }
 
 /* `~gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports no
@@ -311,7 +374,7 @@ gate_suspend(PyObject *self)
     Fiber *fiber = fiber_most_recent();
     /* fiber->ts is the current thread state whenever its innermost frame is the stub's. */
     if (LIKELY(fiber != NULL && fiber->core == core && !fiber->suspending &&
-               fiber->ts->exc_info == &fiber->exc)) {
+               fiber->ts->exc_info == fiber->handling)) {
         Frame *stub = thread_frame(fiber->ts);
         if (LIKELY(stub != NULL && (PyObject *)frame_code(stub) == core->suspend_code &&
                    suspend_again(fiber, fiber->ts, stub))) {
@@ -330,7 +393,7 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
     Frame *base, *stub = thread_frame(ts);
     Py_ssize_t count;
     Barrier barrier;
-    if (fiber == NULL || fiber->core != core || stub == NULL || fiber->suspending ||
+    if (fiber == NULL || fiber->core != core || fiber->is_root || stub == NULL || fiber->suspending ||
         (PyObject *)frame_code(stub) != core->ask_code) {
         Py_RETURN_FALSE;
     }

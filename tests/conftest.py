@@ -1,5 +1,8 @@
-"""Runs the leak checker (leakcheck.py) on the tests of the core and of fibers, and on those marked `leakcheck`."""
+"""Runs the leak checker (leakcheck.py) on the tests of the core and of fibers, and on those marked `leakcheck`; and those marked
+`three_ways` cold, warm and traced (ways.py).
+"""
 
+import contextlib
 import gc
 import os
 import sys
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from leakcheck import LATE_ROUNDS, find_leaks
+from ways import WARM_UP, WAYS, traced
 
 TOO_SLOW = 2.0  # seconds of a test's first run beyond which it is not repeated; such tests are counted in the summary
 
@@ -16,6 +20,25 @@ HERE = Path(__file__).parent
 FOLDERS = {HERE / "core", HERE / "fibers"}
 
 checked: dict[str, int] = {}  # verdict or excuse -> number of tests, for the summary
+
+
+def pytest_generate_tests(metafunc):
+    """A test marked `three_ways` is three tests."""
+    if metafunc.definition.get_closest_marker("three_ways"):
+        metafunc.parametrize("way", WAYS, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def way(request):
+    """How the test is run (ways.py)."""
+    chosen = getattr(request, "param", "cold")
+    if chosen == "warm":
+        names = [name for name in request.node._fixtureinfo.argnames if name != "way"]
+        arguments = {name: request.getfixturevalue(name) for name in names}
+        for _ in range(WARM_UP):
+            request.function(**arguments)
+    with traced() if chosen == "traced" else contextlib.nullcontext():
+        yield chosen
 
 
 def _excuse(item, seconds):

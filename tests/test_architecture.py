@@ -22,7 +22,7 @@ FLOORS = {
     "errors": 0, "_core": 0, "stackmap": 0,
     "interpreter": 0.5,  # asks the core whether it fits
     "fibers": 1,
-    "control": 2,
+    "continuations": 2,
     "generators": 3, "coroutines": 3, "effects": 3, "search": 3, "tail": 3,
     "snapshot": 4,
     "tasks": 5, "aio": 5, "compat": 5,

@@ -3,6 +3,8 @@
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable    runs that survive kill -9
   4  snapshot   fibers as bytes
+  3  coroutines      transfer
+  2  continuations   prompts and continuations
   1  fibers     suspend, resume, copy
   0  _core (C), stackmap, errors
 This file only re-exports.
@@ -23,6 +25,7 @@ from stackful.errors import (
     FiberError,
     FiberExit,
     InternalError,
+    PromptNotFoundError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -40,6 +43,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stackful import snapshot
+    from stackful.continuations import (
+        PromptTag,
+        abort,
+        barrier,
+        call_cc,
+        call_ec,
+        control,
+        control0,
+        dynamic_wind,
+        prompt,
+        prompt0,
+        reset,
+        reset0,
+        run,
+        shift,
+        shift0,
+    )
+    from stackful.coroutines import Coroutine, transfer
     from stackful.durable.checkpoints import checkpoint
     from stackful.fibers import Frame
 
@@ -47,11 +68,14 @@ __all__ = [
     "NULL",
     "BarrierError",
     "CodeChangedError",
+    "Coroutine",
     "Fiber",
     "FiberError",
     "FiberExit",
     "Frame",
     "InternalError",
+    "PromptNotFoundError",
+    "PromptTag",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -61,25 +85,63 @@ __all__ = [
     "StackfulError",
     "StoreError",
     "UnsaveableError",
+    "abort",
+    "barrier",
+    "call_cc",
+    "call_ec",
     "checkpoint",
+    "control",
+    "control0",
     "current",
+    "dynamic_wind",
     "is_suspendable",
+    "prompt",
+    "prompt0",
+    "reset",
+    "reset0",
+    "run",
+    "shift",
+    "shift0",
     "snapshot",
     "suspend",
+    "transfer",
 ]
 
 
 _core.register("reduce", "stackful.snapshot:reduce_fiber")
 _core.register("deepcopy", "stackful.snapshot:deepcopy_fiber")
 _core.register("why_not_portable", "stackful.snapshot:why_not_portable")
+_core.register("prompt_not_found", "stackful.continuations.missing:prompt_not_found")
 
 
 def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
     if name == "snapshot":
         return import_module("stackful.snapshot")
-    places = {"Frame": "stackful.fibers.frames", "checkpoint": "stackful.durable.checkpoints"}
-    if name in places:
-        globals()[name] = getattr(import_module(places[name]), name)
-        return globals()[name]
+    homes = {
+        "stackful.durable.checkpoints": ("checkpoint",),
+        "stackful.fibers.frames": ("Frame",),
+        "stackful.continuations": (
+            "PromptTag",
+            "abort",
+            "barrier",
+            "call_cc",
+            "call_ec",
+            "control",
+            "control0",
+            "dynamic_wind",
+            "prompt",
+            "prompt0",
+            "reset",
+            "reset0",
+            "run",
+            "shift",
+            "shift0",
+        ),
+        "stackful.coroutines": ("Coroutine", "transfer"),
+    }
+    for home, names in homes.items():
+        if name in names:
+            globals()[name] = getattr(import_module(home), name)
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

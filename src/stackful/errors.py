@@ -8,6 +8,7 @@ __all__ = [
     "FiberError",
     "FiberExit",
     "InternalError",
+    "PromptNotFoundError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -34,6 +35,10 @@ class FiberError(StackfulError, RuntimeError):
 
 class BarrierError(StackfulError, RuntimeError):
     """A C call stands between ``suspend`` and the prompt; nothing was suspended."""
+
+
+class PromptNotFoundError(StackfulError, LookupError):
+    """No prompt with that tag is on the stack, or none that can be reached; nothing was captured."""
 
 
 class FiberExit(BaseException):
