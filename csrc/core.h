@@ -3,6 +3,7 @@
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
  *   control.c    the operations of prompts and continuations, and transfer
@@ -136,6 +137,7 @@ typedef struct {
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     StackChunk full; /* see thread_end_stack_at */
+    Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
 
 /* A change of the stack that running code asks for (control.c). */
@@ -249,6 +251,10 @@ Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
+
+/* listeners.c */
+void listeners_miss_call(PyThreadState *ts, Resumption *resumption);
+void listeners_restore(PyThreadState *ts, Resumption *resumption);
 
 /* suspend.c */
 int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);

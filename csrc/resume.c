@@ -228,7 +228,14 @@ run_outward(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *v
             value = bring_up_innermost(fiber, ts, value);
             continue; /* it may have been the level's last */
         }
+        bool quietly = value == NULL && (ts->c_tracefunc != NULL || ts->c_profilefunc != NULL);
+        if (quietly) {
+            listeners_miss_call(ts, resumption);
+        }
         value = evaluate_innermost(fiber, ts, resumption, value);
+        if (quietly) {
+            listeners_restore(ts, resumption);
+        }
     }
     fiber->active = NULL;
     return value;

@@ -165,3 +165,42 @@ def test_the_stack_is_whole_while_suspend_returns():
     sys.setprofile(None)
     name = sys._getframe().f_code.co_name
     assert [name in names for names in seen] == [True]
+
+
+def _raise_outward(stop):
+    def inner():
+        stop()
+        raise ValueError
+
+    def outer():
+        try:
+            middle()
+        except ValueError:
+            return "caught"
+
+    def middle():
+        inner()
+
+    fiber = Fiber(outer)
+    while fiber.status != "dead":
+        fiber.resume()
+
+
+@pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
+def test_an_exception_that_goes_outward_is_no_call(install):
+    """Trace and profile functions hear of frames that suspended what they hear of those that did not, when an exception ends them."""
+
+    def events(stop):
+        seen = []
+
+        def hear(frame, event, arg):
+            if frame.f_code.co_name in ("inner", "middle", "outer") and event in ("call", "return"):
+                seen.append((frame.f_code.co_name, event))
+            return hear
+
+        install(hear)
+        _raise_outward(stop)
+        install(None)
+        return seen
+
+    assert events(suspend) == events(lambda: None)
