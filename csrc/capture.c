@@ -123,7 +123,7 @@ append_frame(CoreState *core, PyObject *list, Frame *frame)
     return failed;
 }
 
-static PyObject *
+PyObject *
 parked_states(CoreState *core, Parked *inner, PyObject *list)
 {
     Walk walk = {.node = inner};
@@ -266,7 +266,8 @@ parked_from_state(CoreState *core, PyObject *state)
     return parked;
 }
 
-static int
+/* The frames of these states, chained. */
+int
 parked_from_states(CoreState *core, PyObject *frames, Parked **inner)
 {
     Parked **link = inner;
@@ -280,6 +281,7 @@ parked_from_states(CoreState *core, PyObject *frames, Parked **inner)
         Py_DECREF(state);
         if (*link == NULL) {
             parked_clear_chain(*inner);
+            *inner = NULL;
             return -1;
         }
         link = &(*link)->outer;

@@ -9,6 +9,7 @@
  *   control.c    the operations of prompts and continuations, and transfer
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
+ *   pieces.c     levels and continuations -> Python values and back
  *   generators.c the same for CPython's generators
  *   rules.c      what restored frames must hold, remembered by place in the code
  *   fiber.c      the Fiber type: resume, throw, close, finalise
@@ -291,6 +292,7 @@ PyObject *core_set_winders(PyObject *module, PyObject *args);
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
 int stand_in_expand(CoreState *core, Parked **inner);
+Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
 PyObject *continuation_capture(Fiber *fiber, Level *last, bool keep);
 Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
@@ -323,6 +325,18 @@ PyObject *slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
 void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
 void slots_make_numbers(FrameSlot *slots, PyObject *which);
+
+PyObject *parked_states(CoreState *core, Parked *inner, PyObject *list);
+int parked_from_states(CoreState *core, PyObject *frames, Parked **inner);
+
+/* pieces.c */
+PyObject *core_capture_levels(PyObject *module, PyObject *fiber);
+PyObject *core_reinstate_levels(PyObject *module, PyObject *args);
+PyObject *core_capture_continuation(PyObject *module, PyObject *k);
+PyObject *core_blank_continuation(PyObject *module, PyObject *count);
+PyObject *core_reinstate_continuation(PyObject *module, PyObject *args);
+PyObject *core_reduce(PyObject *module, PyObject *object);
+PyObject *core_deepcopy(PyObject *module, PyObject *args);
 
 /* rules.c */
 PyObject *frame_verify(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,

@@ -162,6 +162,9 @@ fiber_close(Fiber *self, PyObject *Py_UNUSED(ignored))
         forget(self);
         Py_RETURN_NONE;
     }
+    if (self->control != NULL) {
+        Py_CLEAR(self->control->successor); /* nobody goes on because this one is closed */
+    }
     PyObject *leave = PyObject_CallNoArgs(self->core->fiber_exit);
     result = leave == NULL ? NULL : fiber_run(self, NULL, leave);
     if (result == NULL) {

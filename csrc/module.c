@@ -160,6 +160,13 @@ static PyMethodDef core_functions[] = {
     {"root", core_root, METH_O, NULL},
     {"successor", core_successor, METH_O, NULL},
     {"set_successor", core_set_successor, METH_VARARGS, NULL},
+    {"capture_levels", core_capture_levels, METH_O, NULL},
+    {"reinstate_levels", core_reinstate_levels, METH_VARARGS, NULL},
+    {"capture_continuation", core_capture_continuation, METH_O, NULL},
+    {"blank_continuation", core_blank_continuation, METH_O, NULL},
+    {"reinstate_continuation", core_reinstate_continuation, METH_VARARGS, NULL},
+    {"reduce", core_reduce, METH_O, NULL},
+    {"deepcopy", core_deepcopy, METH_VARARGS, NULL},
     {"copy_generator", core_copy_generator, METH_O, NULL},
     {"capture_generator", core_capture_generator, METH_O, NULL},
     {"blank_generator", core_blank_generator, METH_VARARGS, NULL},
@@ -326,6 +333,7 @@ core_exec(PyObject *module)
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
+        PyModule_AddObjectRef(module, "Continuation", (PyObject *)core->continuation_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
         PyModule_AddObjectRef(module, "gate", core->gate) < 0 ||
         PyModule_AddObjectRef(module, "operate_gate", core->operate_gate) < 0 ||

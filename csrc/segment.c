@@ -122,6 +122,23 @@ segment_new(CoreState *core)
     return (Segment *)core->segment_type->tp_alloc(core->segment_type, 0);
 }
 
+/* A segment with frames that were stored; or NULL with an exception. */
+Segment *
+segment_from_states(CoreState *core, PyObject *frames)
+{
+    Segment *segment = segment_new(core);
+    if (segment == NULL || parked_from_states(core, frames, &segment->inner) < 0) {
+        Py_XDECREF(segment);
+        return NULL;
+    }
+    for (Parked *parked = segment->inner; parked != NULL; parked = parked->outer) {
+        parked_set_previous(parked);
+        segment->depth++;
+        segment->is_eager = segment->is_eager || !frame_forks_alone(&parked->frame);
+    }
+    return segment;
+}
+
 static int
 segment_traverse(Segment *self, visitproc visit, void *arg)
 {

@@ -214,6 +214,10 @@ frame_relink_exit(Frame *stub, Frame *base, Frame *resumer)
     stub->is_entry = true;
     base->is_entry = false;
     stub->previous = resumer;
+#ifdef Py_DEBUG
+    /* An assertion of RETURN_VALUE: what was current before the evaluation is the stub's caller. */
+    thread_current()->cframe->previous->current_frame = resumer;
+#endif
 }
 
 /* Code is not instrumented here. */

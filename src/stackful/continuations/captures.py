@@ -9,13 +9,14 @@ from stackful import _core
 from stackful.continuations.tags import DEFAULT, PromptTag
 from stackful.continuations.winders import Winder, enter, leave_all, leave_for
 from stackful.fibers.operations import CALL, CAPTURE, GATE, GIVE, REPLACE, THROW, operate, operate_in_new_fiber
+from stackful.fibers.portable import Portable
 
 __all__ = ["ComposableContinuation", "Continuation", "call_cc", "control", "control0", "shift", "shift0"]
 
 Winders = list[Winder | None] | None
 
 
-class ComposableContinuation:
+class ComposableContinuation(Portable):
     """Frames that `control` or `shift` has captured. What their functions are given is its method `resume`.
 
     It can be resumed any number of times, copied and pickled; ``k.__self__`` leads from the method to this object.
@@ -55,7 +56,7 @@ class ComposableContinuation:
         return operate_in_new_fiber(CALL, self._captured, arrive, self._delimiter) if result is GATE else result
 
 
-class Continuation:
+class Continuation(Portable):
     """Frames that `call_cc` has captured. What its function is given is its method `resume`, which never returns.
 
     It can be resumed any number of times, copied and pickled; ``k.__self__`` leads from the method to this object.

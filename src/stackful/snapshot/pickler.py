@@ -12,6 +12,7 @@ from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
 from stackful import _core
+from stackful.fibers.portable import Portable
 from stackful.snapshot import codes, rebuild
 from stackful.snapshot.rebuild import Rebuilder
 
@@ -105,6 +106,8 @@ class SnapshotPickler(pickle.Pickler):
             return reducer(self, obj)
         if isinstance(obj, _core.Fiber):
             return self._reduce_fiber(obj)
+        if isinstance(obj, Portable):
+            return obj.reduce_within_snapshot()
         if isinstance(obj, BaseException):
             return self._reduce_exception(obj)
         if isinstance(obj, type):
@@ -113,13 +116,20 @@ class SnapshotPickler(pickle.Pickler):
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
         *rest, frames = _core.capture(fiber)
+        state = ((*rest, self._frames(frames)), getattr(fiber, "__dict__", None), _core.capture_levels(fiber))
+        return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
+
+    def _frames(self, frames: list[Any]) -> list[Any]:
+        """The states of frames, with their code by identity."""
         known = self._codes
-        frames = [
+        return [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
-        state = ((*rest, frames), getattr(fiber, "__dict__", None))
-        return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
+
+    def _reduce_continuation(self, captured: _core.Continuation) -> Any:
+        pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
+        return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
     def _marked(self, code: CodeType, function: FunctionType) -> _Code:
         """One marker for each code object, so that the pickle holds it once."""
@@ -275,6 +285,7 @@ _REDUCERS: dict[type, Any] = {
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
     CellType: SnapshotPickler._reduce_cell,
+    _core.Continuation: SnapshotPickler._reduce_continuation,
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
     ModuleType: SnapshotPickler._reduce_module,

@@ -110,10 +110,22 @@ class Rebuilder:
     @staticmethod
     def fill_fiber(fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
         """The frames of a fiber, all or nothing."""
-        captured, members = state
+        captured, members, levels = state
         _core.reinstate(fiber, captured)
+        if levels is not None:
+            _core.reinstate_levels(fiber, levels)
         if members:
             fiber.__dict__.update(members)
+
+    @staticmethod
+    def continuation(count: int) -> _core.Continuation:
+        """Captured frames, still without frames: so many pieces."""
+        return _core.blank_continuation(count)
+
+    @staticmethod
+    def fill_continuation(captured: _core.Continuation, pieces: list[Any]) -> None:
+        """The frames of a continuation, all or nothing."""
+        _core.reinstate_continuation(captured, pieces)
 
     @staticmethod
     def generator(function: FunctionType, kind: str, code: CodeType) -> Any:
