@@ -14,6 +14,10 @@ def main() -> None:
         from stackful.cli.scripts import start
 
         start(".stackful/runs.db", sys.argv[2:])
+    elif len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
+        from stackful.cli.program import run_program
+
+        run_program(sys.argv[1:])
     else:
         _main_with_click()
 
