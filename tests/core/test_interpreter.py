@@ -1,5 +1,6 @@
 """Importing Stackful on an interpreter that it does not support says so, and does nothing else."""
 
+import os
 import subprocess
 import sys
 
@@ -36,6 +37,28 @@ def test_an_unsupported_interpreter_is_refused_at_import(other):
     assert status == 1, last
     assert last.startswith("ImportError: stackful supports CPython 3.11 to "), last
     assert reason in last
+
+
+@pytest.mark.no_leakcheck("the program runs in another process")
+@pytest.mark.skipif(
+    not (hasattr(sys, "_jit") and sys._jit.is_available()), reason="this interpreter was built without the JIT"
+)
+def test_an_interpreter_whose_jit_is_on_is_refused():
+    """The JIT takes for granted that a call returns to its caller; the message says how to go on, and so does the core's own."""
+    environment = {**os.environ, "PYTHON_JIT": "1"}
+    for module, reason in (
+        ("stackful", "PYTHON_JIT=0 disables it"),
+        ("stackful._core", "start Python without PYTHON_JIT=1"),
+    ):
+        program = (
+            f"import sys, types; package = types.ModuleType('stackful'); package.__path__ = {stackful.__path__!r}\n"
+        )
+        program += "sys.modules['stackful'] = package\n" if module != "stackful" else ""
+        command = [sys.executable, "-c", program + f"import {module}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "ImportError: stackful" in done.stderr
+        assert reason in done.stderr
 
 
 def test_this_interpreter_is_supported():
