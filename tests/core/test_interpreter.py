@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+import stackful
 from stackful import _core
 from stackful.interpreter import SUPPORTED, check_interpreter
 
