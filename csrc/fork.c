@@ -453,12 +453,13 @@ check_referent(PyObject *object, void *Py_UNUSED(ignored))
     return is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object));
 }
 
+/* A slot that borrows is not counted: then another frame may hold what it borrows. */
 static bool
 is_held_by_frame_only(PyObject *object, FrameSlot *slots, int depth)
 {
     Py_ssize_t held = 0;
     for (int i = 0; i < depth; i++) {
-        held += slot_object(slots[i]) == object;
+        held += slot_object(slots[i]) == object && slot_counts(slots[i]);
     }
     return Py_REFCNT(object) <= held;
 }

@@ -73,6 +73,7 @@
  *   slot_empty(), slot_of(object)                slot_of steals; NULL gives an empty one
  *   slot_object(s)                               borrowed; NULL when there is none
  *   slot_is_number(s), slot_number(s), slot_of_number(n)
+ *   slot_counts(s)                               is it counted as a reference of its object, not borrowed?
  *   slot_duplicate(s)                            the same with a reference of its own
  *   slot_release(s)                              drop its reference; the slot is to be overwritten
  *   slot_put(place, s)                           overwrite a slot that is in use; steals

@@ -54,6 +54,12 @@ type_loops_by_number(PyTypeObject *Py_UNUSED(type))
     return false;
 }
 
+static inline bool
+slot_counts(FrameSlot Py_UNUSED(slot))
+{
+    return true;
+}
+
 static inline void
 slot_release(FrameSlot slot)
 {

@@ -53,6 +53,12 @@ slot_object(FrameSlot slot)
     return PyStackRef_IsNullOrInt(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
 }
 
+static inline bool
+slot_counts(FrameSlot slot)
+{
+    return !PyStackRef_IsNullOrInt(slot) && PyStackRef_RefcountOnObject(slot);
+}
+
 static inline void
 slot_release(FrameSlot slot)
 {
@@ -170,7 +176,7 @@ frame_give_to_object(Frame *f, PyFrameObject *object)
 static inline int
 slot_visit(FrameSlot slot, visitproc visit, void *arg)
 {
-    if (!PyStackRef_IsNullOrInt(slot) && PyStackRef_RefcountOnObject(slot)) {
+    if (slot_counts(slot)) {
         Py_VISIT(PyStackRef_AsPyObjectBorrow(slot));
     }
     return 0;

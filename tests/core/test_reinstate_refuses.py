@@ -1,6 +1,7 @@
 """States that CPython could not have made are refused before anything is written."""
 
 import itertools
+import sys
 import types
 
 import pytest
@@ -256,6 +257,7 @@ def test_a_fresh_generator_needs_what_its_code_takes_for_granted():
         _core.reinstate_generator(fresh, (generator, "fresh", 0, slots, (), None, "n", "q"))
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="from 3.15 on its code calls iter() on what it was given")
 def test_a_generator_expression_that_has_not_begun_needs_an_iterator():
     """Its code advances what it was given without a look: anything else is refused."""
     function, kind, offset, slots, *rest = _core.capture_generator(x for x in (1, 2))
