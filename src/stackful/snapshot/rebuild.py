@@ -9,6 +9,7 @@ import importlib
 import marshal
 import os
 import sys
+from itertools import repeat
 from pathlib import Path
 from types import CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
@@ -25,7 +26,8 @@ WORDS = ("fiber", "fill_fiber", "code", "function", "fill_function", "cell", "fi
 
 def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
     """What `WORDS` stands for, and two objects of the core. The order is part of the format: what is new comes at the end."""
-    return dict(enumerate((*(getattr(rebuilder, name) for name in WORDS), _core.Fiber, _core.NULL)))
+    # No generator: CPython 3.12 and 3.13 end in a segmentation fault where there is no memory for one.
+    return dict(enumerate((*map(getattr, repeat(rebuilder), WORDS), _core.Fiber, _core.NULL)))
 
 
 class Rebuilder:

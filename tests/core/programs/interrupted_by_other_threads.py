@@ -83,6 +83,7 @@ def poke(thread):
 signal.signal(signal.SIGUSR1, handler)
 poked, ready = [], []
 poker = threading.Thread(target=poke, args=(threading.get_ident(),))
+use_fibers([])  # what is imported when it is first needed is imported now
 poker.start()
 while True:
     try:
