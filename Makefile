@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+MINUTES ?= 10
 
 SHELL  := bash
 BIN    := $(VENV)/bin
@@ -9,10 +10,10 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all stress bench lint dev clean
+.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress fuzz bench lint dev clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  (PYTHON=python3.12 chooses the interpreter, VENV=dir the environment, ARGS='...' is passed on)"
 
 demo: $(VENV)/.durable ## kill a running program several times, resume it, compare: the whole idea in a minute
@@ -21,11 +22,40 @@ demo: $(VENV)/.durable ## kill a running program several times, resume it, compa
 test: $(VENV)/.dev ## run the tests, but for the slow ones
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: ## run `make test` on each of Python 3.11, 3.12, 3.13 that is present
+test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
+	$(PYTEST) tests/cpython $(ARGS)
+
+test-all: ## the tests on each of Python 3.11 to 3.15: those that are present, else those of Debian sid
 	.ci/run --no-lint
+
+test-debug: ## the tests of core, fibers, laws on a debug build of CPython: make test-debug PYTHON=python3.11d
+	tools/check debug $(PYTHON) $(ARGS)
+
+test-sanitize: ## the tests of core, fibers with the extension under ASan and UBSan
+	tools/check sanitize $(PYTHON) $(ARGS)
+
+test-valgrind: ## some tests of fibers under valgrind (a quarter of an hour)
+	tools/check valgrind $(PYTHON) $(ARGS)
+
+# One line each is enough to see at the end, and one failure hides no other.
+SID = 'release 3.14' 'release 3.15' 'debug 3.13d' 'debug 3.14d' 'debug 3.15d' 'sanitize 3.14' 'sanitize 3.15' 'valgrind 3.14'
+test-sid: ## all of these on the Pythons of Debian sid, in a folder of their own (as root; hours)
+	@mkdir -p build/results; failed=; \
+	for run in $(SID); do \
+	  log="build/results/$${run/ /-}.log"; \
+	  tools/debian-pythons tools/check $${run/ / python} $(ARGS) >"$$log" 2>&1 || failed+=" $${run/ /-}"; \
+	  tail -n 1 "$$log"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed (build/results/*.log)" >&2; exit 1; fi
+
+versions: ## put the results of these runs into the table of docs/versions.md
+	$(PYTHON) tools/versions.py write
 
 stress: $(VENV)/.dev ## run every test, the slow ones too
 	$(PYTEST) $(ARGS)
+
+fuzz: $(VENV)/.dev ## make programs and change snapshots at random for MINUTES=10; a failure prints how to have it again
+	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
 
 bench: $(VENV)/.bench ## measure, beside greenlet and others, and print the table
 	$(BIN)/python benches/run.py $(ARGS)
@@ -55,8 +85,8 @@ clean: ## remove what was built, and the environments
 
 # --- environments: one stamp for each set of extras; the core is rebuilt when its sources change ----------------------
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
-	  echo "stackful needs CPython 3.11, 3.12 or 3.13; $(PYTHON) is: $$($(PYTHON) -V 2>&1 | head -1)" >&2; \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 15))' 2>/dev/null || { \
+	  echo "stackful needs CPython 3.11 to 3.15; $(PYTHON) is: $$($(PYTHON) -V 2>&1 | head -1)" >&2; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@command -v gcc >/dev/null || command -v cc >/dev/null || { \
 	  echo "stackful's core is compiled: a C compiler (gcc) is needed." >&2; exit 1; }

@@ -1,7 +1,7 @@
 """Interleaved timing, and the rows of the table.
 
-Contenders take turns within one process, round by round, so that a slow minute of the machine hits all of them; the
-median of the rounds is kept. Ratios are of medians from the same run.
+Contenders take turns within one process, a few milliseconds each, so that a slow moment of the machine hits all of them;
+the median of the rounds is kept. Ratios are of medians from the same run.
 """
 
 import gc
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Contender = Callable[[int], object]
+
+TURNS = 20  # in a round; a shared machine changes its speed by half, for tens of milliseconds at a time
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,23 @@ class Row:
 
 
 def interleaved(contenders: dict[str, Contender], number: int, rounds: int) -> dict[str, float]:
-    """Seconds for one operation of each contender: the median over rounds of `number` operations."""
+    """Seconds for one operation of each contender: the median over rounds of about `number` operations."""
     for contender in contenders.values():
         contender(min(number, 1000))  # CPython specialises what it has run a few times
+    turn = max(1, number // TURNS)
+    turns = number // turn
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        for name, contender in contenders.items():
-            gc.collect()
-            start = time.perf_counter()
-            contender(number)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) / number for name, times in seconds.items()}
+        gc.collect()
+        spent = dict.fromkeys(contenders, 0.0)
+        for _ in range(turns):
+            for name, contender in contenders.items():
+                start = time.perf_counter()
+                contender(turn)
+                spent[name] += time.perf_counter() - start
+        for name, time_spent in spent.items():
+            seconds[name].append(time_spent)
+    return {name: statistics.median(times) / (turn * turns) for name, times in seconds.items()}
 
 
 def expect(what: object, wanted: object) -> None:

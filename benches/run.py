@@ -13,12 +13,13 @@ from measure import Row
 # Subject -> operations a round; the module is bench_<subject>.
 SUBJECTS = {
     "switch": 200_000,
+    "generators": 50_000,
+    "control": 20_000,
+    "effects": 20_000,
     "create": 50_000,
     "memory": 100_000,
     "pickle": 2_000,
     "run": 100,
-    "generators": 50_000,
-    "effects": 20_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 

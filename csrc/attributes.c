@@ -134,7 +134,8 @@ PyObject *
 fiber_sizeof(Fiber *self, PyObject *Py_UNUSED(ignored))
 {
     size_t size = (size_t)Py_TYPE(self)->tp_basicsize;
-    for (Parked *parked = self->inner; parked != NULL; parked = parked->outer) {
+    Walk walk = {.node = self->inner};
+    for (Parked *parked; (parked = walk_next(&walk)) != NULL;) {
         size += offsetof(Parked, frame) + frame_size(frame_code(&parked->frame));
     }
     return PyLong_FromSize_t(size);

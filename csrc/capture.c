@@ -2,7 +2,7 @@
  *
  * capture(fiber) and reinstate(fiber, state) are what pickling stands on.  reinstate validates all
  * of a state before it writes anything: shapes and types here, what must stand on each evaluation
- * stack in the hook `verify` (stackmap.py), which knows the bytecode. */
+ * stack in rules.c and the hook `verify` (fibers/guard.py), which knows the bytecode. */
 #include "core.h"
 
 static PyObject *
@@ -73,13 +73,31 @@ or_none(PyObject *object)
     return object == NULL ? Py_None : object;
 }
 
-/* (function, code, byte offset, namespace or None, locals, stack or None) */
+/* What stands for a frame's namespace: None where its locals lie in slots, True where it is the
+ * globals of its function (code of modules), or else the namespace itself (code of classes). */
+static PyObject *
+namespace_state(Frame *frame)
+{
+    PyObject *namespace = frame_locals_mapping(frame);
+    if ((frame_code(frame)->co_flags & CO_OPTIMIZED) || namespace == NULL) {
+        return Py_None;
+    }
+    return namespace == PyFunction_GET_GLOBALS(frame_function(frame)) ? Py_True : namespace;
+}
+
+/* The other way round; borrowed. */
+static PyObject *
+namespace_from_state(PyObject *state, PyObject *function)
+{
+    return state == Py_True ? PyFunction_GET_GLOBALS(function) : state;
+}
+
+/* (function, code, byte offset, namespace, locals, stack or None) */
 static PyObject *
 frame_state(CoreState *core, Frame *frame, int offset)
 {
     PyCodeObject *code = frame_code(frame);
     int count = code->co_nlocalsplus, depth = frame_depth(frame);
-    bool optimized = (code->co_flags & CO_OPTIMIZED) != 0;
     PyObject *locals = slots_capture(core, frame_slots(frame), count);
     PyObject *stack = depth < count ? Py_NewRef(Py_None)
                                     : slots_capture(core, frame_slots(frame) + count, depth - count);
@@ -89,7 +107,7 @@ frame_state(CoreState *core, Frame *frame, int offset)
         return NULL;
     }
     return Py_BuildValue("OOiONN", frame_function(frame), code, offset,
-                         optimized ? Py_None : or_none(frame_locals_mapping(frame)), locals, stack);
+                         namespace_state(frame), locals, stack);
 }
 
 static int
@@ -105,10 +123,11 @@ append_frame(CoreState *core, PyObject *list, Frame *frame)
     return failed;
 }
 
-static PyObject *
+PyObject *
 parked_states(CoreState *core, Parked *inner, PyObject *list)
 {
-    for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
+    Walk walk = {.node = inner};
+    for (Parked *parked; (parked = walk_next(&walk)) != NULL;) {
         if (append_frame(core, list, &parked->frame) < 0) {
             return NULL;
         }
@@ -132,7 +151,7 @@ active_states(CoreState *core, Fiber *fiber, PyObject *list)
         /* Another thread's running frames are not ours to walk: after a fork it may not exist. */
         return parked_states(core, fiber->inner, list);
     }
-    Frame *rest = fiber->inner != NULL ? &fiber->inner->frame : NULL, *end = fiber->resumption->frame;
+    Frame *rest = fiber->inner != NULL ? fiber->inner->place : NULL, *end = fiber->resumption->frame;
     for (Frame *f = innermost_of_active(fiber, ts); f != NULL && f != rest && f != end; f = frame_previous(f)) {
         if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
             append_frame(core, list, f) < 0) {
@@ -214,14 +233,14 @@ malformed(CoreState *core, const char *what)
 static Parked *
 parked_from_state(CoreState *core, PyObject *state)
 {
-    PyObject *function, *namespace, *locals, *stack, *verify = core_hook(core, "verify");
+    PyObject *function, *namespace, *locals, *stack, *fit;
     PyCodeObject *code;
     int offset;
-    if (verify == NULL || !PyArg_ParseTuple(state, "O!O!iOO!O!", &PyFunction_Type, &function, &PyCode_Type,
-                                            &code, &offset, &namespace, &PyTuple_Type, &locals,
-                                            &PyTuple_Type, &stack)) {
+    if (!PyArg_ParseTuple(state, "O!O!iOO!O!", &PyFunction_Type, &function, &PyCode_Type, &code, &offset,
+                          &namespace, &PyTuple_Type, &locals, &PyTuple_Type, &stack)) {
         return NULL;
     }
+    namespace = namespace_from_state(namespace, function);
     bool optimized = (code->co_flags & CO_OPTIMIZED) != 0;
     if ((code->co_flags & (CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR)) ||
         optimized != (namespace == Py_None) || (!optimized && !PyDict_Check(namespace))) {
@@ -229,29 +248,26 @@ parked_from_state(CoreState *core, PyObject *state)
         return NULL;
     }
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
+        (fit = frame_verify(core, code, offset, "call", locals, stack, namespace)) == NULL) {
         return NULL;
     }
-    PyObject *fit = PyObject_CallFunction(verify, "OisOO", code, offset, "call", locals, stack), *numbers;
-    int caches;
-    Parked *parked = NULL;
-    if (fit != NULL && PyArg_ParseTuple(fit, "iO!", &caches, &PyTuple_Type, &numbers)) {
-        parked = parked_new(code);
-    }
+    Parked *parked = parked_new(code);
     if (parked != NULL) {
         FrameSlot *slots = frame_slots(&parked->frame);
         frame_init(&parked->frame, function, code, optimized ? NULL : namespace);
         slots_fill(core, slots, locals);
         slots_fill(core, slots + code->co_nlocalsplus, stack);
-        slots_make_numbers(slots + code->co_nlocalsplus, numbers);
+        slots_make_numbers(slots + code->co_nlocalsplus, PyTuple_GET_ITEM(fit, 1));
         frame_set_depth(&parked->frame, (int)(code->co_nlocalsplus + PyTuple_GET_SIZE(stack)));
-        frame_set_call_position(&parked->frame, offset / 2, caches);
+        frame_set_call_position(&parked->frame, offset / 2, (int)PyLong_AsLong(PyTuple_GET_ITEM(fit, 0)));
     }
-    Py_XDECREF(fit);
+    Py_DECREF(fit);
     return parked;
 }
 
-static int
+/* The frames of these states, chained. */
+int
 parked_from_states(CoreState *core, PyObject *frames, Parked **inner)
 {
     Parked **link = inner;
@@ -265,6 +281,7 @@ parked_from_states(CoreState *core, PyObject *frames, Parked **inner)
         Py_DECREF(state);
         if (*link == NULL) {
             parked_clear_chain(*inner);
+            *inner = NULL;
             return -1;
         }
         link = &(*link)->outer;

@@ -2,14 +2,22 @@
  *
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
+ *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   listeners.c  what trace functions hear of exceptions that go outward
+ *   levels.c     prompts on a fiber's stack: push, pop, find, clone
+ *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
+ *   control.c    the operations of prompts and continuations, and transfer
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
+ *   pieces.c     levels and continuations -> Python values and back
  *   generators.c the same for CPython's generators, coroutines, asynchronous generators
+ *   rules.c      what restored frames must hold, remembered by place in the code
  *   fiber.c      the Fiber type: resume, throw, close, finalise
  *   generator_type.c  the Generator type: fibers that are iterators
  *   create.c     new fibers, and copies
  *   attributes.c what a fiber tells about itself
+ *   layout.c     is CPython's layout what was compiled in?
  *   module.c     the module, its state, what it exports
  *
  * A suspended fiber is a chain of parked frames, innermost first:
@@ -21,6 +29,14 @@
  * the next.  Functions that it calls meanwhile get their frames on the thread's data stack, as
  * always; at the next suspension those, and only those, are moved to the heap.  So a suspension
  * costs the frames that are new since the resumption, not the depth of the stack.
+ *
+ * Prompts divide the chain into levels; the outermost level is the fiber's own, and has no prompt:
+ *
+ *     fiber.inner --> [visit] --> [walk] --> | --> [prompt] --> [main] <-- fiber.outermost
+ *     fiber.level --------------------------^ floor: where the result of the level goes
+ *
+ * A captured piece of the chain is a Segment, which is never run: its frames are copied when they
+ * are returned into, and until then a stand-in in the chain shows where they are.
  */
 #ifndef STACKFUL_CORE_H
 #define STACKFUL_CORE_H
@@ -29,23 +45,88 @@
 
 typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
-    Frame *source;          /* while being parked: where the frame still lies */
+    Frame *place;           /* where the frame lies: here, or while it is being parked elsewhere */
     const void *known_call; /* frame_position at a call that was checked before, or NULL */
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
+/* The frames above a prompt. The fiber's own, outermost level has no node of this kind. */
+typedef struct Level {
+    struct Level *below;   /* NULL: the fiber's own */
+    Parked *floor;         /* the innermost frame of the level below; never NULL */
+    PyObject *tag;         /* of the prompt; NULL: a continuation was put here without one */
+    PyObject *winders;     /* what dynamic_wind keeps for this level, or NULL */
+    _PyErr_StackItem exc;  /* the exception being handled in these frames */
+} Level;
+
+typedef struct Segment {
+    PyObject_HEAD
+    Parked *inner;        /* its own frames */
+    Py_ssize_t depth;     /* how many, with those of the tail */
+    struct Segment *tail; /* what is outside of them, from `tail_from` on; or NULL */
+    Parked *tail_from;
+    bool is_eager;        /* frames share what must be forked: only all together can be copied */
+} Segment;
+
+/* In a chain: the frames of a segment from `from` outward. What a Parked begins with, and `place`
+ * elsewhere. */
+typedef struct {
+    Parked node;
+    Segment *segment;
+    Parked *from;
+    Py_ssize_t count;
+} StandIn;
+
+/* One level of a continuation. */
+typedef struct {
+    Segment *segment;
+    PyObject *tag, *winders, *handled; /* as in a Level */
+} Piece;
+
+typedef struct {
+    PyObject_VAR_HEAD
+    Py_ssize_t depth; /* of all pieces */
+    bool is_eager;    /* one of them is */
+    Piece pieces[1];  /* innermost first */
+} Continuation;
+
+/* The nodes for one piece and its level, to be put on a stack. */
+typedef struct {
+    Parked *inner;
+    Level *level;
+} Made;
+
+/* A walk over frames, see walk_next: begins with the node. */
+typedef struct {
+    Parked *node, *shared;
+    Segment *segment;
+} Walk;
+
+/* What a frame must hold that waits at one instruction: see rules.c. */
+typedef struct {
+    PyCodeObject *code;
+    PyObject *demands; /* bytes: a letter for each local, then for each slot of the stack */
+    PyObject *answer;  /* what frame_verify returns */
+    int offset;
+    char waiting; /* c: at a call, y: at a yield, f: has not begun */
+} Rule;
+
+#define RULES 256
+
+/* The Python functions that stand between user code and this core. */
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_ASK, STUB_COUNT } Stub;
+
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
-    PyObject *gate;         /* Gate */
-    PyObject *yield_gate;   /* Gate */
-    PyObject *suspend_code; /* code objects of the Python functions `suspend`, `yield_` and */
-    PyObject *yield_code;   /*   `is_suspendable`, which stand between user code and this core */
-    PyObject *ask_code;
+    PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
+    PyTypeObject *segment_type, *continuation_type;
+    PyObject *abort_signal; /* the exception class that ends a level with a value */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
 /* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. */
@@ -58,7 +139,30 @@ typedef struct {
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     StackChunk full; /* see thread_end_stack_at */
+    Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
+
+/* A change of the stack that running code asks for (control.c). */
+typedef enum {
+    OPERATION_PUSH,      /* tag, thunk: call thunk() above a new prompt */
+    OPERATION_CAPTURE,   /* tag, function, keep: take the frames above the prompt, call function(k) there */
+    OPERATION_GIVE,      /* k, value, delimiter: put k's frames on top, the value is what they wait for */
+    OPERATION_THROW,     /* k, exception, delimiter: and raise it there */
+    OPERATION_CALL,      /* k, thunk, delimiter: and call thunk() there, for the value */
+    OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
+    OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
+    OPERATION_COUNT
+} Operation;
+
+/* What few fibers have. */
+typedef struct {
+    Operation operation;
+    PyObject *operands[3]; /* while `suspending` is OPERATING */
+    PyObject *winders;     /* of the fiber's own level, or NULL */
+    PyObject *successor;   /* the fiber that goes on when this one has ended, or NULL */
+} Control;
+
+typedef enum { RUNNING, SUSPENDING, OPERATING } Leaving;
 
 typedef struct Fiber {
     PyObject_HEAD
@@ -71,24 +175,30 @@ typedef struct Fiber {
     PyObject *weakrefs;
     Parked *inner, *outermost; /* parked frames; while active: `inner` is outside of `active` */
     Py_ssize_t depth;          /* how many */
+    Level *level;              /* the innermost prompt; NULL: none */
+    Parked *floor;             /* its floor, or NULL */
+    _PyErr_StackItem *handling; /* the innermost level's */
+    Control *control;          /* or NULL */
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
     /* While active: */
     Resumption *resumption;
-    PyObject **first_place;    /* where the first frame of a fresh fiber lies; NULL: at a new chunk's begin */
+    PyObject *callee;          /* what fiber_run calls at the moment, borrowed, or NULL */
+    PyObject **first_place;    /* where its first frame lies; NULL: at a new chunk's begin */
     struct Fiber *next_active; /* on the thread's list of active fibers */
     PyThreadState *ts;         /* which thread, together with its id: */
     uint64_t thread;           /*   thread states are freed, and their addresses used again */
-    _PyErr_StackItem exc;      /* the exception being handled in these frames */
+    _PyErr_StackItem exc;      /* the exception being handled in the frames of its own level */
     char phase;                /* FiberPhase */
-    bool suspending;           /* parked, but the interpreter loop has not been left yet */
-    bool is_direct;            /* the function is run by the interpreter itself, not through C */
+    char suspending;           /* Leaving: parked, but the interpreter loop has not been left yet */
+    bool is_direct;            /* the function (or callee) is run by the interpreter itself, not through C */
+    bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
-/* What the Python functions `suspend` and `yield_` apply `~` to. */
+/* What a stub applies `~` to. */
 typedef struct {
     PyObject_HEAD
     CoreState *core; /* NULL once the module is gone */
@@ -110,10 +220,27 @@ frame_release(Frame *frame)
     frame_drop_names(frame);
 }
 
+/* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
+ * called. All owned. */
+typedef struct {
+    Fiber *fiber;
+    PyObject *value, *thrown, *callee, *argument;
+} Next;
+
+/* Is a node of a chain not a frame, but a StandIn for some? */
+static inline bool
+parked_is_stand_in(Parked *node)
+{
+    return node->place != &node->frame;
+}
+
 /* parked.c */
 Parked *parked_new(PyCodeObject *code);
 void parked_free(Parked *parked);
+void parked_free_node(Parked *node);
 void parked_clear_chain(Parked *inner);
+Py_ssize_t parked_count(Parked *node);
+void parked_set_previous(Parked *parked);
 void frame_discard(Frame *frame);
 int parked_traverse_chain(Parked *inner, visitproc visit, void *arg);
 void parked_link(Fiber *fiber);
@@ -122,19 +249,76 @@ void parked_link(Fiber *fiber);
 Fiber *fiber_most_recent(void);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
+Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 
+/* listeners.c */
+void listeners_miss_call(PyThreadState *ts, Resumption *resumption);
+void listeners_restore(PyThreadState *ts, Resumption *resumption);
+
+/* gates.c */
+int gates_open(CoreState *core, PyObject *module);
+int gates_register(CoreState *core, PyObject *name, PyObject *function);
+int gates_traverse(CoreState *core, visitproc visit, void *arg);
+void gates_shut(CoreState *core);
+Frame *gate_stub(PyObject *gate, PyThreadState *ts, Stub stub);
+
 /* suspend.c */
+int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
+bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *gate_yield(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
 /* fork.c */
-int parked_clone_chain(CoreState *core, Parked *from, Parked **clone);
+Parked *parked_clone_one(CoreState *core, Parked *parked);
+int parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count);
+bool frame_forks_alone(Frame *frame);
+bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
+
+/* levels.c */
+Level *level_new(PyObject *tag);
+void level_free(Level *level);
+void level_push(Fiber *fiber, Level *level);
+Level *level_pop(Fiber *fiber);
+Level *level_find(Fiber *fiber, PyObject *tag);
+PyObject *level_end(Fiber *fiber, PyThreadState *ts, PyObject *value);
+int levels_clone(Fiber *from, Parked *inner, Level **clone);
+void levels_adopt(Fiber *fiber, Level *level);
+void levels_free(Level *level);
+int levels_traverse(Level *level, visitproc visit, void *arg);
+PyObject *core_prompts(PyObject *module, PyObject *ignored);
+PyObject *core_winders(PyObject *module, PyObject *depth);
+PyObject *core_wound(PyObject *module, PyObject *tag);
+PyObject *core_barrier(PyObject *module, PyObject *thunk);
+PyObject *core_set_winders(PyObject *module, PyObject *args);
+
+/* segment.c */
+extern PyType_Spec segment_spec, continuation_spec;
+Parked *walk_next(Walk *walk);
+int stand_in_expand(CoreState *core, Parked **inner);
+Segment *segment_from_states(CoreState *core, PyObject *frames);
+Continuation *continuation_new(CoreState *core, Py_ssize_t count);
+PyObject *continuation_capture(Fiber *fiber, Level *last, bool keep);
+Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
+void continuation_unmake(PyObject *k, Made *made);
+void continuation_put(Fiber *fiber, PyObject *k, Made *made);
+
+/* control.c */
+Control *fiber_control(Fiber *fiber);
+int control_copy(Fiber *from, Fiber *to);
+void control_clear(Fiber *fiber);
+int control_traverse(Control *control, visitproc visit, void *arg);
+void control_forget(Fiber *fiber);
+void control_perform(Fiber *fiber, Next *next);
+PyObject *gate_operate(PyObject *gate);
+PyObject *gate_transfer(PyObject *gate);
+PyObject *core_successor(PyObject *module, PyObject *fiber);
+PyObject *core_set_successor(PyObject *module, PyObject *args);
 
 /* generators.c */
 bool generator_is_of_type(PyTypeObject *type);
@@ -154,7 +338,25 @@ int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t m
 void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);
 void slots_make_numbers(FrameSlot *slots, PyObject *which);
 
+PyObject *parked_states(CoreState *core, Parked *inner, PyObject *list);
+int parked_from_states(CoreState *core, PyObject *frames, Parked **inner);
+
+/* pieces.c */
+PyObject *core_capture_levels(PyObject *module, PyObject *fiber);
+PyObject *core_reinstate_levels(PyObject *module, PyObject *args);
+PyObject *core_capture_continuation(PyObject *module, PyObject *k);
+PyObject *core_blank_continuation(PyObject *module, PyObject *count);
+PyObject *core_reinstate_continuation(PyObject *module, PyObject *args);
+PyObject *core_reduce(PyObject *module, PyObject *object);
+PyObject *core_deepcopy(PyObject *module, PyObject *args);
+
+/* rules.c */
+PyObject *frame_verify(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
+                       PyObject *stack, PyObject *namespace);
+void rules_forget(CoreState *core);
+
 /* create.c */
+bool is_direct(CoreState *core, PyObject *function);
 PyObject *fiber_blank(CoreState *core, PyTypeObject *type);
 PyObject *fiber_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf, PyObject *kwnames);
 PyObject *fiber_new(PyTypeObject *type, PyObject *args, PyObject *kwargs);
@@ -174,8 +376,12 @@ int generator_check_yield(CoreState *core);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;
+int fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value);
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);
+
+/* layout.c */
+PyObject *core_check_layout(PyObject *module, PyObject *marker);
 
 /* module.c */
 CoreState *core_state(PyObject *module);

@@ -8,13 +8,14 @@ fiber_blank(CoreState *core, PyTypeObject *type)
     if (fiber != NULL) {
         fiber->core = core;
         fiber->phase = FIBER_DEAD;
+        fiber->handling = &fiber->exc;
     }
     return (PyObject *)fiber;
 }
 
 /* A plain Python function, that the interpreter runs without any C in between: one that is called
  * as `suspend` is (no API names that way in every version). */
-static bool
+bool
 is_direct(CoreState *core, PyObject *function)
 {
     return PyFunction_Check(function) &&
@@ -157,7 +158,8 @@ copy_members(Fiber *from, PyObject *to)
 PyObject *
 fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
 {
-    Parked *inner = NULL;
+    Parked *inner;
+    Level *level = NULL;
     Fiber *copy;
     if (self->phase == FIBER_ACTIVE) {
         return PyErr_Format(self->core->fiber_error, "cannot copy %R: it is running", self);
@@ -167,8 +169,14 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     FiberPhase phase = fiber_hold(self);
+    inner = self->inner;
     int failed = copy_members(self, (PyObject *)copy) < 0 ||
-                 parked_clone_chain(self->core, self->inner, &inner) < 0;
+                 parked_clone_chains(self->core, &inner, 1) < 0;
+    if (!failed && (levels_clone(self, inner, &level) < 0 || control_copy(self, copy) < 0)) {
+        parked_clear_chain(inner);
+        levels_free(level);
+        failed = 1;
+    }
     fiber_let_go(self);
     if (failed) {
         Py_DECREF(copy);
@@ -184,6 +192,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     copy->is_copy = true;
     copy->inner = inner;
     copy->phase = (char)phase;
+    levels_adopt(copy, level);
     parked_link(copy);
     return (PyObject *)copy;
 }

@@ -48,6 +48,22 @@ check_idle(Fiber *fiber, const char *verb)
     return 0;
 }
 
+/* Can the fiber be given `value` by this verb? */
+int
+fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value)
+{
+    if (check_idle(fiber, verb) < 0) {
+        return -1;
+    }
+    if (fiber->phase == FIBER_FRESH && value != Py_None) {
+        PyErr_Format(fiber->core->fiber_error,
+                     "the first time to %s a fiber gives it no value: no suspend is waiting for it; pass "
+                     "arguments to Fiber(function, ...)", verb);
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(resume_doc,
 "resume($self, value=None, /)\n--\n\n"
 "Run until the next suspend, and return what it was given; at the end the function's result.\n\n"
@@ -58,12 +74,12 @@ PyDoc_STRVAR(resume_doc,
 static PyObject *
 fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
 {
-    PyObject *value = count == 1 ? args[0] : Py_None;
+    PyObject *value = LIKELY(count == 1) ? args[0] : Py_None;
+    if (LIKELY(count <= 1 && self->phase == FIBER_PARKED && self->context == NULL)) {
+        return fiber_resume_parked(self, value);
+    }
     if (count > 1) {
         return PyErr_Format(PyExc_TypeError, "resume expected at most 1 argument, got %zd", count);
-    }
-    if (self->phase == FIBER_PARKED && self->context == NULL) {
-        return fiber_resume_parked(self, value);
     }
     if (self->phase != FIBER_PARKED) {
         if (check_idle(self, "resume") < 0) {
@@ -110,15 +126,19 @@ static void
 forget(Fiber *self)
 {
     Parked *inner = self->inner;
+    Level *level = self->level;
     self->inner = self->outermost = NULL;
     self->depth = 0;
+    levels_adopt(self, NULL);
     if (self->phase != FIBER_ACTIVE) {
         self->phase = FIBER_DEAD;
     }
+    control_clear(self);
     Py_CLEAR(self->arguments);
     Py_CLEAR(self->keywords);
     Py_CLEAR(self->exc.exc_value);
     parked_clear_chain(inner);
+    levels_free(level);
 }
 
 PyDoc_STRVAR(close_doc,
@@ -141,6 +161,9 @@ fiber_close(Fiber *self, PyObject *Py_UNUSED(ignored))
     if (self->phase == FIBER_FRESH) {
         forget(self);
         Py_RETURN_NONE;
+    }
+    if (self->control != NULL) {
+        Py_CLEAR(self->control->successor); /* nobody goes on because this one is closed */
     }
     PyObject *leave = PyObject_CallNoArgs(self->core->fiber_exit);
     result = leave == NULL ? NULL : fiber_run(self, NULL, leave);
@@ -190,7 +213,11 @@ fiber_traverse(Fiber *self, visitproc visit, void *arg)
     Py_VISIT(self->result);
     Py_VISIT(self->context);
     Py_VISIT(self->exc.exc_value);
-    return parked_traverse_chain(self->inner, visit, arg);
+    int stop = levels_traverse(self->level, visit, arg);
+    if (stop == 0) {
+        stop = control_traverse(self->control, visit, arg);
+    }
+    return stop != 0 ? stop : parked_traverse_chain(self->inner, visit, arg);
 }
 
 static int

@@ -181,7 +181,8 @@ fork_generator(Forks *forks, PyObject *object)
     Frame *frame = generator_frame(fork);
     bool outer = forks->awaited;
     forks->awaited = true;
-    int failed = fork_stack(forks, frame, generator_is_fresh(fork) ? -1 : frame_yield_unit(frame), "yield") < 0;
+    int failed = generator_is_fresh(fork) ? fork_stack(forks, frame, 0, "fresh")
+                                          : fork_stack(forks, frame, frame_yield_unit(frame), "yield");
     forks->awaited = outer;
     if (failed) {
         generator_abandon(fork);
@@ -285,8 +286,11 @@ static int
 is_half_built(Forks *forks, Frame *frame, int unit, const char *waiting, int index)
 {
     PyObject *hook = core_hook(forks->core, "is_half_built"), *answer;
-    int result;
-    if (hook == NULL) {
+    int result, opcode;
+    if (unit < 0 && strcmp(waiting, "call") == 0) {
+        unit = frame_call_unit(frame, &opcode);
+    }
+    if (hook == NULL || PyErr_Occurred()) {
         return -1;
     }
     answer = PyObject_CallFunction(hook, "Oisi", frame_code(frame), 2 * unit, waiting, index);
@@ -324,22 +328,24 @@ put_fork(FrameSlot *slot, PyObject *fork)
     return 0;
 }
 
-/* The iterator of a comprehension or generator expression is its hidden argument ".0". */
-static bool
-has_hidden_iterator(PyCodeObject *code)
+/* The iterator of a comprehension or generator expression is its hidden argument ".0"; in 3.15 that is
+ * what it iterates over. */
+bool
+code_has_hidden_iterator(PyCodeObject *code)
 {
     return code->co_nlocalsplus > 0 &&
            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(code->co_localsplusnames, 0), ".0") == 0;
 }
 
-/* `unit` is where the frame waits, in a "call" or a "yield"; -1 when it has not begun. */
+/* `unit` is where the frame waits in a "yield"; 0 when it is "fresh", a generator's; -1 for a "call", where it
+ * is found when it is needed. */
 static int
 fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting)
 {
     PyCodeObject *code = frame_code(frame);
     FrameSlot *slots = frame_slots(frame), *stack = slots + code->co_nlocalsplus;
     int height = frame_depth(frame) - code->co_nlocalsplus;
-    PyObject *hidden = has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
+    PyObject *hidden = code_has_hidden_iterator(code) ? slot_object(slots[0]) : NULL;
     if (hidden != NULL && put_fork(&slots[0], fork_object(forks, hidden)) < 0) {
         return -1;
     }
@@ -387,38 +393,160 @@ duplicate(Parked *parked)
     return copy;
 }
 
+/* Duplicate the frames of a chain, those that stand-ins stand for among them. */
 static int
-call_unit(Parked *parked)
+duplicate_chain(Parked *from, Parked **clone)
 {
-    int opcode;
-    return frame_call_unit(&parked->frame, &opcode);
+    Walk walk = {.node = from};
+    Parked **link = clone;
+    *clone = NULL;
+    while ((from = walk_next(&walk)) != NULL) {
+        *link = duplicate(from);
+        if (*link == NULL) {
+            return -1;
+        }
+        link = &(*link)->outer;
+    }
+    return 0;
 }
 
-/* Copy a whole chain; on failure nothing is left behind. */
+static int
+fork_chain(Forks *forks, Parked *inner)
+{
+    for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
+        if (fork_stack(forks, &parked->frame, -1, "call") < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Replace chains by copies of all their frames, which share what they shared before; on failure
+ * nothing is left behind. The originals are not changed. */
 int
-parked_clone_chain(CoreState *core, Parked *from, Parked **clone)
+parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count)
 {
     Forks forks = {.core = core};
-    Parked **link = clone;
-    int failed = 0;
-    *clone = NULL;
-    for (; from != NULL && !failed; from = from->outer) {
-        *link = duplicate(from);
-        failed = *link == NULL;
-        link = failed ? link : &(*link)->outer;
+    Parked **clones = PyMem_Calloc(count, sizeof(Parked *));
+    int failed = clones == NULL;
+    if (failed) {
+        PyErr_NoMemory();
+        return -1;
     }
-    for (Parked *parked = *clone; parked != NULL && !failed; parked = parked->outer) {
-        failed = fork_stack(&forks, &parked->frame, call_unit(parked), "call") < 0;
+    for (Py_ssize_t i = 0; i < count && !failed; i++) {
+        failed = duplicate_chain(chains[i], &clones[i]) < 0;
     }
-    for (Parked *parked = *clone; parked != NULL && !failed; parked = parked->outer) {
-        share_forks(&forks, &parked->frame);
+    for (Py_ssize_t i = 0; i < count && !failed; i++) {
+        failed = fork_chain(&forks, clones[i]) < 0;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        for (Parked *parked = clones[i]; parked != NULL && !failed; parked = parked->outer) {
+            share_forks(&forks, &parked->frame);
+            parked_set_previous(parked);
+        }
+        if (failed) {
+            parked_clear_chain(clones[i]);
+        }
+        else {
+            chains[i] = clones[i];
+        }
     }
     forks_clear(&forks);
-    if (failed) {
-        parked_clear_chain(*clone);
-        *clone = NULL;
-    }
+    PyMem_Free(clones);
     return failed ? -1 : 0;
+}
+
+/* A copy of one frame that forks alone. */
+Parked *
+parked_clone_one(CoreState *core, Parked *parked)
+{
+    Forks forks = {.core = core};
+    Parked *clone = duplicate(parked);
+    if (clone != NULL && fork_stack(&forks, &clone->frame, -1, "call") < 0) {
+        parked_free_node(clone);
+        clone = NULL;
+    }
+    if (clone != NULL) {
+        share_forks(&forks, &clone->frame);
+    }
+    forks_clear(&forks);
+    return clone;
+}
+
+/* Iterators whose fork runs nobody's code, and fails for want of memory only. */
+static bool
+is_simple_iterator(PyTypeObject *type)
+{
+    return type == &PyListIter_Type || type == &PyTupleIter_Type || type == &PyRangeIter_Type ||
+           type == &PyLongRangeIter_Type || type == &PyUnicodeIter_Type || type == &PyBytesIter_Type ||
+           type == &PyByteArrayIter_Type || type == &PyListRevIter_Type ||
+           strcmp(type->tp_name, "str_ascii_iterator") == 0;
+}
+
+static bool
+is_forkable(PyTypeObject *type)
+{
+    return type == &PyGen_Type || is_leaf_iterator(type) || is_iterator_of_iterators(type);
+}
+
+static int check_referent(PyObject *object, void *nested);
+
+/* Can the object, to which nothing else refers, be forked apart from others, later? */
+static bool
+forks_alone(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (!is_forkable(type) || is_simple_iterator(type)) {
+        return true;
+    }
+    if (type != &PyEnum_Type && type != &PyZip_Type && type != &PyMap_Type && type != &PyFilter_Type) {
+        return false;
+    }
+    return type->tp_traverse(object, check_referent, NULL) == 0;
+}
+
+static int
+check_referent(PyObject *object, void *Py_UNUSED(ignored))
+{
+    if (PyTuple_CheckExact(object)) {
+        for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
+            PyObject *item = PyTuple_GET_ITEM(object, i);
+            if (item != NULL && is_forkable(Py_TYPE(item)) && check_referent(item, NULL) != 0) {
+                return 1;
+            }
+        }
+        return 0;
+    }
+    return is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object));
+}
+
+/* A slot that borrows is not counted: then another frame may hold what it borrows. */
+static bool
+is_held_by_frame_only(PyObject *object, FrameSlot *slots, int depth)
+{
+    Py_ssize_t held = 0;
+    for (int i = 0; i < depth; i++) {
+        held += slot_object(slots[i]) == object && slot_counts(slots[i]);
+    }
+    return Py_REFCNT(object) <= held;
+}
+
+/* Can the frame be copied when it is returned into, apart from others? Only if nothing else refers to
+ * what has to be forked with it. */
+bool
+frame_forks_alone(Frame *frame)
+{
+    PyCodeObject *code = frame_code(frame);
+    FrameSlot *slots = frame_slots(frame);
+    int depth = frame_depth(frame);
+    for (int i = code_has_hidden_iterator(code) ? 0 : code->co_nlocalsplus; i < depth; i++) {
+        PyObject *object = i > 0 && i < code->co_nlocalsplus ? NULL : slot_object(slots[i]);
+        if (object != NULL && is_forkable(Py_TYPE(object)) &&
+            !(is_held_by_frame_only(object, slots, depth) && forks_alone(object))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 PyObject *

@@ -11,22 +11,27 @@ generator_is_of_type(PyTypeObject *type)
     return type == &PyGen_Type || type == &PyCoro_Type || type == &PyAsyncGen_Type;
 }
 
-/* Call `function` with None for every parameter: gives a generator that has not begun. */
+/* Call `function` with an iterator for every parameter: gives a generator that has not begun. The
+ * code of a generator expression of 3.15 calls iter() on its parameter even then; that of the others
+ * advances its parameter without asking whether it is an iterator (v3.12.5 Python/bytecodes.c,
+ * FOR_ITER), and a pickle may leave a generator as blank as it is. */
 PyObject *
 generator_blank(PyObject *function, PyTypeObject *type)
 {
     PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
     Py_ssize_t positional = code->co_argcount, named = code->co_kwonlyargcount;
-    PyObject *names, *result, **arguments;
+    PyObject *names, *result, **arguments, *nothing;
     arguments = PyMem_Calloc(positional + named + 1, sizeof(PyObject *));
     if (arguments == NULL) {
         return PyErr_NoMemory();
     }
-    for (Py_ssize_t i = 0; i < positional + named; i++) {
-        arguments[i] = Py_None;
-    }
     names = PyTuple_GetSlice(code->co_localsplusnames, positional, positional + named);
-    result = names == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    nothing = names == NULL ? NULL : PySeqIter_New(names);
+    for (Py_ssize_t i = 0; i < positional + named; i++) {
+        arguments[i] = nothing;
+    }
+    result = nothing == NULL ? NULL : PyObject_Vectorcall(function, arguments, positional, names);
+    Py_XDECREF(nothing);
     Py_XDECREF(names);
     PyMem_Free(arguments);
     if (result != NULL && !Py_IS_TYPE(result, type)) {
@@ -166,38 +171,36 @@ generator_duplicate(PyGenObject *original)
 /* Is there really a yield at this place of this code? The depth of the stack and what stands on
  * it are checked by the hook `verify`, which knows the bytecode. A new reference to what it says. */
 static PyObject *
-check_yield(CoreState *core, PyCodeObject *code, int offset, PyObject *locals, PyObject *stack)
+check_waiting(CoreState *core, PyCodeObject *code, int offset, const char *waiting, PyObject *locals,
+              PyObject *stack)
 {
-    PyObject *verify = core_hook(core, "verify");
     if (slots_check(core, locals, code->co_nlocalsplus, code->co_nlocalsplus, "locals") < 0 ||
-        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0 ||
-        verify == NULL) {
+        slots_check(core, stack, 0, code->co_stacksize - 1, "evaluation stack") < 0) {
         return NULL;
     }
-    return PyObject_CallFunction(verify, "OisOO", code, offset, "yield", locals, stack);
+    return frame_verify(core, code, offset, waiting, locals, stack, Py_None);
 }
 
 /* A generator that has not begun holds arguments and cells just where every one of its code does. */
-static int
+static PyObject *
 check_fresh(CoreState *core, PyGenObject *blank, PyObject *locals, PyObject *stack)
 {
     Frame *frame = generator_frame(blank);
     FrameSlot *slots = frame_slots(frame);
     int count = frame_code(frame)->co_nlocalsplus;
-    if (slots_check(core, locals, count, count, "locals") < 0 ||
-        slots_check(core, stack, 0, 0, "evaluation stack") < 0) {
-        return -1;
+    if (slots_check(core, locals, count, count, "locals") < 0) {
+        return NULL;
     }
     for (int i = 0; i < count; i++) {
         PyObject *given = PyTuple_GET_ITEM(locals, i);
         PyObject *object = slot_object(slots[i]);
         bool is_cell = object != NULL && PyCell_Check(object);
         if ((object == NULL) != (given == core->null) || (is_cell && !PyCell_Check(given))) {
-            PyErr_Format(core->format_error, "local %d of a generator that has not begun cannot be %R", i, given);
-            return -1;
+            return PyErr_Format(core->format_error,
+                                "local %d of a generator that has not begun cannot be %R", i, given);
         }
     }
-    return 0;
+    return check_waiting(core, frame_code(frame), 0, "fresh", locals, stack);
 }
 
 static void
@@ -238,10 +241,10 @@ core_reinstate_generator(PyObject *module, PyObject *args)
     PyGenObject *generator = (PyGenObject *)object;
     PyCodeObject *code = frame_code(generator_frame(generator));
     if (strcmp(state, "suspended") == 0) {
-        fit = check_yield(core, code, offset, locals, stack);
+        fit = check_waiting(core, code, offset, "yield", locals, stack);
     }
     else if (strcmp(state, "fresh") == 0) {
-        fit = check_fresh(core, generator, locals, stack) < 0 ? NULL : Py_BuildValue("i()", 0);
+        fit = check_fresh(core, generator, locals, stack);
     }
     else {
         fit = PyErr_Format(core->format_error, "unknown state of a generator: %s", state);

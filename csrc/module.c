@@ -50,8 +50,9 @@ core_hook(CoreState *core, const char *name)
     return hook;
 }
 
-/* register(name, object): `suspend` and `is_suspendable` give their code, others are hooks: a
- * callable, or the place "package.module:name" of one, imported when it is first needed. */
+/* register(name, object): a stub (gates.c) gives its code, the exception class `abort` is what ends a level
+ * with a value, others are hooks: a callable, or the place "package.module:name" of one, imported when
+ * it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
 {
@@ -60,17 +61,11 @@ core_register(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "UO", &name, &object)) {
         return NULL;
     }
-    if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "suspend") == 0) {
-        Py_XSETREF(core->suspend_code, Py_NewRef(PyFunction_GET_CODE(object)));
-        function_renew_version((PyFunctionObject *)object);
+    if (gates_register(core, name, object)) {
         core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
     }
-    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "yield_") == 0) {
-        Py_XSETREF(core->yield_code, Py_NewRef(PyFunction_GET_CODE(object)));
-        function_renew_version((PyFunctionObject *)object);
-    }
-    else if (PyFunction_Check(object) && PyUnicode_CompareWithASCIIString(name, "is_suspendable") == 0) {
-        Py_XSETREF(core->ask_code, Py_NewRef(PyFunction_GET_CODE(object)));
+    else if (PyExceptionClass_Check(object) && PyUnicode_CompareWithASCIIString(name, "abort") == 0) {
+        Py_XSETREF(core->abort_signal, Py_NewRef(object));
     }
     else if (PyDict_SetItem(core->hooks, name, object) < 0) {
         return NULL;
@@ -86,6 +81,17 @@ core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     return Py_NewRef((PyObject *)fiber);
+}
+
+/* root(fiber): it runs for C code that waits for its result: nothing suspends it. */
+static PyObject *
+core_root(PyObject *module, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, core_state(module)->fiber_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a Fiber, got %R", object);
+    }
+    ((Fiber *)object)->is_root = true;
+    return Py_NewRef(object);
 }
 
 /* blank(type): a fiber for reinstate to fill. */
@@ -114,15 +120,42 @@ core_blank_generator(PyObject *Py_UNUSED(module), PyObject *args)
     return generator_blank(function, (PyTypeObject *)type);
 }
 
+/* loops_by_number(type): from 3.15 on, a loop over such an object needs no iterator. */
+static PyObject *
+core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
+{
+    if (!PyType_Check(type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a type, got %R", type);
+    }
+    return PyBool_FromLong(type_loops_by_number((PyTypeObject *)type));
+}
+
 static PyMethodDef core_functions[] = {
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},
+    {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
     {"reinstate", core_reinstate, METH_VARARGS, NULL},
+    {"prompts", core_prompts, METH_NOARGS, NULL},
+    {"winders", core_winders, METH_O, NULL},
+    {"wound", core_wound, METH_O, NULL},
+    {"barrier", core_barrier, METH_O, NULL},
+    {"set_winders", core_set_winders, METH_VARARGS, NULL},
+    {"root", core_root, METH_O, NULL},
+    {"successor", core_successor, METH_O, NULL},
+    {"set_successor", core_set_successor, METH_VARARGS, NULL},
+    {"capture_levels", core_capture_levels, METH_O, NULL},
+    {"reinstate_levels", core_reinstate_levels, METH_VARARGS, NULL},
+    {"capture_continuation", core_capture_continuation, METH_O, NULL},
+    {"blank_continuation", core_blank_continuation, METH_O, NULL},
+    {"reinstate_continuation", core_reinstate_continuation, METH_VARARGS, NULL},
+    {"reduce", core_reduce, METH_O, NULL},
+    {"deepcopy", core_deepcopy, METH_VARARGS, NULL},
     {"copy_generator", core_copy_generator, METH_O, NULL},
     {"capture_generator", core_capture_generator, METH_O, NULL},
     {"blank_generator", core_blank_generator, METH_VARARGS, NULL},
@@ -173,56 +206,6 @@ make_only(PyObject *module, PyType_Spec *spec)
     return only;
 }
 
-/* ---- the gates: `~gate` suspends, `~yield_gate` yields --------------------------------------- */
-
-static PyType_Slot gate_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.suspend.")},
-    {Py_nb_invert, gate_suspend},
-    {0, NULL},
-};
-
-static PyType_Spec gate_spec = {
-    .name = "stackful._core.Gate",
-    .basicsize = sizeof(Gate),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = gate_slots,
-};
-
-static PyType_Slot yield_gate_slots[] = {
-    {Py_tp_doc, (void *)PyDoc_STR("Private: use stackful.yield_.")},
-    {Py_nb_invert, gate_yield},
-    {0, NULL},
-};
-
-static PyType_Spec yield_gate_spec = {
-    .name = "stackful._core.YieldGate",
-    .basicsize = sizeof(Gate),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = yield_gate_slots,
-};
-
-/* Its type does not hold the module: `suspend` holds the gate, the module the code of `suspend`,
- * and the collector cannot look into code objects. */
-static PyObject *
-make_gate(CoreState *core, PyType_Spec *spec)
-{
-    PyObject *gate = make_only(NULL, spec);
-    if (gate != NULL) {
-        ((Gate *)gate)->core = core;
-    }
-    return gate;
-}
-
-/* Its function may outlive the module. */
-static void
-shut_gate(PyObject **gate)
-{
-    if (*gate != NULL) {
-        ((Gate *)*gate)->core = NULL;
-    }
-    Py_CLEAR(*gate);
-}
-
 /* ---- life of the module -------------------------------------------------------------------- */
 
 static int
@@ -240,25 +223,45 @@ import_errors(CoreState *core)
     return core->fiber_error && core->barrier_error && core->fiber_exit && core->format_error ? 0 : -1;
 }
 
+/* The JIT compiles a call of `suspend` and the return from it into one trace, which takes for granted
+ * that it comes back to its caller. Interpreters without sys._jit have no JIT to switch on. */
+static int
+refuse_jit(void)
+{
+    PyObject *jit = PySys_GetObject("_jit"); /* borrowed */
+    PyObject *enabled = jit == NULL ? NULL : PyObject_CallMethod(jit, "is_enabled", NULL);
+    int is_enabled = enabled != NULL && PyObject_IsTrue(enabled) > 0;
+    Py_XDECREF(enabled);
+    PyErr_Clear();
+    if (is_enabled) {
+        PyErr_SetString(PyExc_ImportError,
+                        "stackful does not work under CPython's JIT: start Python without PYTHON_JIT=1");
+    }
+    return is_enabled ? -1 : 0;
+}
+
 static int
 core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
+    if (refuse_jit() < 0) {
+        return -1;
+    }
     core->hooks = PyDict_New();
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
-    core->gate = make_gate(core, &gate_spec);
-    core->yield_gate = make_gate(core, &yield_gate_spec);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->gate == NULL ||
-        core->yield_gate == NULL || import_errors(core) < 0) {
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL ||
+        gates_open(core, module) < 0 || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
-    if (core->fiber_type == NULL) {
+    core->segment_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &segment_spec, NULL);
+    core->continuation_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &continuation_spec, NULL);
+    if (core->fiber_type == NULL || core->segment_type == NULL || core->continuation_type == NULL) {
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
@@ -267,13 +270,10 @@ core_exec(PyObject *module)
         return -1;
     }
     core->generator_type->tp_vectorcall = fiber_vectorcall;
-    if (PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
-        PyModule_AddObjectRef(module, "yield_gate", core->yield_gate) < 0) {
-        return -1;
-    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
-        PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
-        PyModule_AddObjectRef(module, "gate", core->gate) < 0) {
+        PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
+        PyModule_AddObjectRef(module, "Continuation", (PyObject *)core->continuation_type) < 0 ||
+        PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
         return -1;
     }
     return 0;
@@ -286,17 +286,18 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->fiber_type);
     Py_VISIT(core->generator_type);
     Py_VISIT(core->null);
-    Py_VISIT(core->gate);
-    Py_VISIT(core->yield_gate);
-    Py_VISIT(core->suspend_code);
-    Py_VISIT(core->yield_code);
-    Py_VISIT(core->ask_code);
+    Py_VISIT(core->segment_type);
+    Py_VISIT(core->continuation_type);
+    Py_VISIT(core->abort_signal);
     Py_VISIT(core->hooks);
     Py_VISIT(core->fiber_error);
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
-    return 0;
+    for (int i = 0; i < RULES; i++) {
+        Py_VISIT(core->rules[i].code);
+    }
+    return gates_traverse(core, visit, arg);
 }
 
 static int
@@ -305,6 +306,7 @@ core_clear(PyObject *module)
     CoreState *core = core_state(module);
     /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
     Py_CLEAR(core->hooks);
+    rules_forget(core);
     return 0;
 }
 
@@ -312,15 +314,15 @@ static void
 core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
-    shut_gate(&core->gate);
-    shut_gate(&core->yield_gate);
+    gates_shut(core);
+    rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->generator_type);
     Py_CLEAR(core->fiber_type);
+    Py_CLEAR(core->segment_type);
+    Py_CLEAR(core->continuation_type);
+    Py_CLEAR(core->abort_signal);
     Py_CLEAR(core->null);
-    Py_CLEAR(core->suspend_code);
-    Py_CLEAR(core->yield_code);
-    Py_CLEAR(core->ask_code);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);
     Py_CLEAR(core->qualname_name);

@@ -11,9 +11,38 @@ parked_new(PyCodeObject *code)
         return NULL;
     }
     parked->outer = NULL;
-    parked->source = NULL;
+    parked->place = &parked->frame;
     parked->known_call = NULL;
     return parked;
+}
+
+/* How many frames a node of a chain is or stands for. */
+Py_ssize_t
+parked_count(Parked *node)
+{
+    return parked_is_stand_in(node) ? ((StandIn *)node)->count : 1;
+}
+
+/* The frame's caller is what lies outside of it. */
+void
+parked_set_previous(Parked *parked)
+{
+    frame_set_previous(&parked->frame, parked->outer == NULL ? NULL : parked->outer->place);
+}
+
+/* Free a node and what it holds. */
+void
+parked_free_node(Parked *node)
+{
+    if (parked_is_stand_in(node)) {
+        Segment *segment = ((StandIn *)node)->segment;
+        PyMem_Free(node);
+        Py_XDECREF(segment);
+    }
+    else {
+        frame_discard(&node->frame);
+        parked_free(node);
+    }
 }
 
 /* Free the memory of a frame whose contents are gone. */
@@ -70,8 +99,7 @@ parked_clear_chain(Parked *inner)
 {
     while (inner != NULL) {
         Parked *outer = inner->outer;
-        frame_discard(&inner->frame);
-        parked_free(inner);
+        parked_free_node(inner);
         inner = outer;
     }
 }
@@ -80,7 +108,13 @@ int
 parked_traverse_chain(Parked *inner, visitproc visit, void *arg)
 {
     for (Parked *parked = inner; parked != NULL; parked = parked->outer) {
-        int stop = frame_visit(&parked->frame, visit, arg);
+        int stop = 0;
+        if (parked_is_stand_in(parked)) {
+            Py_VISIT(((StandIn *)parked)->segment);
+        }
+        else {
+            stop = frame_visit(&parked->frame, visit, arg);
+        }
         if (stop != 0) {
             return stop;
         }
@@ -88,14 +122,15 @@ parked_traverse_chain(Parked *inner, visitproc visit, void *arg)
     return 0;
 }
 
-/* Set `previous`, `outermost` and `depth` from the chain; nothing runs beyond a parked fiber. */
+/* Set `previous`, `outermost` and `depth` from a chain without stand-ins; nothing runs beyond a
+ * parked fiber. */
 void
 parked_link(Fiber *fiber)
 {
     fiber->depth = 0;
     fiber->outermost = NULL;
     for (Parked *parked = fiber->inner; parked != NULL; parked = parked->outer) {
-        frame_set_previous(&parked->frame, parked->outer == NULL ? NULL : &parked->outer->frame);
+        parked_set_previous(parked);
         fiber->outermost = parked;
         fiber->depth++;
     }

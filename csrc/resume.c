@@ -1,14 +1,11 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
-#define _GNU_SOURCE
 #include "core.h"
-#include <pthread.h>
-
-#define STACK_MARGIN (256 * 1024)
-#define UNKNOWN ((char *)UINTPTR_MAX)
 
 /* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
 #if defined(__GLIBC__)
 static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
+#elif defined(_MSC_VER)
+static __declspec(thread) Fiber *active_here;
 #else
 static _Thread_local Fiber *active_here;
 #endif
@@ -45,7 +42,7 @@ Fiber *
 fiber_running_here(PyThreadState *ts)
 {
     Fiber *fiber = active_here;
-    if (fiber == NULL || (&fiber->exc == ts->exc_info && fiber_is_of_thread(fiber, ts))) {
+    if (fiber == NULL || (fiber->handling == ts->exc_info && fiber_is_of_thread(fiber, ts))) {
         return fiber; /* as nearly always */
     }
     fiber = NULL;
@@ -70,6 +67,18 @@ fiber_resumed_by(PyThreadState *ts, Fiber *fiber)
     return NULL;
 }
 
+/* The nearest active fiber outside of `fiber`, which is active on this thread; or NULL. */
+Fiber *
+fiber_resumer(PyThreadState *ts, Fiber *fiber)
+{
+    Fiber *resumer = NULL;
+    for (_PyErr_StackItem *item = fiber->exc.previous_item; item != NULL && resumer == NULL;
+         item = item->previous_item) {
+        resumer = owner_of(item, ts);
+    }
+    return resumer;
+}
+
 static NOINLINE void
 take_off_list(Fiber *fiber)
 {
@@ -91,7 +100,7 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
     fiber->exc.previous_item = ts->exc_info;
-    ts->exc_info = &fiber->exc;
+    ts->exc_info = fiber->handling;
     fiber->resumption = resumption;
     fiber->ts = ts;
     fiber->thread = ts->id;
@@ -163,14 +172,35 @@ evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyOb
     fiber->active = parked;
     fiber->depth--;
     /* The evaluator links the frame to what is current: so f_back is the true caller. */
-    thread_set_frame(ts, parked->outer != NULL ? &parked->outer->frame : resumption->frame);
+    thread_set_frame(ts, frame_previous(frame));
     recursion_charge(ts, &resumption->recursion, fiber->depth);
     frame_bring_up_to_date(ts, frame);
-    if (value != NULL) {
+    if (LIKELY(value != NULL)) {
         frame_step_over_call(frame);
         frame_push(frame, value);
     }
     return frame_evaluate(ts, frame, value == NULL);
+}
+
+/* The innermost of the frames that wait is one of a segment: copy it. Where that fails, the frames of
+ * that segment are lost, and the error goes to the next one out. Steals and returns the value. */
+static NOINLINE PyObject *
+bring_up_innermost(Fiber *fiber, PyThreadState *ts, PyObject *value)
+{
+    PyObject *thrown = value == NULL ? exception_take() : NULL;
+    thread_set_frame(ts, fiber->inner->place);
+    if (stand_in_expand(fiber->core, &fiber->inner) < 0) {
+        Parked *lost = fiber->inner;
+        fiber->inner = lost->outer;
+        fiber->depth -= parked_count(lost);
+        parked_free_node(lost);
+        Py_CLEAR(value);
+        Py_CLEAR(thrown);
+    }
+    if (thrown != NULL) {
+        exception_put(thrown);
+    }
+    return value;
 }
 
 /* As long as frames end instead of suspending, each result goes to the next frame out. */
@@ -179,24 +209,55 @@ run_outward(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *v
 {
     while (!fiber->suspending) {
         Parked *ended = fiber->active;
-        fiber->active = NULL;
         /* The evaluator popped the frame from where it lay: not from the data stack. */
         ts->datastack_top = resumption->top;
+        if (ended != NULL) {
+            fiber->active = NULL;
 #if FRAME_ENTRY_LEFT_TO_CALLER
-        frame_discard(&ended->frame);
+            frame_discard(&ended->frame);
 #endif
-        parked_free(ended);
+            parked_free(ended);
+        }
+        while (fiber->inner == fiber->floor && fiber->floor != NULL) {
+            value = level_end(fiber, ts, value);
+        }
         if (fiber->inner == NULL) {
             break;
         }
+        if (parked_is_stand_in(fiber->inner)) {
+            value = bring_up_innermost(fiber, ts, value);
+            continue; /* it may have been the level's last */
+        }
+        bool quietly = value == NULL && (ts->c_tracefunc != NULL || ts->c_profilefunc != NULL);
+        if (quietly) {
+            listeners_miss_call(ts, resumption);
+        }
         value = evaluate_innermost(fiber, ts, resumption, value);
+        if (quietly) {
+            listeners_restore(ts, resumption);
+        }
     }
     fiber->active = NULL;
     return value;
 }
 
-/* Call the function. Only the frame that this call pushes is the fiber's first: other code that the
- * call runs meanwhile (destructors, odd comparisons of names) lies elsewhere. */
+/* Call the fiber's function, or what begins a level. Only the frame that this call pushes is its first:
+ * other code that the call runs meanwhile (destructors, odd comparisons of names) lies elsewhere. */
+static PyObject *
+call_callee(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *const *arguments, size_t count,
+            PyObject *keywords)
+{
+    PyObject *result;
+    fiber->callee = callee;
+    fiber->first_place = NULL;
+    if (fiber->is_direct && thread_has_room(ts, frame_size((PyCodeObject *)PyFunction_GET_CODE(callee)))) {
+        fiber->first_place = ts->datastack_top;
+    }
+    result = PyObject_Vectorcall(callee, arguments, count, keywords);
+    fiber->callee = NULL;
+    return result;
+}
+
 static PyObject *
 run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywords)
 {
@@ -204,20 +265,14 @@ run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywor
     if (keywords != NULL) {
         count -= PyTuple_GET_SIZE(keywords);
     }
-    fiber->first_place = NULL;
-    if (fiber->is_direct &&
-        thread_has_room(ts, frame_size((PyCodeObject *)PyFunction_GET_CODE(fiber->function)))) {
-        fiber->first_place = ts->datastack_top;
-    }
-    return PyObject_Vectorcall(
-        fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
+    return call_callee(fiber, ts, fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
 }
 
 static inline PyObject *
 finish(Fiber *fiber, PyObject *result)
 {
     if (fiber->suspending) {
-        fiber->suspending = false;
+        fiber->suspending = RUNNING;
         return result;
     }
     Py_CLEAR(fiber->exc.exc_value);
@@ -225,38 +280,10 @@ finish(Fiber *fiber, PyObject *result)
     return result;
 }
 
-/* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
- * stack can be found, a margin of it is kept free. */
-static bool
-stack_has_room(void)
-{
-#if defined(__GLIBC__)
-    static __thread char *lowest __attribute__((tls_model("initial-exec"))) = UNKNOWN;
-    char here;
-    if (LIKELY(&here > lowest)) {
-        return true;
-    }
-    if (lowest == UNKNOWN) {
-        pthread_attr_t attributes;
-        void *address = NULL;
-        size_t size = 0;
-        if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
-            return true;
-        }
-        (void)pthread_attr_getstack(&attributes, &address, &size);
-        (void)pthread_attr_destroy(&attributes);
-        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
-    }
-    return &here > lowest;
-#else
-    return true;
-#endif
-}
-
 static int
 check_can_run(Fiber *fiber, PyThreadState *ts)
 {
-    if (!stack_has_room()) {
+    if (!c_stack_has_room(ts)) {
         PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
                      "the thread's C stack is used up", fiber);
         return -1;
@@ -319,18 +346,167 @@ end_fresh(Fiber *fiber, PyObject *thrown)
     return NULL;
 }
 
-/* What a run of the fiber comes to: the value it suspended with, its result, or an exception. */
-static NOINLINE PyObject *
-settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
+/* Call `callee(argument)`, or without, in the innermost level. Steals both. */
+static PyObject *
+call_on(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *argument)
 {
-    while (fiber->suspending && result == NULL) {
-        /* A signal handler or a trace function raised inside of `suspend`, when the frames were
-         * parked already: the exception belongs to them. */
-        PyObject *thrown = exception_take();
-        fiber->suspending = false;
-        result = go_on(fiber, ts, NULL, thrown);
+    Resumption resumption;
+    PyObject *arguments[2], *function = callee, *result;
+    size_t count = 0;
+    if (PyMethod_Check(callee) && is_direct(fiber->core, PyMethod_GET_FUNCTION(callee))) {
+        function = PyMethod_GET_FUNCTION(callee);
+        arguments[count++] = PyMethod_GET_SELF(callee);
+    }
+    if (argument != NULL) {
+        arguments[count++] = argument;
+    }
+    fiber->is_direct = is_direct(fiber->core, function);
+    enter_parked(fiber, ts, &resumption);
+    thread_set_frame(ts, fiber->inner->place);
+    recursion_charge(ts, &resumption.recursion, fiber->depth);
+    result = call_callee(fiber, ts, function, arguments, count, NULL);
+    result = run_outward(fiber, ts, &resumption, result);
+    leave(fiber, ts, &resumption);
+    Py_DECREF(callee);
+    Py_XDECREF(argument);
+    return result;
+}
+
+/* Perform the operation that the fiber was left for, and go on; with another fiber if *next says so. */
+static PyObject *
+operate(Fiber *fiber, PyThreadState *ts, Next *next)
+{
+    PyObject *result = NULL;
+    control_perform(fiber, next);
+    if (next->fiber != NULL) {
+        return NULL;
+    }
+    if (next->callee != NULL) {
+        result = call_on(fiber, ts, next->callee, next->argument);
+    }
+    else {
+        result = go_on(fiber, ts, next->value, next->thrown);
+    }
+    *next = (Next){0};
+    return result;
+}
+
+/* What a run of the fiber comes to: the value it suspended with, its result, or an exception; nothing
+ * when *next says which fiber goes on. */
+static NOINLINE PyObject *
+settle(Fiber *fiber, PyThreadState *ts, PyObject *result, Next *next)
+{
+    while (fiber->suspending == OPERATING || (fiber->suspending && result == NULL)) {
+        if (result == NULL) {
+            /* A signal handler or a trace function raised inside of `suspend`, when the frames were
+             * parked already: the exception belongs to them. */
+            PyObject *thrown = exception_take();
+            control_forget(fiber);
+            fiber->suspending = RUNNING;
+            result = go_on(fiber, ts, NULL, thrown);
+        }
+        else {
+            Py_DECREF(result);
+            result = operate(fiber, ts, next);
+            if (next->fiber != NULL) {
+                return NULL;
+            }
+        }
     }
     return finish(fiber, result);
+}
+
+/* A fiber with a successor has ended: that one goes on, with its result or exception. */
+static PyObject *
+hand_on(Fiber *fiber, PyObject *result, Next *next)
+{
+    next->fiber = (Fiber *)fiber->control->successor;
+    fiber->control->successor = NULL;
+    next->value = result;
+    next->thrown = result == NULL ? exception_take() : NULL;
+    return NULL;
+}
+
+/* A fiber could not be transferred to, because it cannot be run: `from` gets the exception. */
+static void
+give_back(Fiber *from, Next *next)
+{
+    if (from != NULL && from->phase == FIBER_PARKED) {
+        next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
+        next->thrown = exception_take();
+    }
+}
+
+/* Run what *next says, which is used up; then *next says what to run instead, if anything. */
+static PyObject *
+run_next(Next *next, PyThreadState *ts, Fiber *from)
+{
+    Fiber *fiber = next->fiber;
+    PyObject *result, *value = next->value, *thrown = next->thrown, *context;
+    *next = (Next){0};
+    if (fiber->phase == FIBER_FRESH && thrown != NULL) {
+        Py_XDECREF(value);
+        result = end_fresh(fiber, thrown);
+        Py_DECREF(fiber);
+        return result;
+    }
+    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
+        Py_XDECREF(value);
+        Py_XDECREF(thrown);
+        Py_DECREF(fiber);
+        give_back(from, next);
+        return NULL;
+    }
+    context = Py_XNewRef(fiber->context);
+    if (fiber->phase == FIBER_FRESH) {
+        Py_XDECREF(value);
+        result = begin(fiber, ts);
+    }
+    else {
+        result = go_on(fiber, ts, value, thrown);
+    }
+    result = settle(fiber, ts, result, next);
+    if (context != NULL) {
+        if (PyContext_Exit(context) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_DECREF(context);
+    }
+    if (fiber->phase == FIBER_DEAD && fiber->control != NULL && fiber->control->successor != NULL) {
+        result = hand_on(fiber, result, next);
+    }
+    Py_DECREF(fiber);
+    return result;
+}
+
+/* Run what *next says, and what follows by transfers, until a fiber suspends or has ended. */
+static NOINLINE PyObject *
+run_all(Next *next, PyThreadState *ts, Fiber *from)
+{
+    PyObject *result = NULL;
+    Py_XINCREF(from);
+    while (next->fiber != NULL) {
+        Fiber *runs = (Fiber *)Py_NewRef((PyObject *)next->fiber);
+        result = run_next(next, ts, from);
+        /* A fiber that was given back what it could not transfer to is not given it twice. */
+        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)runs));
+        Py_DECREF(runs);
+    }
+    Py_XDECREF(from);
+    return result;
+}
+
+/* What follows when a run has not come to a plain suspension. */
+static NOINLINE PyObject *
+end_run(Fiber *fiber, PyThreadState *ts, PyObject *result)
+{
+    Next next = {0};
+    result = settle(fiber, ts, result, &next);
+    if (next.fiber == NULL && fiber->phase == FIBER_DEAD && fiber->control != NULL &&
+        fiber->control->successor != NULL) {
+        result = hand_on(fiber, result, &next);
+    }
+    return next.fiber == NULL ? result : run_all(&next, ts, fiber);
 }
 
 /* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
@@ -338,10 +514,10 @@ settle(Fiber *fiber, PyThreadState *ts, PyObject *result)
 PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
-    PyThreadState *ts = PyThreadState_Get();
+    PyThreadState *ts = thread_current();
     Resumption resumption;
     PyObject *result;
-    if (!stack_has_room() || !recursion_has_room(ts, fiber->depth)) {
+    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
         return fiber_run(fiber, Py_NewRef(value), NULL);
     }
     Py_INCREF(fiber);
@@ -354,11 +530,11 @@ fiber_resume_parked(Fiber *fiber, PyObject *value)
         result = run_outward(fiber, ts, &resumption, result);
     }
     leave(fiber, ts, &resumption);
-    if (LIKELY(fiber->suspending && result != NULL)) {
-        fiber->suspending = false;
+    if (LIKELY(fiber->suspending == SUSPENDING && result != NULL)) {
+        fiber->suspending = RUNNING;
     }
     else {
-        result = settle(fiber, ts, result);
+        result = end_run(fiber, ts, result);
     }
     Py_DECREF(fiber);
     return result;
@@ -369,32 +545,6 @@ fiber_resume_parked(Fiber *fiber, PyObject *value)
 PyObject *
 fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
 {
-    PyThreadState *ts = PyThreadState_Get();
-    PyObject *result, *context = fiber->context;
-    if (fiber->phase == FIBER_FRESH && thrown != NULL) {
-        return end_fresh(fiber, thrown);
-    }
-    if (check_can_run(fiber, ts) < 0) {
-        Py_XDECREF(value);
-        Py_XDECREF(thrown);
-        return NULL;
-    }
-    Py_INCREF(fiber);
-    Py_XINCREF(context);
-    if (fiber->phase == FIBER_FRESH) {
-        Py_DECREF(value);
-        result = begin(fiber, ts);
-    }
-    else {
-        result = go_on(fiber, ts, value, thrown);
-    }
-    result = settle(fiber, ts, result);
-    if (context != NULL) {
-        if (PyContext_Exit(context) < 0) {
-            Py_CLEAR(result);
-        }
-        Py_DECREF(context);
-    }
-    Py_DECREF(fiber);
-    return result;
+    Next next = {.fiber = (Fiber *)Py_NewRef((PyObject *)fiber), .value = value, .thrown = thrown};
+    return run_all(&next, PyThreadState_Get(), NULL);
 }

@@ -1,6 +1,6 @@
 /* Suspension: the running frames are parked, and the interpreter loop is left.
  *
- * `suspend` is a small Python function (fibers/__init__.py) that calls gate_suspend.  So every frame beneath
+ * `suspend` is a small Python function (fibers/__init__.py) that enters gate_suspend.  So every frame beneath
  * it has called a Python function, and its stack pointer and position are saved.  gate_suspend
  * moves the frames that are new since the resumption to the heap and relinks the stub, which then
  * returns out of the loop by the interpreter's own rules: no exception, no longjmp.
@@ -56,13 +56,21 @@ blocked(Barrier *barrier, Frame *frame, bool is_body)
     return 0;
 }
 
-/* Did the fiber's own plain call of its function begin this frame? See run_fresh in resume.c. */
+/* The frame that calls what fiber_run calls: the resumer's, or in a level the innermost one below. */
+static Frame *
+calling_frame(Fiber *fiber)
+{
+    return fiber->inner == NULL ? fiber->resumption->frame : fiber->inner->place;
+}
+
+/* Did the plain call of the fiber's function, or of a level's, begin this frame? See call_callee in
+ * resume.c. */
 static bool
 is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 {
     PyObject **place = (PyObject **)frame;
-    if (!fiber->is_direct || fiber->outermost != NULL || frame_function(frame) != fiber->function ||
-        frame_beyond_c(frame) != fiber->resumption->frame) {
+    if (!fiber->is_direct || fiber->callee == NULL || frame_function(frame) != fiber->callee ||
+        frame_beyond_c(frame) != calling_frame(fiber)) {
         return false;
     }
     if (fiber->first_place != NULL) {
@@ -86,7 +94,8 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
     Frame *frame = frame_previous(stub);
     *count = 0;
     if (frame_called_by_c(stub)) {
-        return blocked(barrier, frame_beyond_c(stub), frame_beyond_c(stub) == fiber->resumption->frame);
+        return blocked(barrier, frame_beyond_c(stub),
+                       active == NULL && frame_beyond_c(stub) == calling_frame(fiber));
     }
     for (;; frame = frame_previous(frame)) {
         if (frame_is_generator(frame) || !frame_is_plain(frame)) {
@@ -111,7 +120,7 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
                 break;
             }
             Frame *caller = frame_beyond_c(frame);
-            return blocked(barrier, caller, caller == fiber->resumption->frame);
+            return blocked(barrier, caller, active == NULL && caller == calling_frame(fiber));
         }
     }
     *base = frame;
@@ -133,7 +142,7 @@ reserve(Frame *frame, Py_ssize_t count)
             }
             return NULL;
         }
-        parked->source = frame;
+        parked->place = frame;
         *link = parked;
         link = &parked->outer;
     }
@@ -147,7 +156,8 @@ park(Fiber *fiber, Parked *fresh)
 {
     Parked *rest = fiber->inner, *last = NULL;
     for (Parked *parked = fresh; parked != NULL; parked = parked->outer) {
-        frame_move(&parked->frame, parked->source);
+        frame_move(&parked->frame, parked->place);
+        parked->place = &parked->frame;
         parked->known_call = frame_position(&parked->frame);
         fiber->depth++;
         last = parked;
@@ -161,30 +171,29 @@ park(Fiber *fiber, Parked *fresh)
         last->outer = rest;
     }
     fiber->inner = fresh != NULL ? fresh : rest;
+    if (fiber->active != NULL) {
+        last = fiber->active;
+    }
     /* Older frames are linked already; the evaluator has changed the links of the others. */
-    for (Parked *parked = fiber->inner; parked != NULL; parked = parked->outer) {
-        frame_set_previous(&parked->frame, parked->outer == NULL ? NULL : &parked->outer->frame);
-        if (parked == fiber->active || parked->outer == NULL) {
+    for (Parked *parked = fiber->inner;; parked = parked->outer) {
+        parked_set_previous(parked);
+        if (parked == last) {
             break;
         }
     }
-    if (fiber->active == NULL) {
+    if (last->outer == NULL) {
         fiber->outermost = last;
-    }
-    else if (fiber->active->outer == NULL) {
-        fiber->outermost = fiber->active;
     }
     frame_set_previous(&fiber->outermost->frame, NULL);
 }
 
 /* Everything is validated: from here on nothing can fail. */
 static void
-commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
+commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, Leaving how)
 {
-    Frame *out = frame_previous(base);
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, base, out);
+    frame_relink_exit(stub, base, fiber->resumption->frame);
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
     if (fiber->active == NULL) {
@@ -195,12 +204,13 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh)
         thread_end_stack_at(ts, &fiber->resumption->full, (char *)base + frame_size(frame_code(base)));
     }
 #endif
-    fiber->suspending = true;
+    fiber->suspending = (char)how;
 }
 
 static void
-raise_barrier(CoreState *core, Fiber *fiber, Barrier *barrier)
+raise_barrier(Fiber *fiber, Barrier *barrier)
 {
+    CoreState *core = fiber->core;
     PyObject *describe = core_hook(core, "describe"), *text, *code = Py_None;
     int offset = 0;
     if (describe == NULL) {
@@ -210,16 +220,31 @@ raise_barrier(CoreState *core, Fiber *fiber, Barrier *barrier)
         code = (PyObject *)frame_code(barrier->frame);
         offset = 2 * frame_unit(barrier->frame);
     }
-    text = PyObject_CallFunction(describe, "OiO", code, offset, fiber->function);
+    text = PyObject_CallFunction(describe, "OiO", code, offset,
+                                 fiber->callee != NULL ? fiber->callee : fiber->function);
     if (text != NULL) {
         PyErr_SetObject(core->barrier_error, text);
         Py_DECREF(text);
     }
 }
 
-/* The fiber and the stub's frame, or NULL with an exception. */
+/* A prompt that C code waits for: whoever suspends in it has nobody to go to. */
+static void
+raise_at_root(CoreState *core, PyThreadState *ts, Fiber *fiber)
+{
+    if (fiber_resumer(ts, fiber) != NULL) {
+        PyErr_SetString(core->barrier_error, "cannot suspend across a C call: a prompt stands in between that was "
+                        "made behind a C call; suspend outside of it, or replace the C call by plain Python");
+    }
+    else {
+        PyErr_SetString(core->fiber_error, "suspend() in a prompt that is outside of any fiber: run the "
+                        "function in one, Fiber(function, ...).resume()");
+    }
+}
+
+/* The fiber that runs here, if it can be suspended; or NULL with an exception. */
 static Fiber *
-fiber_to_suspend(CoreState *core, PyThreadState *ts, PyObject *stub_code)
+fiber_to_suspend(CoreState *core, PyThreadState *ts)
 {
     Fiber *fiber = fiber_running_here(ts);
     if (fiber == NULL || fiber->core != core) {
@@ -228,9 +253,12 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts, PyObject *stub_code)
                         "Fiber(function, ...).resume()");
         return NULL;
     }
-    if (thread_frame(ts) == NULL || (PyObject *)frame_code(thread_frame(ts)) != stub_code ||
-        fiber->suspending) {
-        PyErr_SetString(core->fiber_error, "call stackful.suspend, not the core's own function");
+    if (fiber->suspending) {
+        PyErr_SetString(core->fiber_error, "suspend() while the stack is being left");
+        return NULL;
+    }
+    if (fiber->is_root) {
+        raise_at_root(core, ts, fiber);
         return NULL;
     }
     return fiber;
@@ -249,14 +277,25 @@ suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
     Frame *frame = &active->frame;
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, frame, frame_previous(frame));
+    frame_relink_exit(stub, frame, fiber->resumption->frame);
     fiber->inner = active;
     fiber->depth++;
     if (active->outer != NULL) {
-        frame_set_previous(frame, &active->outer->frame);
+        frame_set_previous(frame, active->outer->place);
     }
     frame_set_previous(&fiber->outermost->frame, NULL);
-    fiber->suspending = true;
+    fiber->suspending = SUSPENDING;
+    return true;
+}
+
+/* The same for an operation. */
+bool
+fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how)
+{
+    if (!suspend_again(fiber, ts, stub)) {
+        return false;
+    }
+    fiber->suspending = (char)how;
     return true;
 }
 
@@ -265,94 +304,100 @@ static inline PyObject *
 value_on_its_way(Frame *stub)
 {
     PyObject *value = frame_first_local(stub);
-    return Py_NewRef(value == NULL ? Py_None : value); /* unbound: a debugger did that */
+    return Py_NewRef(UNLIKELY(value == NULL) ? Py_None : value); /* unbound: a debugger did that */
 }
 
-static NOINLINE PyObject *
-suspend_slowly(CoreState *core, PyObject *stub_code)
+/* Park the frames of the running fiber up to its base, but for the stub, which is current. 1: done,
+ * and the interpreter loop is left when the stub returns; 0: a barrier stands there, as *barrier
+ * says; -1 with an exception. */
+static int
+try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
 {
-    PyThreadState *ts = PyThreadState_Get();
-    Fiber *fiber = fiber_to_suspend(core, ts, stub_code);
-    Frame *base;
+    Frame *base, *stub = thread_frame(ts);
     Parked *fresh = NULL;
     Py_ssize_t count;
-    Barrier barrier;
-    if (fiber == NULL) {
-        return NULL;
-    }
-    Frame *stub = thread_frame(ts);
-    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
+    int found = find_base(fiber, ts, stub, &base, &count, barrier);
     if (found <= 0) {
-        if (found == 0) {
-            raise_barrier(core, fiber, &barrier);
-        }
-        return NULL;
+        return found;
     }
     if (count > 0) {
         fresh = reserve(frame_previous(stub), count);
         if (fresh == NULL) {
-            return NULL;
+            return -1;
         }
     }
-    commit(fiber, ts, stub, base, fresh);
-    return value_on_its_way(stub);
+    commit(fiber, ts, stub, base, fresh, how);
+    return 1;
 }
 
-/* Can the shortcut be tried? fiber->ts is the current thread state whenever its innermost frame is
- * the stub's. */
-static inline bool
-is_at_stub(Fiber *fiber, CoreState *core, PyObject *stub_code)
+/* Park the frames for an operation (control.c). At a barrier 0, without an exception if `quietly`. */
+int
+fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly)
 {
-    if (fiber == NULL || fiber->core != core || fiber->suspending || fiber->ts->exc_info != &fiber->exc) {
-        return false;
+    Barrier barrier;
+    int parked = try_to_park(fiber, ts, OPERATING, &barrier);
+    if (parked == 0 && !quietly) {
+        raise_barrier(fiber, &barrier);
     }
-    Frame *stub = thread_frame(fiber->ts);
-    return stub != NULL && (PyObject *)frame_code(stub) == stub_code;
+    return parked;
 }
 
-static PyObject *
-raise_shut_down(void)
+static NOINLINE PyObject *
+suspend_slowly(PyObject *gate, Stub which)
 {
-    PyErr_SetString(PyExc_RuntimeError, "stackful has been shut down");
+    CoreState *core = ((Gate *)gate)->core;
+    PyThreadState *ts = PyThreadState_Get();
+    Frame *stub = gate_stub(gate, ts, which);
+    Barrier barrier;
+    if (stub == NULL || (which == STUB_YIELD && generator_check_yield(core) < 0)) {
+        return NULL;
+    }
+    Fiber *fiber = fiber_to_suspend(core, ts);
+    if (fiber == NULL) {
+        return NULL;
+    }
+    int parked = try_to_park(fiber, ts, SUSPENDING, &barrier);
+    if (parked == 0) {
+        raise_barrier(fiber, &barrier);
+    }
+    return parked > 0 ? value_on_its_way(stub) : NULL;
+}
+
+/* Has the shortcut been taken? fiber->ts is the current thread state whenever its innermost frame is
+ * the stub's. */
+static inline Frame *
+suspended_again(Fiber *fiber, CoreState *core, Stub which)
+{
+    if (LIKELY(fiber != NULL && fiber->core == core && !fiber->suspending &&
+               fiber->ts->exc_info == fiber->handling)) {
+        Frame *stub = thread_frame(fiber->ts);
+        if (LIKELY(stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] &&
+                   suspend_again(fiber, fiber->ts, stub))) {
+            return stub;
+        }
+    }
     return NULL;
 }
 
-/* `~gate`: suspend. An operator, not a call: for the interpreter it is less work, it reports no
- * call of a C function to profilers, and it does not look for signals when it is done, which would
- * raise in `suspend` after the frames have been parked. */
+/* `~gate` in `suspend`. */
 PyObject *
-gate_suspend(PyObject *self)
+gate_suspend(PyObject *gate)
 {
-    CoreState *core = ((Gate *)self)->core;
-    Fiber *fiber = fiber_most_recent();
-    if (core == NULL) {
-        return raise_shut_down();
-    }
-    if (is_at_stub(fiber, core, core->suspend_code)) {
-        Frame *stub = thread_frame(fiber->ts);
-        if (suspend_again(fiber, fiber->ts, stub)) {
-            return value_on_its_way(stub);
-        }
-    }
-    return suspend_slowly(core, core->suspend_code);
+    Frame *stub = suspended_again(fiber_most_recent(), ((Gate *)gate)->core, STUB_SUSPEND);
+    return LIKELY(stub != NULL) ? value_on_its_way(stub) : suspend_slowly(gate, STUB_SUSPEND);
 }
 
-/* `~yield_gate`: the same for generators only. */
+/* `~gate` in `yield_`: the same for generators only. */
 PyObject *
-gate_yield(PyObject *self)
+gate_yield(PyObject *gate)
 {
-    CoreState *core = ((Gate *)self)->core;
+    CoreState *core = ((Gate *)gate)->core;
     Fiber *fiber = fiber_most_recent();
-    if (core == NULL) {
-        return raise_shut_down();
+    Frame *stub = NULL;
+    if (LIKELY(fiber != NULL && core != NULL && Py_IS_TYPE(fiber, core->generator_type))) {
+        stub = suspended_again(fiber, core, STUB_YIELD);
     }
-    if (is_at_stub(fiber, core, core->yield_code) && Py_IS_TYPE(fiber, core->generator_type)) {
-        Frame *stub = thread_frame(fiber->ts);
-        if (suspend_again(fiber, fiber->ts, stub)) {
-            return value_on_its_way(stub);
-        }
-    }
-    return generator_check_yield(core) < 0 ? NULL : suspend_slowly(core, core->yield_code);
+    return LIKELY(stub != NULL) ? value_on_its_way(stub) : suspend_slowly(gate, STUB_YIELD);
 }
 
 PyObject *
@@ -364,8 +409,8 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
     Frame *base, *stub = thread_frame(ts);
     Py_ssize_t count;
     Barrier barrier;
-    if (fiber == NULL || fiber->core != core || stub == NULL || fiber->suspending ||
-        (PyObject *)frame_code(stub) != core->ask_code) {
+    if (fiber == NULL || fiber->core != core || fiber->is_root || stub == NULL || fiber->suspending ||
+        (PyObject *)frame_code(stub) != core->stub_codes[STUB_ASK]) {
         Py_RETURN_FALSE;
     }
     int found = find_base(fiber, ts, stub, &base, &count, &barrier);

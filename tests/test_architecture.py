@@ -20,8 +20,9 @@ CSRC = ROOT / "csrc"
 # The floors of ARCHITECTURE.md, those to come included: imports point to lower floors only.
 FLOORS = {
     "errors": 0, "_core": 0, "stackmap": 0,
+    "interpreter": 0.5,  # asks the core whether it fits
     "fibers": 1,
-    "control": 2,
+    "continuations": 2,
     "generators": 3, "coroutines": 3, "effects": 3, "search": 3, "tail": 3,
     "snapshot": 4,
     "tasks": 5, "aio": 5, "compat": 5,
@@ -38,11 +39,14 @@ OPEN_TO_NEIGHBOURS = {"errors"}
 LAZY_IMPORTS = {
     "cli": "a command loads what it needs, so that `stackful --help` answers at once",
     "durable": "sqlite3, rich and cloudpickle are loaded by the run that uses them",
+    "interpreter": "whether the core can be imported at all is the question",
     "__init__": "checkpoint() finds floor 6 when it is first called; `import stackful` must not load it",
 }
 
 # Loaded by nobody who only says `import stackful`.
-HEAVY = {"sqlite3", "asyncio", "http", "rich", "click", "cloudpickle", "stackful.cli"}
+HEAVY = {
+    "sqlite3", "asyncio", "http", "rich", "click", "cloudpickle", "pickle", "typing", "pathlib", "re", "stackful.cli",
+}  # fmt: skip
 
 MAX_LINES = {"C file": 600, "C function": 60, "Python file": 800, "Python function": 60}
 
@@ -154,6 +158,7 @@ def public_names(file):
             passed_on |= {alias.asname or alias.name for alias in node.names}
             if file == PACKAGE / "__init__.py":  # the public face: what it gathers, it offers
                 names |= {alias.asname or alias.name for alias in node.names}
+    names.discard("TYPE_CHECKING")  # as typing.TYPE_CHECKING, which type checkers know by its name
     return {name for name in names if not name.startswith("_")}, passed_on
 
 

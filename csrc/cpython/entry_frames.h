@@ -54,11 +54,13 @@ frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
 }
 
 /* The stub returns into the entry frame beneath `base`, whose INTERPRETER_EXIT leaves the loop
- * (v3.12.5 Python/bytecodes.c, INTERPRETER_EXIT). */
+ * (v3.12.5 Python/bytecodes.c, INTERPRETER_EXIT). The frames between are parked: whoever walks the
+ * stack meanwhile, to instrument its code for instance, goes on at the resumer. */
 static inline void
-frame_relink_exit(Frame *stub, Frame *Py_UNUSED(base), Frame *out)
+frame_relink_exit(Frame *stub, Frame *base, Frame *resumer)
 {
-    stub->previous = out;
+    stub->previous = base->previous;
+    base->previous->previous = resumer;
 }
 
 /* CPython's assertions want a returning frame to be the last on the data stack (v3.12.5
@@ -114,7 +116,7 @@ code_instrument(PyThreadState *ts, Frame *f)
 static inline void
 frame_bring_up_to_date(PyThreadState *ts, Frame *f)
 {
-    if (code_is_stale(ts, frame_code(f))) {
+    if (UNLIKELY(code_is_stale(ts, frame_code(f)))) {
         PyObject *pending = PyErr_Occurred() ? exception_take() : NULL;
         code_instrument(ts, f);
         if (pending != NULL) {

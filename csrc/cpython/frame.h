@@ -12,11 +12,13 @@
  *
  * The operations (f: _PyInterpreterFrame *, ts: PyThreadState *):
  *
+ *   thread_current()                             as PyThreadState_Get()
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
  *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
+ *   c_stack_has_room(ts)                         for another evaluation, and what it will call
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
@@ -46,10 +48,12 @@
  *   frame_set_call_position(f, unit, caches)     as if the call at `unit` were in progress
  *   frame_size(code)                             bytes of a frame for this code
  *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
- *   frame_relink_exit(stub, base, out)           make `stub`'s return leave the interpreter loop that
- *                                                was entered at `base`
+ *   frame_relink_exit(stub, base, resumer)       make `stub`'s return leave the interpreter loop that
+ *                                                was entered at `base`; beneath it stands `resumer`
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
+ *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
+ *   frame_of_object(object)                      what a PyFrameObject stands for
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
  *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow
@@ -60,6 +64,7 @@
  *   frame_drop_names(f)                          release function, code and namespace
  *   FRAME_ENTRY_LEFT_TO_CALLER                   1: frame_evaluate does not clear the frame it was
  *                                                given (then frame_hollow exists as well)
+ *   type_loops_by_number(type)                   a loop keeps such an object and a number on the stack, no iterator
  *   generator_*                                  see frame_common.h
  *
  * A FrameSlot is a local or a place on the evaluation stack: nothing, an object, or (from 3.14 on) a
@@ -68,6 +73,7 @@
  *   slot_empty(), slot_of(object)                slot_of steals; NULL gives an empty one
  *   slot_object(s)                               borrowed; NULL when there is none
  *   slot_is_number(s), slot_number(s), slot_of_number(n)
+ *   slot_counts(s)                               is it counted as a reference of its object, not borrowed?
  *   slot_duplicate(s)                            the same with a reference of its own
  *   slot_release(s)                              drop its reference; the slot is to be overwritten
  *   slot_put(place, s)                           overwrite a slot that is in use; steals
@@ -75,6 +81,9 @@
 #ifndef STACKFUL_CPYTHON_FRAME_H
 #define STACKFUL_CPYTHON_FRAME_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_getattr_np */
+#endif
 #ifndef Py_BUILD_CORE_MODULE
 #define Py_BUILD_CORE_MODULE 1
 #endif
@@ -89,9 +98,11 @@
 
 #if defined(__GNUC__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define NOINLINE __attribute__((noinline))
 #else
 #define LIKELY(condition) (condition)
+#define UNLIKELY(condition) (condition)
 #define NOINLINE
 #endif
 

@@ -3,6 +3,17 @@
 #ifndef STACKFUL_CPYTHON_FRAME_311_H
 #define STACKFUL_CPYTHON_FRAME_311_H
 
+#include "internal/pycore_pystate.h"
+
+/* Here it is a load; from 3.12 on a thread's own variable, which is not exported. */
+#define THREAD_CURRENT_IS_INLINE
+static inline PyThreadState *
+thread_current(void)
+{
+    return _PyThreadState_GET();
+}
+
+#include "cpython/c_stack_311.h"
 #include "cpython/frame_references.h"
 
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
@@ -57,6 +68,13 @@ static inline void
 exception_put(PyObject *value)
 {
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(value)), value, PyException_GetTraceback(value));
+}
+
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
 }
 
 static inline Frame *
@@ -191,11 +209,15 @@ frame_init(Frame *f, PyObject *function, PyCodeObject *code, PyObject *locals)
 /* RETURN_VALUE leaves the loop from a frame that is_entry and unlinks it to `previous`
  * (v3.11.2 Python/ceval.c, RETURN_VALUE). The stub is then cleared by us: frame_discard. */
 static inline void
-frame_relink_exit(Frame *stub, Frame *base, Frame *out)
+frame_relink_exit(Frame *stub, Frame *base, Frame *resumer)
 {
     stub->is_entry = true;
     base->is_entry = false;
-    stub->previous = out;
+    stub->previous = resumer;
+#ifdef Py_DEBUG
+    /* An assertion of RETURN_VALUE: what was current before the evaluation is the stub's caller. */
+    thread_current()->cframe->previous->current_frame = resumer;
+#endif
 }
 
 /* Code is not instrumented here. */

@@ -9,7 +9,15 @@
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
 
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
+
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
+}
 
 static inline Frame *
 thread_frame(PyThreadState *ts)

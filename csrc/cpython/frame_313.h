@@ -3,8 +3,16 @@
 #define STACKFUL_CPYTHON_FRAME_313_H
 
 #include "cpython/frame_references.h"
+#include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
 #include "cpython/positions_313.h"
+
+/* Set when the experimental JIT is on (v3.13.0 Python/pylifecycle.c, init_interp_main). */
+static inline bool
+thread_has_jit(PyThreadState *ts)
+{
+    return ts->interp->optimizer != NULL;
+}
 
 static inline PyCodeObject *
 frame_code(Frame *f)

@@ -28,6 +28,16 @@ frame_drop_names(Frame *f)
     PyStackRef_CLOSE(f->f_executable);
 }
 
+#ifndef TYPE_LOOPS_BY_NUMBER
+#define TYPE_LOOPS_BY_NUMBER(type) false
+#endif
+
+static inline bool
+type_loops_by_number(PyTypeObject *type)
+{
+    return TYPE_LOOPS_BY_NUMBER(type);
+}
+
 #define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_INTERPRETER
 
 #include "cpython/entry_frames.h"

@@ -4,6 +4,9 @@
 #ifndef STACKFUL_CPYTHON_FRAME_315_H
 #define STACKFUL_CPYTHON_FRAME_315_H
 
+/* v3.15.0 Python/ceval.c, _PyEval_GetIter and _PyForIter_VirtualIteratorNext. */
+#define TYPE_LOOPS_BY_NUMBER(type) ((type)->_tp_iteritem != NULL)
+
 #include "cpython/frame_314.h"
 
 #endif

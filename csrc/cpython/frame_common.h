@@ -3,6 +3,14 @@
 #ifndef STACKFUL_CPYTHON_FRAME_COMMON_H
 #define STACKFUL_CPYTHON_FRAME_COMMON_H
 
+#ifndef THREAD_CURRENT_IS_INLINE
+static inline PyThreadState *
+thread_current(void)
+{
+    return PyThreadState_Get();
+}
+#endif
+
 static inline Frame *
 frame_previous(Frame *f)
 {
@@ -25,6 +33,12 @@ static inline PyFrameObject *
 frame_object(Frame *f)
 {
     return f->frame_obj;
+}
+
+static inline Frame *
+frame_of_object(PyFrameObject *object)
+{
+    return object->f_frame;
 }
 
 static inline PyObject *

@@ -48,6 +48,18 @@ slot_of_number(Py_ssize_t number)
     return PyLong_FromSsize_t(number); /* never asked for */
 }
 
+static inline bool
+type_loops_by_number(PyTypeObject *Py_UNUSED(type))
+{
+    return false;
+}
+
+static inline bool
+slot_counts(FrameSlot Py_UNUSED(slot))
+{
+    return true;
+}
+
 static inline void
 slot_release(FrameSlot slot)
 {

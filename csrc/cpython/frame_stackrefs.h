@@ -53,6 +53,12 @@ slot_object(FrameSlot slot)
     return PyStackRef_IsNullOrInt(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
 }
 
+static inline bool
+slot_counts(FrameSlot slot)
+{
+    return !PyStackRef_IsNullOrInt(slot) && PyStackRef_RefcountOnObject(slot);
+}
+
 static inline void
 slot_release(FrameSlot slot)
 {
@@ -66,6 +72,13 @@ static inline FrameSlot
 slot_duplicate(FrameSlot slot)
 {
     return PyStackRef_IsNullOrInt(slot) ? slot : PyStackRef_FromPyObjectNew(PyStackRef_AsPyObjectBorrow(slot));
+}
+
+/* Without a JIT, or with one that sys._jit tells of. */
+static inline bool
+thread_has_jit(PyThreadState *Py_UNUSED(ts))
+{
+    return false;
 }
 
 static inline PyCodeObject *
@@ -163,7 +176,7 @@ frame_give_to_object(Frame *f, PyFrameObject *object)
 static inline int
 slot_visit(FrameSlot slot, visitproc visit, void *arg)
 {
-    if (!PyStackRef_IsNullOrInt(slot) && PyStackRef_RefcountOnObject(slot)) {
+    if (slot_counts(slot)) {
         Py_VISIT(PyStackRef_AsPyObjectBorrow(slot));
     }
     return 0;

@@ -4,21 +4,18 @@
 
 typedef struct {
     int python; /* frames in use, not what is left: the limit may be changed meanwhile */
-    int c;      /* units left */
 } Recursion;
 
 static inline void
 recursion_save(PyThreadState *ts, Recursion *saved)
 {
     saved->python = ts->py_recursion_limit - ts->py_recursion_remaining;
-    saved->c = ts->c_recursion_remaining;
 }
 
 static inline void
 recursion_restore(PyThreadState *ts, const Recursion *saved)
 {
     ts->py_recursion_remaining = ts->py_recursion_limit - saved->python;
-    ts->c_recursion_remaining = saved->c;
 }
 
 static inline void

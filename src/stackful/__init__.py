@@ -1,19 +1,26 @@
 """Stackful: a running Python program is a value.
 
 Floors (imports point down only; ARCHITECTURE.md has the picture):
-  6  durable    runs that survive kill -9
-  4  snapshot   fibers as bytes
-  3  effects    perform and handle
-     search     choose, fail, cut
-     tail       goto with arguments
-     generators yields from any depth; copies of CPython's own generators
-  1  fibers     suspend, resume, copy
+  6  durable         runs that survive kill -9
+  4  snapshot        fibers as bytes
+  3  search          choose, fail, cut
+     effects         perform and handle
+     coroutines      transfer
+     generators      yields from any depth; copies of CPython's own generators
+     tail            goto with arguments
+  2  continuations   prompts and continuations
+  1  fibers          suspend, resume, copy
   0  _core (C), stackmap, errors
 This file only re-exports.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from stackful import interpreter as _interpreter
+
+_interpreter.check_interpreter()
 
 from stackful import _core
 from stackful.errors import (
@@ -23,6 +30,7 @@ from stackful.errors import (
     FiberError,
     FiberExit,
     InternalError,
+    PromptNotFoundError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -34,12 +42,34 @@ from stackful.errors import (
     UnhandledError,
     UnsaveableError,
 )
-from stackful.fibers import NULL, Fiber, Frame, current, is_suspendable, suspend
+from stackful.fibers import NULL, Fiber, current, is_suspendable, suspend
 
+TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under `stackful run` would wait for it
 if TYPE_CHECKING:
+    from typing import Any
+
     from stackful import snapshot
+    from stackful.continuations import (
+        PromptTag,
+        abort,
+        barrier,
+        call_cc,
+        call_ec,
+        control,
+        control0,
+        dynamic_wind,
+        prompt,
+        prompt0,
+        reset,
+        reset0,
+        run,
+        shift,
+        shift0,
+    )
+    from stackful.coroutines import Coroutine, transfer
     from stackful.durable.checkpoints import checkpoint
     from stackful.effects import Clause, Handler, Operation, Resumption, effect, handle, perform
+    from stackful.fibers import Frame
     from stackful.generators import Generator, copy_generator, generator, yield_
     from stackful.search import choose, cut, fail, solutions
     from stackful.tail import tail_call, trampolined
@@ -50,6 +80,7 @@ __all__ = [
     "BarrierError",
     "Clause",
     "CodeChangedError",
+    "Coroutine",
     "Fiber",
     "FiberError",
     "FiberExit",
@@ -58,6 +89,8 @@ __all__ = [
     "Handler",
     "InternalError",
     "Operation",
+    "PromptNotFoundError",
+    "PromptTag",
     "Resumption",
     "RunLockedError",
     "RunNotFoundError",
@@ -69,22 +102,37 @@ __all__ = [
     "StoreError",
     "UnhandledError",
     "UnsaveableError",
+    "abort",
+    "barrier",
+    "call_cc",
+    "call_ec",
     "checkpoint",
     "choose",
+    "control",
+    "control0",
     "copy_generator",
     "current",
     "cut",
+    "dynamic_wind",
     "effect",
     "fail",
     "generator",
     "handle",
     "is_suspendable",
     "perform",
+    "prompt",
+    "prompt0",
+    "reset",
+    "reset0",
+    "run",
+    "shift",
+    "shift0",
     "snapshot",
     "solutions",
     "suspend",
     "tail_call",
     "trampolined",
+    "transfer",
     "yield_",
 ]
 
@@ -92,6 +140,7 @@ __all__ = [
 _core.register("reduce", "stackful.snapshot:reduce_fiber")
 _core.register("deepcopy", "stackful.snapshot:deepcopy_fiber")
 _core.register("why_not_portable", "stackful.snapshot:why_not_portable")
+_core.register("prompt_not_found", "stackful.continuations.missing:prompt_not_found")
 
 
 def __getattr__(name: str) -> Any:
@@ -104,6 +153,25 @@ def __getattr__(name: str) -> Any:
         "stackful.tail": ("tail_call", "trampolined"),
         "stackful.search": ("choose", "cut", "fail", "solutions"),
         "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
+        "stackful.fibers.frames": ("Frame",),
+        "stackful.continuations": (
+            "PromptTag",
+            "abort",
+            "barrier",
+            "call_cc",
+            "call_ec",
+            "control",
+            "control0",
+            "dynamic_wind",
+            "prompt",
+            "prompt0",
+            "reset",
+            "reset0",
+            "run",
+            "shift",
+            "shift0",
+        ),
+        "stackful.coroutines": ("Coroutine", "transfer"),
     }
     for home, names in homes.items():
         if name in names:

@@ -9,6 +9,7 @@ __all__ = [
     "FiberError",
     "FiberExit",
     "InternalError",
+    "PromptNotFoundError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -44,6 +45,10 @@ class AlreadyResumedError(StackfulError, RuntimeError):
 
 class UnhandledError(StackfulError, LookupError):
     """An operation was performed that no handler in force answers; the message lists those that are."""
+
+
+class PromptNotFoundError(StackfulError, LookupError):
+    """No prompt with that tag is on the stack, or none that can be reached; nothing was captured."""
 
 
 class FiberExit(BaseException):

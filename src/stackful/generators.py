@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from stackful import _core
 from stackful._core import Generator
-from stackful._core import yield_gate as _gate
+from stackful.fibers.stubs import stub
 
 __all__ = ["Generator", "copy_generator", "generator", "yield_"]
 
@@ -20,7 +20,7 @@ _P = ParamSpec("_P")
 _G = TypeVar("_G")
 
 
-# Deliberately a Python function whose constant becomes the core's gate, as `suspend` is (fibers/__init__.py).
+@stub
 def yield_(value: object = None) -> Any:
     """Give `value` to whoever advances the running generator; return what is sent to it, or None.
 
@@ -37,11 +37,6 @@ def yield_(value: object = None) -> Any:
     [1, 2, 3]
     """
     return ~"gate"  # type: ignore[operator]
-
-
-yield_.__code__ = yield_.__code__.replace(
-    co_consts=tuple(_gate if constant == "gate" else constant for constant in yield_.__code__.co_consts)
-)
 
 
 def generator(function: Callable[_P, Any], /) -> Callable[_P, Generator[Any, Any, Any]]:
@@ -94,6 +89,3 @@ def copy_generator(original: _G, /) -> _G:
     """
     twin: _G = _core.copy_generator(original)
     return twin
-
-
-_core.register("yield_", yield_)

@@ -16,7 +16,7 @@ SCRIPTS = {
         "the docstring"
         import sys
         x: int = 1
-        print({k: type(v).__name__ for k, v in globals().items()}, __name__, __doc__, __spec__, __annotations__)
+        print({k: type(v).__name__ for k, v in globals().items()}, __name__, __doc__, __spec__, sys.modules["__main__"].__annotations__)
         print(__file__, __loader__.name, __loader__.path, __loader__.get_source("__main__")[:20])
         print(sys.modules["__main__"].__dict__ is globals(), sys.argv, sys.path[0], __builtins__)
         print(vars() is globals(), locals() is globals(), sys._getframe().f_locals is globals())
@@ -194,6 +194,13 @@ def test_arguments_pass_through_untouched(commands):
     """What stands behind the script's name is the script's, options and all."""
     script = commands.script("import sys\nprint(sys.argv)\n")
     assert commands.stackful("run", script, *ARGUMENTS).stdout == commands.python(script, *ARGUMENTS).stdout
+
+
+def test_a_script_does_not_wait_for_what_it_does_not_use(commands):
+    """`stackful run` loads neither a parser for options, nor pathlib, typing and re, nor the snapshots before the first checkpoint."""
+    unwanted = {"click", "pathlib", "typing", "re", "pickle", "rich", "stackful.snapshot", "stackful.stackmap"}
+    script = commands.script(f"import sys; print(sorted({unwanted!r} & set(sys.modules)))")
+    assert commands.stackful("run", script).stdout == commands.python(script).stdout == "[]\n"
 
 
 def test_stdin_is_the_scripts(commands):

@@ -24,8 +24,10 @@ def parameter(path):
 @pytest.mark.parametrize("path", [parameter(path) for path in PROGRAMS])
 def test_program_ends_without_a_signal_and_without_an_error(path):
     """The program comes to its end: exit code 0."""
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1", "PYTHONMALLOC": "debug"}
+    if path.stem.startswith("greenlets") and os.environ.get("STACKFUL_SANITIZE"):
+        pytest.skip("greenlet copies C stacks, which the address sanitiser takes for an overflow")
+    environment = {"PYTHONMALLOC": "debug", **os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(
-        [sys.executable, path], capture_output=True, text=True, env=environment, timeout=120, check=False
+        [sys.executable, path], capture_output=True, text=True, env=environment, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -1,90 +1,47 @@
-"""Each allocation of an operation is made to fail in turn: MemoryError, and nothing is broken or lost.
+"""Each allocation of each operation is made to fail in turn (nomemory.py), each operation in a process of its own."""
 
-The core's own operations only: Python code that creates a generator crashes CPython itself when that allocation fails.
-"""
-
-import copy
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from stackful import Fiber, FiberError, _core, suspend
+import stackful
 
-_testcapi = pytest.importorskip("_testcapi")
+pytest.importorskip("_testcapi", reason="this Python comes without _testcapi, which lets allocations fail")
 
-fail, stop_failing = _testcapi.set_nomemory, _testcapi.remove_mem_hooks
-
-
-def deep(n):
-    total = 0
-    for x in [1, 2]:
-        total += suspend(x) if n == 0 else deep(n - 1)
-    return total
+PROGRAM = Path(__file__).with_name("nomemory.py")
+SOURCE = Path(stackful.__file__).parents[1]
 
 
-def suspended():
-    fiber = Fiber(deep, 3)
-    fiber.resume()
-    return fiber
-
-
-def finish(fiber):
-    while fiber.status != "dead":
-        fiber.resume(1)
-    return fiber.result
-
-
-def with_failing_allocation(operation, subject, number):
-    """The operation's exception, or None, while allocation `number` fails."""
-    try:
-        fail(number, number + 1)
-        try:
-            operation(subject)
-        finally:
-            stop_failing()
-    except (MemoryError, SystemError) as error:  # SystemError: CPython found no memory for a traceback entry
-        return error
-    return None
-
-
-OPERATIONS = {
-    "resume": (suspended, lambda fiber: fiber.resume(1)),
-    "copy": (suspended, Fiber.__copy__),
-    "look": (suspended, _core.look),
-    "capture": (suspended, _core.capture),
-    "repr": (suspended, repr),
-    "create": (lambda: deep, Fiber),
+# Python code for which debug builds have no memory: some of their own assertions fail then.
+ASSERTS = {
+    # v3.11.2 Python/ceval.c, MAKE_CELL: the stack pointer is read twice.
+    (3, 11): ({"frames", "deepcopy", "pickle_it"}, "for a cell"),
+    # v3.14.0 and v3.15.0 Objects/listobject.c, _PyList_AppendTakeRefListResize: it runs destructors while no stack pointer is saved.
+    (3, 14): ({"deepcopy", "pickle_it", "unpickle_it"}, "to append to a list"),
+    (3, 15): ({"deepcopy", "pickle_it", "unpickle_it"}, "to append to a list"),
 }
+EXCUSED, WHAT = ASSERTS.get(sys.version_info[:2], (set(), "")) if hasattr(sys, "gettotalrefcount") else (set(), "")
 
 
-@pytest.mark.no_leakcheck("CPython loses memory of its own when allocations fail")
-@pytest.mark.parametrize("name", OPERATIONS)
+def operations():
+    """The names of the functions of the program that are marked as an operation."""
+    functions = [node for node in ast.parse(PROGRAM.read_text()).body if isinstance(node, ast.FunctionDef)]
+    return [f.name for f in functions for mark in f.decorator_list if ast.unparse(mark).startswith("operation")]
+
+
+@pytest.mark.no_leakcheck("the program runs in another process")
+@pytest.mark.parametrize("name", operations())
 def test_every_allocation_may_fail(name):
-    """After the MemoryError the fiber is alive and ends with the right result, or has died of it."""
-    make, operation = OPERATIONS[name]
-    for number in range(60):
-        subject = make()
-        error = with_failing_allocation(operation, subject, number)
-        if isinstance(subject, Fiber) and subject.status != "dead":
-            assert finish(subject) == 16
-        elif isinstance(subject, Fiber):
-            assert error is not None
-            with pytest.raises(FiberError):
-                subject.result
-
-
-@pytest.mark.no_leakcheck("CPython loses memory of its own when allocations fail")
-@pytest.mark.parametrize("act", ["close", "throw", "first resume", "drop"])
-def test_every_allocation_may_fail_at_the_end(act):
-    """The fiber is dead or whole afterwards, never anything in between."""
-    acts = {"close": Fiber.close, "throw": lambda f: f.throw(error), "first resume": Fiber.resume, "drop": list.clear}
-    error = MemoryError("thrown")
-    for number in range(60):
-        fiber = Fiber(deep, 3) if act == "first resume" else suspended()
-        error.__traceback__ = error.__context__ = None
-        if act == "drop":
-            holder = [copy.copy(fiber)]
-            with_failing_allocation(list.clear, holder, number)
-        else:
-            with_failing_allocation(acts[act], fiber, number)
-        if fiber.status != "dead":
-            assert finish(fiber) == 16
+    """Success or a MemoryError, never a signal, a wrong answer, or a fiber that is neither whole nor dead."""
+    if name in EXCUSED:
+        pytest.skip(f"where this debug build of CPython finds no memory {WHAT}, an assertion of its own fails")
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
+    done = subprocess.run(
+        [sys.executable, PROGRAM, name], capture_output=True, text=True, env=environment, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert int(done.stdout.split()[-1]) > 0

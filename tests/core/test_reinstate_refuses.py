@@ -1,8 +1,13 @@
 """States that CPython could not have made are refused before anything is written."""
 
+import itertools
+import sys
+import types
+
 import pytest
 
 from stackful import Fiber, FiberError, SnapshotFormatError, _core, suspend
+from stackful.fibers import guard
 
 
 def body(a):
@@ -52,6 +57,7 @@ WRONG_FRAMES = {
     "offset beyond the end": (OFFSET, 10_000),
     "offset beyond any number": (OFFSET, 2**80),
     "a namespace where there is none": (NAMESPACE, {}),
+    "the globals where there is no namespace": (NAMESPACE, True),
     "too few locals": (LOCALS, ()),
     "too many locals": (LOCALS, (1,) * 50),
     "locals in a list": (LOCALS, []),
@@ -71,6 +77,88 @@ def test_a_malformed_frame_is_refused(name):
     with pytest.raises((SnapshotFormatError, TypeError, OverflowError)):
         _core.reinstate(blank, state)
     assert (blank.status, blank.frames, blank.function) == ("dead", (), None)
+
+
+@pytest.mark.parametrize("name", WRONG_FRAMES)
+def test_a_malformed_frame_is_refused_after_a_good_one(name):
+    """What the core remembers of a good frame at the same place lets nothing else through."""
+    state = state_of(body, 1)
+    for _ in range(2):
+        _core.reinstate(_core.blank(Fiber), state).close()
+        with pytest.raises((SnapshotFormatError, TypeError, OverflowError)):
+            _core.reinstate(_core.blank(Fiber), changed_frame(state, *WRONG_FRAMES[name]))
+
+
+def holds_a_list(a):
+    return [*a, suspend(), *a]
+
+
+def holds_a_set(a):
+    return {*a, suspend(), *a}
+
+
+def holds_a_dict(a):
+    return {**a, **suspend()}
+
+
+def holds_a_null(a):
+    return max(a, suspend())
+
+
+def handles_an_exception(a):
+    try:
+        raise ValueError(a)
+    except ValueError:
+        return suspend()
+
+
+def loops_in_a_closure(a):
+    for x in a:
+        suspend(lambda: x)
+
+
+CANDIDATES = (
+    _core.NULL, None, 1, [1], (1,), {1}, {1: 2}, iter([1]), ValueError(), types.CellType(1), body, body.__code__, list, ValueError,
+)  # fmt: skip
+
+
+def is_taken(state, index, slots):
+    try:
+        _core.reinstate(_core.blank(Fiber), changed_frame(state, index, slots)).close()
+    except SnapshotFormatError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("function", "argument"),
+    [
+        (body, 1),
+        (with_cell, 1),
+        (holds_a_list, (1,)),
+        (holds_a_set, (1,)),
+        (holds_a_dict, {1: 2}),
+        (holds_a_null, 1),
+        (handles_an_exception, 1),
+        (loops_in_a_closure, [1]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_core_takes_nothing_that_the_full_check_refuses(function, argument):
+    """With every kind of value in every slot of a frame, the remembered demands never say yes where `verify` says no."""
+    state = state_of(function, argument)
+    code, offset, slots, stack = (state[-1][0][i] for i in (CODE, OFFSET, LOCALS, STACK))
+    for field, held in ((LOCALS, slots), (STACK, stack)):
+        for index, value in itertools.product(range(len(held)), CANDIDATES):
+            other = (*held[:index], value, *held[index + 1 :])
+            _core.reinstate(_core.blank(Fiber), state).close()  # now the core remembers
+            taken = is_taken(state, field, other)
+            try:
+                guard.verify(code, offset, "call", *((other, stack) if field == LOCALS else (slots, other)))
+            except SnapshotFormatError:
+                assert not taken, (field, index, value)
+            else:
+                assert taken, (field, index, value)
 
 
 def test_what_was_captured_is_accepted():
@@ -167,3 +255,20 @@ def test_a_fresh_generator_needs_what_its_code_takes_for_granted():
     slots = tuple(_core.NULL for _ in range(2))
     with pytest.raises(SnapshotFormatError):
         _core.reinstate_generator(fresh, (generator, "fresh", 0, slots, (), None, "n", "q"))
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="from 3.15 on its code calls iter() on what it was given")
+def test_a_generator_expression_that_has_not_begun_needs_an_iterator():
+    """Its code advances what it was given without a look: anything else is refused."""
+    function, kind, offset, slots, *rest = _core.capture_generator(x for x in (1, 2))
+    fresh = (x for x in (3,))
+    with pytest.raises(SnapshotFormatError, match="iterator"):
+        _core.reinstate_generator(fresh, (function, kind, offset, (5, *slots[1:]), *rest))
+    assert list(fresh) == [3]
+
+
+def test_a_blank_generator_expression_is_empty():
+    """One that is never filled, because its pickle was changed, iterates over nothing."""
+    held = (x for x in (1, 2))
+    blank = _core.blank_generator(_core.capture_generator(held)[0], types.GeneratorType)
+    assert list(blank) == []

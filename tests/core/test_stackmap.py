@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 
 from stackful import stackmap
+from stackful._core import loops_by_number
 from stackful.stackmap import (
     Kind,
     Slot,
+    cells_needed,
     describe_call,
     effects,
     flow,
@@ -88,7 +90,7 @@ def kinds_during(source: str, name: str = "g()") -> list[str]:
 def table_effect(op: int, arg: int, jump: bool) -> int:
     """The change of depth according to our tables."""
     name = opcode.opname[op]
-    if name in ("COPY", "LOAD_CONST"):
+    if name in ("COPY", "LOAD_CONST", "LOAD_NAME"):
         return 1
     if name in ("SWAP", "PRECALL"):
         return 0
@@ -135,6 +137,8 @@ def test_every_instruction_of_this_cpython_is_in_a_table() -> None:
         "ENTER_EXECUTOR",
         "EXIT_INIT_CHECK",
         "INTERPRETER_EXIT",
+        "LOAD_NAME",
+        "TRACE_RECORD",
     }
     real = {name for name, op in opcode.opmap.items() if op < 256 and not name.startswith("INSTRUMENTED_")}
     unknown = real - special - effects.ACTIONS.keys() - effects._EFFECTS.keys()
@@ -213,7 +217,10 @@ def test_the_examples_of_the_documentation_run(module: Any) -> None:
 
 # Kinds
 
-LOOP = "iterator"
+LOOP = ["iterator"] if sys.version_info < (3, 15) else ["iterator", "index"]
+# with x: g() has looked up __exit__ only, or (from 3.14 on) what it is bound to as well
+WITH = ["object"] if sys.version_info < (3, 14) else ["object", "maybe_null"]
+STRINGS = "tuple" if sys.version_info < (3, 14) else "strings"
 
 
 @pytest.mark.parametrize(
@@ -221,19 +228,21 @@ LOOP = "iterator"
     [
         ("def f(): return g()", []),
         ("def f(x): return x + g()", ["object"]),
-        ("def f():\n  for i in x: g()", [LOOP]),
-        ("def f():\n  for i in x:\n    for j in y: g()", [LOOP, LOOP]),
+        ("def f():\n  for i in x: g()", LOOP),
+        ("def f():\n  for i in x:\n    for j in y: g()", LOOP + LOOP),
         ("def f(x): return [1, g()]", ["object"]),
         ("def f(x): return [*x, g()]", ["list"]),
         ("def f(x): return (*x, g())", ["list"]),
         ("def f(x): return {*x, g()}", ["set"]),
         ("def f(x): return {**x, 'a': g()}", ["dict", "object"]),
-        ("def f():\n  def h(a=(1, 2), *, b=g()): pass", ["tuple"]),
-        ("def f():\n  def h(a=1, *, b: g()=2): pass", ["tuple", "dict", "object"]),
-        ("def f():\n  with x: g()", ["object"]),
+        # the name of the keyword is loaded before its default from 3.14 on
+        ("def f():\n  def h(a=(1, 2), *, b=g()): pass", ["tuple"] + ["object"] * (sys.version_info >= (3, 14))),
+        # annotations are functions of their own from 3.14 on
+        *([("def f():\n  def h(a=1, *, b: g()=2): pass", ["tuple", "dict", "object"])] * (sys.version_info < (3, 14))),
+        ("def f():\n  with x: g()", WITH),
         ("def f():\n  try: x\n  except E: g()", ["maybe_exception"]),
         ("def f():\n  try: x\n  finally: g()", []),
-        ("def f():\n  try: x\n  except E as e:\n    for i in e: g()", ["maybe_exception", LOOP]),
+        ("def f():\n  try: x\n  except E as e:\n    for i in e: g()", ["maybe_exception", *LOOP]),
         ("def f():\n  try: x\n  except* E: g()", ["lasti", "maybe_exception", "exception"]),
         ("def f(x, y): return x if y else g()", []),
         ("def f(x, y): h(1, 2, 3)[x if y else 1] = g(), 4, 5", []),
@@ -262,7 +271,7 @@ def test_leaving_a_with_statement_by_an_exception_needs_an_index_and_an_exceptio
     """WITH_EXCEPT_START finds the exit function, the index of what raised, the previous exception and the current one."""
     code = code_of("def f():\n  with x: y")
     (offset,) = offsets(code, "WITH_EXCEPT_START")
-    expected = [Kind.OBJECT, Kind.LASTI, Kind.MAYBE_EXCEPTION, Kind.EXCEPTION]
+    expected = [*WITH, Kind.LASTI, Kind.MAYBE_EXCEPTION, Kind.EXCEPTION]
     assert [slot.kind for slot in stack_before(code, offset)] == expected
 
 
@@ -283,7 +292,7 @@ def test_a_comprehension_holds_its_container_and_its_iterator(brackets: str, kin
     source = f"def f(x): return {brackets[0]}g() for i in x{brackets[1]}"
     code = next(c for c in tree(compile(source, "<source>", "exec")) if "g" in c.co_names)
     stack = stack_during_call(code, call_named(code, "g()"))
-    assert [slot.kind.value for slot in stack][-2:] == [kind, LOOP]
+    assert [slot.kind.value for slot in stack][-1 - len(LOOP) :] == [kind, *LOOP]
 
 
 def test_a_dict_comprehension_holds_its_dict() -> None:
@@ -296,14 +305,38 @@ def test_a_dict_comprehension_holds_its_dict() -> None:
 @since_312
 def test_an_inlined_comprehension_saves_the_local_that_it_borrows() -> None:
     """Under the comprehension lies the function's own variable of the same name, bound or not."""
-    assert kinds_during("def f(x): return [g() for i in x]") == ["saved_local", "list", LOOP]
+    assert kinds_during("def f(x): return [g() for i in x]") == ["saved_local", "list", *LOOP]
+
+
+@since_312
+def test_an_inlined_comprehension_in_a_loop_saves_a_local_or_the_cell_of_its_last_turn() -> None:
+    """An error in the midst of a comprehension leaves its own cell behind, which is put aside the next time round."""
+    source = "def f(x):\n  while x:\n    try: [(lambda: i)() for i in g()]\n    except E: pass"
+    code = code_of(source)
+    (restored,) = {flow.flow_of(code).state(o).stack[-1].kind for o in offsets(code, "STORE_FAST")[:1]}
+    assert restored in (Kind.SAVED_LOCAL, Kind.CELL)
+
+
+@since_312
+def test_a_cell_that_a_comprehension_borrows_is_one_again_in_the_handlers_around_it() -> None:
+    """Putting locals aside and back raises nothing: a handler finds the function's own cells."""
+    source = "def f(x):\n  h = lambda: i\n  i = 1\n  try: [(lambda: i)() for i in x]\n  except E: g()\n  return i"
+    code = code_of(source)
+    index = instructions.local_names(code).index("i")
+    assert index in cells_needed(code, call_named(code, "g()"))
+
+
+def test_handlers_of_code_that_raises_nothing_are_analysed() -> None:
+    """A trace function may raise where no instruction does."""
+    code = code_of("def f(x):\n  try:\n    y = 1\n  except E: g()")
+    assert stack_during_call(code, call_named(code, "g()"))[-1].kind is Kind.MAYBE_EXCEPTION
 
 
 @since_312
 def test_an_inlined_comprehension_saves_a_cell_as_a_cell() -> None:
     """If the borrowed variable was a cell, a cell must come back."""
     source = "def f(x):\n  h = lambda: i\n  i = 1\n  [g() for i in x]\n  return i"
-    assert kinds_during(source) == ["cell", "list", LOOP]
+    assert kinds_during(source) == ["cell", "list", *LOOP]
 
 
 def test_an_asynchronous_generator_expression_need_not_hold_an_iterator() -> None:
@@ -321,7 +354,9 @@ def test_origins_are_the_instructions_that_pushed() -> None:
     """A slot knows where its value was made, and keeps that over copies and swaps."""
     code = code_of("def f(x, y): x[y] += g()")
     stack = stack_during_call(code, call_named(code, "g()"))
-    assert [opcode.opname[code.co_code[slot.origin]][:9] for slot in stack] == ["LOAD_FAST", "LOAD_FAST", "BINARY_SU"]
+    origins = [opcode.opname[code.co_code[slot.origin]] for slot in stack]
+    assert [name[:9] for name in origins[:2]] == ["LOAD_FAST", "LOAD_FAST"]
+    assert origins[2] == ("BINARY_SUBSCR" if sys.version_info < (3, 14) else "BINARY_OP")
     assert (stack[0].origin, stack[0].part) != (stack[1].origin, stack[1].part)
 
 
@@ -332,7 +367,7 @@ def test_a_slot_with_two_makers_has_no_single_origin() -> None:
 
 
 FITS: dict[Kind, Callable[[Any], bool]] = {
-    Kind.ITERATOR: lambda v: hasattr(type(v), "__next__"),
+    Kind.ITERATOR: lambda v: hasattr(type(v), "__next__") or loops_by_number(type(v)),
     Kind.LIST: lambda v: type(v) is list,
     Kind.SET: lambda v: type(v) is set,
     Kind.DICT: lambda v: type(v) is dict,
@@ -364,10 +399,15 @@ def generator_of(source: str) -> Any:
         "def f(): return {**{1: 2}, 3: (yield)}",
         "def f(): return {*(1, 2), (yield)}",
         "def f(): return print(*(1, 2), a=(yield))",
-        "def f():\n  def h(a=1, *, b: (yield)=2): pass",
+        "def f():\n  def h(a=1, *, b=(yield)): pass",
         "def f():\n  try: 1 / 0\n  except ZeroDivisionError as e:\n    for i in [1]: yield",
         "def f():\n  try: 1 / 0\n  finally:\n    for i in [1]: yield",
-        "def f():\n  try: raise ExceptionGroup('', [ValueError()])\n  except* ValueError:\n    for i in [1]: yield",
+        pytest.param(
+            "def f():\n  try: raise ExceptionGroup('', [ValueError()])\n  except* ValueError:\n    for i in [1]: yield",
+            marks=pytest.mark.no_leakcheck(
+                "except* looks up `split` by a new string each time: CPython's method cache fills"
+            ),
+        ),
         "def f():\n  if not [i for i in (1, 2)]: return\n  x = yield",
         "def f(): f'{1}{(yield)}{2}'",
     ],
@@ -378,14 +418,18 @@ def test_the_stack_of_a_suspended_generator_is_as_computed(source: str) -> None:
     next(generator)
     frame = generator.gi_frame
     # The sent value is not there yet, whether f_lasti is the YIELD_VALUE (until 3.12) or the RESUME after it (3.13).
-    stack = [slot for slot in stack_before(frame.f_code, frame.f_lasti)[:-1] if slot.kind is not Kind.NULL]
+    bare = {Kind.NULL} if sys.version_info < (3, 14) else {Kind.NULL, Kind.INDEX, Kind.LASTI}  # no objects
+    stack = [slot for slot in stack_before(frame.f_code, frame.f_lasti)[:-1] if slot.kind not in bare]
     held = gc.get_referents(generator)
     if any(slot.kind is Kind.MAYBE_EXCEPTION for slot in stack):
         held.pop()  # what the generator is handling, kept beside the frame
     values = held[len(held) - len(stack) :]
     for slot, value in zip(stack, values, strict=True):
         assert FITS.get(slot.kind, lambda v: True)(value), (slot, value)
-    generator.close()
+    try:
+        generator.close()
+    except BaseExceptionGroup:  # early 3.11 (3.11.2) wraps the GeneratorExit that leaves an except*
+        pass
 
 
 # Calls
@@ -437,7 +481,7 @@ def test_a_real_callers_f_lasti_is_a_call(call: str) -> None:
     namespace["f"]()
     code, offset = seen[0]
     assert code.co_name == "f" and is_call(code, offset)
-    assert [slot.kind for slot in stack_during_call(code, offset)] == [Kind.ITERATOR, Kind.OBJECT]
+    assert [slot.kind for slot in stack_during_call(code, offset)] == [*LOOP, Kind.OBJECT]
 
 
 @before_312
@@ -462,8 +506,9 @@ def test_bytecode_that_underflows_is_refused() -> None:
     """Popping more than there is, or a loop that grows the stack, is not followed."""
     code = code_of("def f(x): return x")
     units = bytearray(code.co_code)
-    units[2:2] = bytes([opcode.opmap["POP_TOP"], 0])
-    with pytest.raises(ValueError, match="the stack underflows at offset 2"):
+    begin = instructions.instructions(code)[0].after
+    units[begin:begin] = bytes([opcode.opmap["POP_TOP"], 0])
+    with pytest.raises(ValueError, match=f"the stack underflows at offset {begin}"):
         stack_before(code.replace(co_code=bytes(units)), 0)
 
 
@@ -545,6 +590,7 @@ def test_what_the_compiler_keeps_in_locals_has_a_kind() -> None:
     assert found["f"] == set()
 
 
+@pytest.mark.no_leakcheck("CPython itself keeps some bytes each time that textwrap is run under a profiler")
 def test_every_local_that_is_needed_is_bound_in_real_frames() -> None:
     """In running functions of the library, the locals needed at a call are bound: no valid frame would be refused."""
     import json
@@ -602,9 +648,9 @@ def test_every_local_that_is_needed_is_bound_in_real_frames() -> None:
         ("-x", "UNARY_NEGATIVE", "the unary - operator"),
         ("x.attr", "LOAD_ATTR", "attribute access .attr"),
         ("x.attr = y", "STORE_ATTR", "attribute assignment .attr"),
-        ("x[y]", "BINARY_SUBSCR", "indexing [...]"),
+        ("x[y]", "BINARY_SUBSCR BINARY_OP", "indexing [...]"),
         ("x[y] = 1", "STORE_SUBSCR", "item assignment [...] = ..."),
-        ("with x: pass", "BEFORE_WITH", "__enter__ of a with statement"),
+        ("with x: pass", "BEFORE_WITH" if sys.version_info < (3, 14) else "CALL", "__enter__ of a with statement"),
         ("with x: pass", "CALL", "__exit__ of a with statement"),
         ("with x: pass", "WITH_EXCEPT_START", "__exit__ of a with statement"),
         ("import a.b", "IMPORT_NAME", "import a.b"),

@@ -28,5 +28,9 @@ from .registry import BARRIERS, PROGRAMS
 
 if sys.version_info >= (3, 12):
     from . import syntax_312
+if sys.version_info >= (3, 14):
+    from . import syntax_314
+if sys.version_info >= (3, 15):
+    from . import syntax_315
 
 __all__ = ["BARRIERS", "PROGRAMS"]

@@ -17,6 +17,16 @@ import weakref
 from .registry import barrier
 
 
+def until_313(*names):
+    """A barrier that 3.14 has removed: `with` enters and, without an error, leaves by plain calls there (see syntax_314)."""
+    return barrier(*names) if sys.version_info < (3, 14) else lambda function: function
+
+
+def since_314(*names):
+    """A barrier that 3.14 has brought."""
+    return barrier(*names) if sys.version_info >= (3, 14) else lambda function: function
+
+
 @barrier("sorted")
 def sorted_with_a_key(point):
     return sorted([3, 1, 2], key=point)
@@ -371,11 +381,19 @@ def a_range_bound(point):
     return list(range(Everything(point)))
 
 
-@barrier("__enter__", "with")
+@until_313("__enter__", "with")
 def an_enter(point):
     with Everything(point) as value:
         pass
     return value
+
+
+@since_314("__annotations__")
+def annotations_that_are_asked_for(point):
+    def typed(a: point(int), *b: point("star")) -> point(None):
+        return a, b
+
+    return typed(1), list(typed.__annotations__)
 
 
 class Exits:
@@ -389,7 +407,7 @@ class Exits:
         self.point("exit")
 
 
-@barrier("__exit__", "with")
+@until_313("__exit__", "with")
 def an_exit(point):
     with Exits(point):
         value = 1

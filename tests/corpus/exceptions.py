@@ -424,7 +424,7 @@ def try_in_a_loop_in_a_try(point):
     return seen
 
 
-@program
+@program(splits_a_group=True)
 def groups_are_split(point):
     seen = ()
     try:
@@ -440,7 +440,7 @@ def groups_are_split(point):
     return seen
 
 
-@program
+@program(splits_a_group=True)
 def the_rest_of_a_group_goes_on(point):
     try:
         try:
@@ -455,7 +455,7 @@ def the_rest_of_a_group_goes_on(point):
         return sorted(type(error).__name__ for error in group.exceptions), len(group.exceptions)
 
 
-@program
+@program(splits_a_group=True)
 def a_single_error_meets_except_star(point):
     seen = ()
     try:
@@ -465,7 +465,7 @@ def a_single_error_meets_except_star(point):
     return seen
 
 
-@program
+@program(splits_a_group=True)
 def a_bare_raise_in_except_star(point):
     try:
         try:

@@ -8,16 +8,18 @@ def _identifier(function):
     return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
-def program(function=None, *, shares_heap=False, unsaveable=False):
+def program(function=None, *, shares_heap=False, unsaveable=False, splits_a_group=False):
     """Register a program.
 
     `shares_heap`: it changes an object that copies have in common, so that shallow copies disturb one another.
     `unsaveable`: it holds a value that a snapshot may refuse; an `UnsaveableError` is then as good as the outcome.
+    `splits_a_group`: it has an `except*`, for which assertions of CPython want an exception to have a traceback.
     """
 
     def register(function):
         function.shares_heap = shares_heap
         function.unsaveable = unsaveable
+        function.splits_a_group = splits_a_group
         PROGRAMS[_identifier(function)] = function
         return function
 

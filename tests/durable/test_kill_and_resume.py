@@ -249,7 +249,8 @@ def test_the_main_module_is_restored(commands):
             if not os.path.exists("killed"):
                 open("killed", "w").close(); os.kill(os.getpid(), 9)
             print(local is point is Point.instances[0] is f()[0], type(local) is Point, Point.__module__)
-            print(__name__, __file__, __spec__, __annotations__, __loader__.name, sys.modules["__main__"].x)
+            main = sys.modules["__main__"]
+            print(__name__, __file__, __spec__, main.__annotations__, __loader__.name, main.x)
             print(f.__globals__ is globals(), pickle.loads(pickle.dumps(point)).instances[0] is point)
         main(point)
     """)

@@ -67,6 +67,7 @@ def test_a_released_lock_leaves_no_file(store):
     assert not is_locked(store, "one")
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # a watchdog is no danger
 def test_a_forked_child_does_not_keep_the_lock(store):
     """When the child has let go of it, the lock is the parent's alone."""
     lock = RunLock(store, "one")

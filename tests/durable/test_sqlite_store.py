@@ -110,6 +110,32 @@ def test_an_empty_file_becomes_a_store(path):
     SqliteStore(path, create=False).close()
 
 
+def test_opening_a_store_writes_nothing(path):
+    """Once it is made, a store is read before a run is recorded: nothing goes to the disk, and nobody waits for it."""
+    SqliteStore(path).close()
+    with closing(SqliteStore(path)):
+        assert path.with_name("runs.db-wal").stat().st_size == 0
+    with closing(sqlite3.connect(path)) as looked_at:
+        assert looked_at.execute("PRAGMA auto_vacuum").fetchone() == (2,)  # incremental
+
+
+def flushes(store, operation):
+    """Whether a commit of this operation waited until it was on the disk."""
+    seen = []
+    store._db.set_trace_callback(seen.append)
+    operation()
+    store._db.set_trace_callback(None)
+    return [text.endswith("FULL") for text in seen if text.startswith("PRAGMA synchronous")]
+
+
+def test_what_can_be_resumed_is_on_the_disk(path, store):
+    """A checkpoint, and how a run that has one stands, survive a power cut; a run without one has nothing to lose."""
+    assert flushes(store, lambda: store.add_run(a_run(), b"")) == [False]
+    assert flushes(store, lambda: store.set_status("one", Status.INTERRUPTED)) == [False]
+    assert flushes(store, lambda: store.add_checkpoint("one", STATE)) == [True]
+    assert flushes(store, lambda: store.set_status("one", Status.FINISHED, 0)) == [True]
+
+
 def test_a_text_file_is_refused_and_left_alone(path):
     """What is no database is named as such and keeps its bytes."""
     path.write_bytes(b"dear diary, " * 1000)

@@ -92,6 +92,7 @@ def test_a_profiler_counts_calls():
     assert counts["inner"] == counts["outer"] == 1
 
 
+@pytest.mark.no_leakcheck("pdb fills caches of its own and of CPython, outside of fibers too")
 def test_pdb_steps_through_a_fiber():
     """A script of pdb commands stops in a resumed fiber, shows the stack and goes on."""
     output = io.StringIO()
@@ -140,3 +141,66 @@ def test_monitoring_sees_lines(when):
         monitoring.register_callback(4, monitoring.events.LINE, None)
         monitoring.free_tool_id(4)
     assert seen == ({1, 2} if when == "before" else {2})
+
+
+def test_the_stack_is_whole_while_suspend_returns():
+    """When suspend is left, and its caller is parked already, the frame beneath it is the resumer's: all the stack sees new events."""
+    seen = []
+
+    def profiler(frame, event, arg):
+        if event == "return" and frame.f_code is suspend.__code__:
+            names = []
+            while frame is not None:
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back
+            seen.append(names)
+
+    def deep(n):
+        return deep(n - 1) if n else (suspend(1), suspend(2))
+
+    fiber = Fiber(deep, 3)
+    fiber.resume()
+    sys.setprofile(profiler)
+    fiber.resume()
+    sys.setprofile(None)
+    name = sys._getframe().f_code.co_name
+    assert [name in names for names in seen] == [True]
+
+
+def _raise_outward(stop):
+    def inner():
+        stop()
+        raise ValueError
+
+    def outer():
+        try:
+            middle()
+        except ValueError:
+            return "caught"
+
+    def middle():
+        inner()
+
+    fiber = Fiber(outer)
+    while fiber.status != "dead":
+        fiber.resume()
+
+
+@pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
+def test_an_exception_that_goes_outward_is_no_call(install):
+    """Trace and profile functions hear of frames that suspended what they hear of those that did not, when an exception ends them."""
+
+    def events(stop):
+        seen = []
+
+        def hear(frame, event, arg):
+            if frame.f_code.co_name in ("inner", "middle", "outer") and event in ("call", "return"):
+                seen.append((frame.f_code.co_name, event))
+            return hear
+
+        install(hear)
+        _raise_outward(stop)
+        install(None)
+        return seen
+
+    assert events(suspend) == events(lambda: None)

@@ -14,7 +14,9 @@ from laws import harness
 ALL = sorted(PROGRAMS)
 # What the compiler emits in no function: interactive input, `from x import *`, `del` in a class body, and its own inventions.
 ELSEWHERE = {"CACHE", "PRINT_EXPR", "IMPORT_STAR", "DELETE_NAME", "RESERVED", "INTERPRETER_EXIT", "EXIT_INIT_CHECK"}
-ELSEWHERE |= {"ENTER_EXECUTOR", "LOAD_FROM_DICT_OR_GLOBALS"}
+ELSEWHERE |= {"ENTER_EXECUTOR", "LOAD_FROM_DICT_OR_GLOBALS", "TRACE_RECORD"}
+if sys.version_info >= (3, 14):
+    ELSEWHERE |= {"SETUP_ANNOTATIONS"}  # only under `from __future__ import annotations`
 
 
 def instructions(code):

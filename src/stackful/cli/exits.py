@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import CodeType, TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 import stackful
 from stackful.cli.status import status_of
 from stackful.durable.notices import notice
 from stackful.errors import BarrierError, FiberError, StackfulError
 
+TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, TracebackType
+    from typing import Any, NoReturn
+
     from stackful.durable.execution import Execution
 
-__all__ = ["one_message", "play"]
+__all__ = ["one_message", "play", "showing_from"]
 
 _OWN_FOLDER = os.path.dirname(stackful.__file__) + os.sep  # noqa: PTH120 - compared with plain strings
 
@@ -59,6 +61,18 @@ def one_message() -> Iterator[None]:
     except SyntaxError:
         # The script's: shown as python shows it, without a traceback, since none of the script has run.
         _wrap_hook(lambda _error, _traceback: None)
+        raise
+
+
+@contextmanager
+def showing_from(code: CodeType) -> Iterator[None]:
+    """What is raised in here goes on to the interpreter, which shows it from the script's own frames on."""
+    try:
+        yield
+    except SystemExit:
+        raise
+    except BaseException:
+        _wrap_hook(lambda _error, traceback: _from_script_on(traceback, code))
         raise
 
 

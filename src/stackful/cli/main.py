@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 __all__ = ["main"]
 
@@ -14,7 +13,11 @@ def main() -> None:
     if sys.argv[1:2] == ["run"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from stackful.cli.scripts import start
 
-        start(Path(".stackful/runs.db"), sys.argv[2:])
+        start(".stackful/runs.db", sys.argv[2:])
+    elif len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
+        from stackful.cli.program import run_program
+
+        run_program(sys.argv[1:])
     else:
         _main_with_click()
 

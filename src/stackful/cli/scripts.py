@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from stackful.cli.exits import one_message, play
 from stackful.durable import runs
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
 
 __all__ = ["go_on", "start"]
 
 
-def start(store: Path, argv: Sequence[str], *, every: float | None = None, name: str | None = None) -> None:
+def start(
+    store: str | PathLike[str], argv: Sequence[str], *, every: float | None = None, name: str | None = None
+) -> None:
     """Run a script from its beginning; ends as the script ends.
 
     Args:
@@ -28,7 +32,7 @@ def start(store: Path, argv: Sequence[str], *, every: float | None = None, name:
     play(execution)
 
 
-def go_on(store: Path, run: str | None) -> None:
+def go_on(store: str | PathLike[str], run: str | None) -> None:
     """Go on with a run; ends as the script ends.
 
     Args:

@@ -6,10 +6,13 @@ Imported by every script that calls ``checkpoint()``, under plain ``python`` too
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 
 from stackful.errors import BarrierError
 from stackful.fibers import Fiber, current, is_suspendable, suspend
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Suspension", "activate", "check", "checkpoint", "deactivate"]
 

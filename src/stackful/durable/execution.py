@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from _weakref import ref
 from functools import partial
-from typing import TYPE_CHECKING
-from weakref import WeakMethod
 
 from stackful.durable import checkpoints
 from stackful.durable.checkpoints import Suspension
@@ -16,7 +14,11 @@ from stackful.durable.store import Status
 from stackful.durable.timer import Timer
 from stackful.errors import FiberError, StackfulError
 
+TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from stackful.durable.locks import RunLock
     from stackful.durable.program import Script
     from stackful.durable.state import Keeper
@@ -161,14 +163,14 @@ class Execution:
             self._timer.forget()
 
 
-def _weak(method: Callable[[], None]) -> Callable[[], None]:
+def _weak(method: Any) -> Callable[[], None]:
     """A method for a hook that stays for ever, and must not keep the script's objects as long."""
-    reference = WeakMethod(method)
+    owner, name = ref(method.__self__), method.__name__
 
     def call() -> None:
-        bound = reference()
-        if bound is not None:
-            bound()
+        living = owner()
+        if living is not None:
+            getattr(living, name)()
 
     return call
 

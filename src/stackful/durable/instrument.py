@@ -7,7 +7,9 @@ bool, and the names still answer while the interpreter shuts down. A timer sets 
 
 from __future__ import annotations
 
-from types import CodeType
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from types import CodeType
 
 __all__ = ["CHECK", "DUE", "compile_script"]
 

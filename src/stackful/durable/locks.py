@@ -5,9 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from pathlib import Path
 
 from stackful.errors import RunLockedError, StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from os import PathLike
 
 __all__ = ["RunLock", "is_locked"]
 
@@ -28,7 +31,7 @@ class RunLock:
         >>> lock.release()  # doctest: +SKIP
     """
 
-    def __init__(self, store: Path, run_id: str) -> None:
+    def __init__(self, store: str | PathLike[str], run_id: str) -> None:
         self.run_id = run_id
         self._path = _path_of(store, run_id)
         self._file = _lock(self._path, run_id)
@@ -39,7 +42,10 @@ class RunLock:
         """Let others work on the run; harmless when done twice."""
         if self._file >= 0:
             # First the name, then the lock: whoever waits for the old file notices that it lost its name.
-            self._path.unlink(missing_ok=True)
+            try:
+                os.unlink(self._path)
+            except FileNotFoundError:
+                pass
             self.forget()
 
     def forget(self) -> None:
@@ -49,7 +55,7 @@ class RunLock:
             self._file = -1
 
 
-def is_locked(store: Path, run_id: str) -> bool:
+def is_locked(store: str | PathLike[str], run_id: str) -> bool:
     """Whether some process, this one included, is at work on the run."""
     try:
         file = os.open(_path_of(store, run_id), os.O_RDONLY | os.O_CLOEXEC)
@@ -61,11 +67,11 @@ def is_locked(store: Path, run_id: str) -> bool:
         os.close(file)
 
 
-def _path_of(store: Path, run_id: str) -> Path:
-    return store.with_name(f"{store.name}-{run_id}.lock")
+def _path_of(store: str | PathLike[str], run_id: str) -> str:
+    return f"{os.fspath(store)}-{run_id}.lock"
 
 
-def _lock(path: Path, run_id: str) -> int:
+def _lock(path: str, run_id: str) -> int:
     """An open file that holds the lock and still is the one at ``path``."""
     while True:
         file = _open(path)
@@ -78,7 +84,7 @@ def _lock(path: Path, run_id: str) -> int:
         os.close(file)  # its holder released it, name and all, while we opened it
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -102,8 +108,8 @@ def _try_lock(file: int, kind: int) -> bool:
     return True
 
 
-def _is_at(path: Path, file: int) -> bool:
+def _is_at(path: str, file: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(file))
+        return os.path.samestat(os.stat(path), os.fstat(file))
     except FileNotFoundError:
         return False

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Container
 
 from stackful.errors import StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 __all__ = ["checked_name", "new_id"]
 
 # Letters and digits that nobody mistakes for one another.
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LETTERS_AND_DIGITS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 
 
 def checked_name(name: str) -> str:
@@ -25,7 +27,11 @@ def checked_name(name: str) -> str:
         >>> checked_name("nightly-7")
         'nightly-7'
     """
-    if not _NAME.fullmatch(name):
+    if (
+        not 1 <= len(name) <= 64
+        or name[0] not in _LETTERS_AND_DIGITS
+        or not _LETTERS_AND_DIGITS.issuperset(name.replace(".", "").replace("_", "").replace("-", ""))
+    ):
         raise StoreError(f"{name!r} cannot name a run; use up to 64 letters, digits, '.', '_' and '-'")
     return name
 
@@ -37,7 +43,8 @@ def new_id(script: str, taken: Container[str]) -> str:
         >>> new_id("Cross Reference", taken=())[:-4]
         'cross-reference-'
     """
-    stem = re.sub(r"[^a-z0-9]+", "-", script.lower()).strip("-")[:20] or "run"
+    words = "".join(letter if letter in _LETTERS_AND_DIGITS else " " for letter in script.lower()).split()
+    stem = "-".join(words)[:20] or "run"
     while True:
         run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))}"
         if run_id not in taken:

@@ -6,15 +6,17 @@ import builtins
 import os
 import sys
 import types
-from collections.abc import Mapping
 from importlib.machinery import SourceFileLoader
-from pathlib import Path
-from typing import Any
 
 from stackful.durable.checkpoints import check
 from stackful.durable.instrument import CHECK, DUE, compile_script
 from stackful.errors import StackfulError
 from stackful.fibers import Fiber
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
 
 __all__ = ["Script", "ScriptError", "absolute_path", "read_script"]
 
@@ -30,7 +32,7 @@ def absolute_path(script: str) -> str:
         >>> absolute_path("/a/../b.py")
         '/a/../b.py'
     """
-    return script if script.startswith("/") else f"{Path.cwd()}/{script}"
+    return script if script.startswith("/") else f"{os.getcwd()}/{script}"
 
 
 def read_script(filename: str) -> bytes:
@@ -40,7 +42,8 @@ def read_script(filename: str) -> bytes:
         ScriptError: there is no such file, or it cannot be read.
     """
     try:
-        return Path(filename).read_bytes()
+        with open(filename, "rb") as file:
+            return file.read()
     except OSError as error:
         raise ScriptError(f"the script {filename} cannot be read: {error.strerror}; check the path") from error
 
@@ -80,7 +83,7 @@ class Script:
         sys.modules["__main__"] = self.module
         sys.argv = list(self.argv)
         if not sys.flags.safe_path:
-            sys.path[0] = os.path.dirname(os.path.realpath(self.filename))  # noqa: PTH120 - as python does
+            sys.path[0] = os.path.dirname(os.path.realpath(self.filename))  # as python does
 
     def fiber(self) -> Fiber:
         """A fresh fiber for the script; module code runs with its globals as locals."""
@@ -100,9 +103,15 @@ class Script:
 
 
 def _main_module(filename: str) -> types.ModuleType:
-    """``__main__`` as v3.13.0 Python/pylifecycle.c (add_main_module) and Python/pythonrun.c (pyrun_simple_file) make it."""
+    """``__main__`` as v3.13.0 Python/pylifecycle.c (add_main_module) and Python/pythonrun.c (pyrun_simple_file) make it.
+
+    3.14 no longer provides ``__annotations__`` there, 3.15 no ``__cached__``.
+    """
     module = types.ModuleType("__main__")
     module.__loader__ = SourceFileLoader("__main__", filename)
-    module.__annotations__ = {}
-    vars(module).update({"__builtins__": builtins, "__file__": filename, "__cached__": None})
+    if sys.version_info < (3, 14):
+        module.__annotations__ = {}
+    vars(module).update({"__builtins__": builtins, "__file__": filename})
+    if sys.version_info < (3, 15):
+        vars(module)["__cached__"] = None
     return module

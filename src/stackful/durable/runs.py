@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.durable.execution import Execution
 from stackful.durable.instrument import compile_script
@@ -31,7 +28,11 @@ from stackful.errors import (
     StoreError,
 )
 
+TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
     from stackful.fibers import Fiber
 
 __all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "resume", "start"]
@@ -46,16 +47,21 @@ class NothingToResumeError(RunNotFoundError):
     """The run has finished, or was never stored."""
 
 
-class Suspended(NamedTuple):
+class Suspended:
     """A run as it is stored, to be looked at; ``fiber`` and ``checkpoint`` are None when none is stored."""
 
-    run: Run
-    source: bytes
-    checkpoint: Checkpoint | None = None
-    fiber: Fiber | None = None
+    def __init__(
+        self, run: Run, source: bytes, checkpoint: Checkpoint | None = None, fiber: Fiber | None = None
+    ) -> None:
+        self.run = run
+        self.source = source
+        self.checkpoint = checkpoint
+        self.fiber = fiber
 
 
-def start(store_path: Path, argv: Sequence[str], every: float | None = None, name: str | None = None) -> Execution:
+def start(
+    store_path: str | PathLike[str], argv: Sequence[str], every: float | None = None, name: str | None = None
+) -> Execution:
     """Make a script this process's program, as a new run.
 
     Args:
@@ -87,7 +93,7 @@ def start(store_path: Path, argv: Sequence[str], every: float | None = None, nam
     return Execution(run, script, script.fiber(), store=store, keeper=keeper, lock=lock)
 
 
-def resume(store_path: Path, run_id: str | None = None) -> Execution:
+def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execution:
     """Make a stored run this process's program, suspended where its last checkpoint was.
 
     Args:
@@ -104,7 +110,7 @@ def resume(store_path: Path, run_id: str | None = None) -> Execution:
         SnapshotError: the checkpoint is damaged, sealed with another key, or of another Python.
         StoreError: the store cannot be used.
     """
-    path = store_path.resolve()
+    path = os.path.realpath(store_path)
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path, create=False)))
         lock = RunLock(path, (store.run(run_id) if run_id else _newest_unfinished(path, store)).id)
@@ -116,26 +122,26 @@ def resume(store_path: Path, run_id: str | None = None) -> Execution:
     return Execution(run, script, fiber, store=store, keeper=keeper, lock=lock)
 
 
-def list_runs(store_path: Path) -> list[tuple[Run, Checkpoint | None]]:
+def list_runs(store_path: str | PathLike[str]) -> list[tuple[Run, Checkpoint | None]]:
     """All runs of a store with their last checkpoints, the newest run first; none if there is no store.
 
     Raises:
         StoreError: the store cannot be used.
     """
-    path = store_path.resolve()
-    if not path.exists():
+    path = os.path.realpath(store_path)
+    if not os.path.exists(path):
         return []
     with closing(SqliteStore(path)) as store:
         return [(_as_it_is(path, run), next(iter(store.checkpoints(run.id)), None)) for run in store.runs()]
 
 
-def load_suspended(store_path: Path, run_id: str) -> Suspended:
+def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
     """A run with its last checkpoint and its suspended fiber; the script is taken as it was when the run started.
 
     Raises:
         RunNotFoundError, SnapshotError, StoreError: as :func:`resume`.
     """
-    path = store_path.resolve()
+    path = os.path.realpath(store_path)
     with closing(SqliteStore(path, create=False)) as store:
         run = _as_it_is(path, store.run(run_id))
         source, stored = store.source(run), store.checkpoints(run.id)
@@ -147,7 +153,7 @@ def load_suspended(store_path: Path, run_id: str) -> Suspended:
         return Suspended(run, source, stored[0], fiber)
 
 
-def _load(path: Path, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
+def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
     """The newest checkpoint that is whole."""
     stored = store.checkpoints(run.id)
     _check_resumable(run, stored)
@@ -208,7 +214,7 @@ def _check_version(run: Run) -> None:
         )
 
 
-def _newest_unfinished(path: Path, store: Store) -> Run:
+def _newest_unfinished(path: str, store: Store) -> Run:
     open_runs = [run for run in store.runs() if run.status in {Status.RUNNING, Status.INTERRUPTED}]
     free = [run for run in open_runs if not is_locked(path, run.id)]
     if not open_runs:
@@ -218,7 +224,7 @@ def _newest_unfinished(path: Path, store: Store) -> Run:
     return free[0]
 
 
-def _as_it_is(path: Path, run: Run) -> Run:
+def _as_it_is(path: str, run: Run) -> Run:
     """The store knows only that a run began; whether somebody is at work on it, the lock knows."""
     if run.status is Status.RUNNING and not is_locked(path, run.id):
         return run._replace(status=Status.INTERRUPTED)
@@ -226,23 +232,26 @@ def _as_it_is(path: Path, run: Run) -> Run:
 
 
 def _id_for(filename: str, store: Store) -> str:
-    return new_id(Path(filename).stem, {run.id for run in store.runs()})
+    return new_id(os.path.splitext(os.path.basename(filename))[0], {run.id for run in store.runs()})
 
 
 def _new_run(script: Script, every: float | None, run_id: str) -> Run:
-    cwd = os.getcwd()  # noqa: PTH109 - a plain string is what is stored
+    cwd = os.getcwd()  # a plain string is what is stored
     return Run(run_id, script.filename, script.argv, cwd, every, _PYTHON, time.time())
 
 
-def _make_folder(store_path: Path) -> Path:
+def _make_folder(store_path: str | PathLike[str]) -> str:
     """A store in a folder of our own gets that folder, which no version control should pick up."""
-    path = store_path.resolve()
-    if path.parent.name == _FOLDER and not path.parent.exists():
+    path = os.path.realpath(store_path)
+    folder = os.path.dirname(path)
+    if os.path.basename(folder) == _FOLDER and not os.path.exists(folder):
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            (path.parent / ".gitignore").write_text("*\n")
+            try:
+                os.mkdir(folder, 0o700)
+            except FileExistsError:
+                pass  # another run was first
+            with open(os.path.join(folder, ".gitignore"), "w", encoding="utf-8") as file:
+                file.write("*\n")
         except OSError as error:
-            raise StoreError(
-                f"the folder {path.parent} cannot be made: {error.strerror}; choose another --store"
-            ) from error
+            raise StoreError(f"the folder {folder} cannot be made: {error.strerror}; choose another --store") from error
     return path

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from stackful.durable.store import Checkpoint, Run, SavedState, Status
 from stackful.errors import RunNotFoundError, StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+    from typing import Any
 
 __all__ = ["SqliteStore"]
 
@@ -71,9 +75,9 @@ class SqliteStore:
         ['crossref-k3f9']
     """
 
-    def __init__(self, path: Path, create: bool = True) -> None:
-        self.path = path
-        if not create and not path.exists():
+    def __init__(self, path: str | PathLike[str], create: bool = True) -> None:
+        self.path = os.fspath(path)
+        if not create and not os.path.exists(path):
             raise StoreError(f"there is no store of runs at {path}; start a run first, or name the store with --store")
         with self._explained():
             # No isolation level: transactions begin where _transaction says, not where sqlite3 guesses.
@@ -92,7 +96,7 @@ class SqliteStore:
     def add_run(self, run: Run, source: bytes) -> None:
         """Record a new run of a script with this source; StoreError if its id is taken."""
         row = [*_row_of(run), source]
-        with self._transaction():
+        with self._transaction(is_durable=False):  # until there is a checkpoint, there is nothing to be lost
             if self._db.execute("SELECT 1 FROM runs WHERE id = ?", [run.id]).fetchone():
                 raise StoreError(f"there is already a run called {run.id} in {self.path}; choose another --name")
             self._db.execute(f"INSERT INTO runs ({_RUN_COLUMNS}, source) VALUES ({', '.join('?' * len(row))})", row)
@@ -122,7 +126,7 @@ class SqliteStore:
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
         """Record how a run stands; a finished run's checkpoints are of no use and dropped."""
-        with self._transaction():
+        with self._transaction(is_durable=bool(self.checkpoints(run_id))):
             self._db.execute(
                 "UPDATE runs SET status = ?, exit_status = ?, updated = ? WHERE id = ?",
                 [status.value, exit_status, time.time(), run_id],
@@ -170,14 +174,16 @@ class SqliteStore:
         if version > len(_MIGRATIONS):
             raise StoreError(f"{self.path} was made by a later version of Stackful; upgrade this one")
         with self._explained():
+            if (
+                not version
+            ):  # takes effect in a new file only, and would be a write, and a wait for the disk, in every other
+                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._configure()
         if version < len(_MIGRATIONS):
             self._migrate()
 
     def _configure(self) -> None:
-        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in a new file only
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # a checkpoint that was reported is on the disk
         self._db.execute("PRAGMA foreign_keys = ON")
         self._db.execute("PRAGMA journal_size_limit = 67108864")
 
@@ -195,8 +201,10 @@ class SqliteStore:
         return value
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, is_durable: bool = True) -> Iterator[None]:
+        """All or nothing; and what is durable is on the disk when this ends, with all that came before it."""
         with self._explained():
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from stackful.durable.store import SavedState
 from stackful.errors import StoreError
 
+TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from stackful.durable.program import Script
     from stackful.fibers import Fiber
 
@@ -87,7 +89,7 @@ class Keeper:
 
     def _environment(self) -> dict[str, Any]:
         return {
-            "cwd": os.getcwd(),  # noqa: PTH109 - a plain string is what is stored
+            "cwd": os.getcwd(),  # a plain string is what is stored
             "path": list(sys.path),
             "recursion_limit": sys.getrecursionlimit(),
             "variables": self._changed_variables(),

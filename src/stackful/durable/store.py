@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple, Protocol
+from collections import namedtuple
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from typing import Protocol
+else:
+    Protocol = object
 
 __all__ = ["Checkpoint", "Run", "SavedState", "Status", "Store"]
 
@@ -21,8 +27,20 @@ class Status(enum.StrEnum):
     """An exception ended the script; it can be resumed from its last checkpoint."""
 
 
-class Run(NamedTuple):
+# typing.NamedTuple would do the same, and load `typing`.
+_RUN = namedtuple(  # noqa: PYI024
+    "_RUN",
+    ["id", "script", "argv", "cwd", "every", "python", "created", "status", "exit_status", "updated"],
+    defaults=(Status.RUNNING, None, 0.0),
+)
+_SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program"])  # noqa: PYI024
+_CHECKPOINT = namedtuple("_CHECKPOINT", ["run", "seq", "when", "size"])  # noqa: PYI024
+
+
+class Run(_RUN):
     """One durable execution of a script. Times are seconds since the epoch."""
+
+    __slots__ = ()
 
     id: str
     script: str
@@ -31,13 +49,15 @@ class Run(NamedTuple):
     every: float | None
     python: str
     created: float
-    status: Status = Status.RUNNING
-    exit_status: int | None = None
-    updated: float = 0.0
+    status: Status
+    exit_status: int | None
+    updated: float
 
 
-class SavedState(NamedTuple):
+class SavedState(_SAVED_STATE):
     """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded."""
+
+    __slots__ = ()
 
     environment: bytes
     program: bytes
@@ -48,8 +68,10 @@ class SavedState(NamedTuple):
         return len(self.environment) + len(self.program)
 
 
-class Checkpoint(NamedTuple):
+class Checkpoint(_CHECKPOINT):
     """A stored state without its bytes."""
+
+    __slots__ = ()
 
     run: str
     seq: int

@@ -5,10 +5,13 @@ from __future__ import annotations
 import _thread
 import os
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
 
 from stackful.durable.instrument import DUE
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+    from typing import Any
 
 __all__ = ["Timer"]
 
@@ -121,7 +124,7 @@ class _Thread:
         """End it, and wait until the system, too, has seen it end."""
         self._stop.release()
         self._over.acquire()
-        while os.path.exists(f"/proc/self/task/{self._id}"):  # noqa: PTH110 - no Path on the way to a fork
+        while os.path.exists(f"/proc/self/task/{self._id}"):  # no Path on the way to a fork
             time.sleep(0.0001)
 
     def _run(self) -> None:

@@ -5,20 +5,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
 
 from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
-from stackful._core import gate as _gate
 from stackful._core import is_suspendable as _is_suspendable
-from stackful.fibers.frames import Frame
+from stackful.fibers.stubs import stub
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from typing import Any
+
+    from stackful.fibers.frames import Frame
 
 __all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
 
 
-# Deliberately a Python function: when it is called, every frame beneath it has called a Python function, and that is the one state in
-# which CPython has written a frame's stack pointer and position to memory. The core parks those frames (csrc/suspend.c).
+def __getattr__(name: str) -> Any:
+    """`Frame` is loaded by whoever first looks at frames."""
+    if name == "Frame":
+        globals()[name] = import_module("stackful.fibers.frames").Frame
+        return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@stub
 def suspend(value: object = None) -> Any:
     """Suspend the running fiber: its ``resume`` returns `value`; the next ``resume(v)`` makes this return `v`.
 
@@ -32,12 +44,6 @@ def suspend(value: object = None) -> Any:
     (3, 'done')
     """
     return ~"gate"  # type: ignore[operator]
-
-
-# The constant becomes the core's gate: what loads it is the cheapest instruction there is, and `~` calls the core (suspend.c, gate_suspend).
-suspend.__code__ = suspend.__code__.replace(
-    co_consts=tuple(_gate if constant == "gate" else constant for constant in suspend.__code__.co_consts)
-)
 
 
 def current() -> Fiber | None:
@@ -65,7 +71,6 @@ def is_suspendable() -> bool:
 
 
 # What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.
-_core.register("suspend", suspend)
 _core.register("is_suspendable", is_suspendable)
 _core.register("frames", "stackful.fibers.frames:frames_of")
 _core.register("describe", "stackful.fibers.barriers:describe_barrier")

@@ -45,7 +45,7 @@ def dumps(value: Any, *, key: bytes | None = None, program: Program | None = Non
     """
     try:
         body = _pickle(value, program)
-    except StackfulError:
+    except (StackfulError, MemoryError):
         raise
     except Exception as error:
         raise locate(value, lambda part: _pickle(part, program), error) from error
@@ -65,7 +65,7 @@ def loads(data: bytes, *, key: bytes | None = None, program: Program | None = No
 def _unpickle(body: bytes, program: Program | None = None, shared: list[Any] | None = None) -> Any:
     try:
         return SnapshotUnpickler(BytesIO(body), program, shared).load()
-    except SnapshotError:
+    except (SnapshotError, MemoryError):
         raise
     except (AttributeError, ImportError) as error:
         raise CodeChangedError(f"the snapshot refers to something that is no longer there: {error}") from error

@@ -76,7 +76,7 @@ def fingerprint(code: CodeType) -> tuple[str, ...]:
 
     Code nested in it is left out: frames and functions that stand in that carry a fingerprint of their own.
 
-    >>> one, two = compile("a + 1", "x.py", "eval"), compile("a + 2", "x.py", "eval")
+    >>> one, two = compile("a + 1000", "x.py", "eval"), compile("a + 2000", "x.py", "eval")
     >>> [same == other for same, other in zip(fingerprint(one), fingerprint(two))]
     [True, False, True, True, True]
     """
@@ -124,7 +124,7 @@ def check_same_program(before: CodeType, now: CodeType) -> None:
 
     Comments, blank lines and moved lines change nothing.
 
-    >>> one, two = (compile(f"def f():\n    return {n}", "s.py", "exec") for n in (1, 2))
+    >>> one, two = (compile(f"def f():\n    return {n}", "s.py", "exec") for n in (1000, 2000))
     >>> check_same_program(one, two)
     Traceback (most recent call last):
     stackful.errors.CodeChangedError: the code of "f" (s.py:1) has changed since the snapshot: constants; go back to the code of the snapshot, or start anew

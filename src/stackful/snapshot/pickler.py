@@ -21,6 +21,7 @@ from types import (
 from typing import Any
 
 from stackful import _core
+from stackful.fibers.portable import Portable
 from stackful.snapshot import codes, rebuild
 from stackful.snapshot.rebuild import Rebuilder
 
@@ -37,6 +38,20 @@ _GENERATORS = {
 _STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
+
+# What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
+# by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
+_WORDS = rebuild.words_of(Rebuilder)
+_PRELUDE = b"".join(
+    (
+        pickle.PROTO + bytes([PROTOCOL]) + pickle.MARK,
+        *(pickle.BININT1 + bytes([index]) + pickle.BINPERSID + pickle.MEMOIZE for index in _WORDS),
+        pickle.POP_MARK,
+    )
+)
+_seeded = pickle.Pickler(BytesIO(), PROTOCOL)
+_seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
+_MEMO = _seeded.memo  # copied in one go
 
 
 def _coroutine_wrapper_type() -> type:
@@ -105,6 +120,8 @@ class SnapshotPickler(pickle.Pickler):
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
         super().__init__(file, PROTOCOL)
+        file.write(_PRELUDE)
+        self.memo = _MEMO
         self._program = program
         self._shared = shared
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
@@ -119,6 +136,8 @@ class SnapshotPickler(pickle.Pickler):
             return reducer(self, obj)
         if isinstance(obj, _core.Fiber):
             return self._reduce_fiber(obj)
+        if isinstance(obj, Portable):
+            return obj.reduce_within_snapshot()
         if isinstance(obj, BaseException):
             return self._reduce_exception(obj)
         if isinstance(obj, type):
@@ -127,21 +146,20 @@ class SnapshotPickler(pickle.Pickler):
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
         *rest, frames = _core.capture(fiber)
-        state = (*rest, getattr(fiber, "__dict__", None), tuple(map(self._frame, frames)))
+        state = ((*rest, self._frames(frames)), getattr(fiber, "__dict__", None), _core.capture_levels(fiber))
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
-    def _frame(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A frame's state; its code is left out where its function, which travels by checked reference, has it."""
-        function, code, offset, namespace, slots, stack = state
-        if namespace is not None and namespace is function.__globals__:
-            namespace = rebuild.GLOBALS
-        known = self._codes.get(id(code))
-        return function, known or self._frame_code(function, code), offset, namespace, slots, stack
+    def _frames(self, frames: list[Any]) -> list[Any]:
+        """The states of frames, with their code by identity."""
+        known = self._codes
+        return [
+            (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
+            for function, code, offset, namespace, slots, stack in frames
+        ]
 
-    def _frame_code(self, function: FunctionType, code: CodeType) -> _Code | None:
-        if function.__code__ is code and not self._is_importable(function):
-            return None
-        return self._marked(code, function)
+    def _reduce_continuation(self, captured: _core.Continuation) -> Any:
+        pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
+        return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
     def _marked(self, code: CodeType, function: FunctionType) -> _Code:
         """One marker for each code object, so that the pickle holds it once."""
@@ -164,7 +182,7 @@ class SnapshotPickler(pickle.Pickler):
         if function.__module__ == _REBUILD or self._is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
-        attributes = {name: value for name in _ATTRIBUTES if (value := getattr(function, name, None))}
+        attributes = {name: value for name in _attributes_of(function) if (value := getattr(function, name, None))}
         state = (referenced, attributes, dict(function.__dict__))
         arguments = (self._marked(function.__code__, function), namespace, function.__name__, function.__closure__)
         return Rebuilder.function, arguments, state, None, None, Rebuilder.fill_function
@@ -289,11 +307,20 @@ _ATTRIBUTES = (
     "__type_params__",
 )
 
+
+def _attributes_of(function: FunctionType) -> tuple[str, ...]:
+    """What travels of a function. From 3.14 on annotations are computed when they are first asked for: not by us (PEP 649)."""
+    if getattr(function, "__annotate__", None) is None:
+        return _ATTRIBUTES
+    return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
+
+
 _REDUCERS: dict[type, Any] = {
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
     CellType: SnapshotPickler._reduce_cell,
+    _core.Continuation: SnapshotPickler._reduce_continuation,
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
     AsyncGeneratorType: SnapshotPickler._reduce_generator,
@@ -308,12 +335,20 @@ _REDUCERS: dict[type, Any] = {
 }
 
 
+_PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
+
+
 class SnapshotUnpickler(pickle.Unpickler):
     """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
 
     def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
+        if program is None and shared is None:
+            self._rebuilder, words = _PLAIN
+        else:
+            self._rebuilder = Rebuilder(program, shared)
+            words = rebuild.words_of(self._rebuilder)
+        self.persistent_load = words.__getitem__  # type: ignore[method-assign]  # no Python call for each word
         super().__init__(file)
-        self._rebuilder = Rebuilder(program, shared)
 
     def find_class(self, module: str, name: str) -> Any:
         """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""

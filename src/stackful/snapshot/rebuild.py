@@ -9,6 +9,7 @@ import importlib
 import marshal
 import os
 import sys
+from itertools import repeat
 from pathlib import Path
 from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
@@ -17,10 +18,16 @@ from stackful import _core
 from stackful.errors import SnapshotFormatError
 from stackful.snapshot.codes import CodeReference, Program, find_code, find_in_program
 
-__all__ = ["GLOBALS", "Rebuilder"]
+__all__ = ["WORDS", "Rebuilder", "words_of"]
 
-GLOBALS = "globals"
-"""In a frame's state: its namespace is its function's globals (module code)."""
+WORDS = ("fiber", "fill_fiber", "code", "function", "fill_function", "cell", "fill_cell", "module_globals")
+"""What snapshots refer to so often that each begins by putting it, found by its index, into the unpickler's memo."""
+
+
+def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
+    """What `WORDS` stands for, and two objects of the core. The order is part of the format: what is new comes at the end."""
+    # No generator: CPython 3.12 and 3.13 end in a segmentation fault where there is no memory for one.
+    return dict(enumerate((*map(getattr, repeat(rebuilder), WORDS), _core.Fiber, _core.NULL)))
 
 
 class Rebuilder:
@@ -105,10 +112,22 @@ class Rebuilder:
     @staticmethod
     def fill_fiber(fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
         """The frames of a fiber, all or nothing."""
-        *rest, members, frames = state
-        _core.reinstate(fiber, (*rest, [_frame(frame) for frame in frames]))
+        captured, members, levels = state
+        _core.reinstate(fiber, captured)
+        if levels is not None:
+            _core.reinstate_levels(fiber, levels)
         if members:
             fiber.__dict__.update(members)
+
+    @staticmethod
+    def continuation(count: int) -> _core.Continuation:
+        """Captured frames, still without frames: so many pieces."""
+        return _core.blank_continuation(count)
+
+    @staticmethod
+    def fill_continuation(captured: _core.Continuation, pieces: list[Any]) -> None:
+        """The frames of a continuation, all or nothing."""
+        _core.reinstate_continuation(captured, pieces)
 
     @staticmethod
     def generator(function: FunctionType, kind: str, code: CodeType) -> Any:
@@ -173,13 +192,6 @@ class Rebuilder:
     def stream(name: str) -> Any:
         """A standard stream of this process."""
         return getattr(sys, name)
-
-
-def _frame(state: tuple[Any, ...]) -> tuple[Any, ...]:
-    function, code, offset, namespace, slots, stack = state
-    if namespace == GLOBALS:
-        namespace = function.__globals__
-    return function, function.__code__ if code is None else code, offset, namespace, slots, stack
 
 
 def _ended_generator() -> Any:

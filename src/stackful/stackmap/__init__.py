@@ -8,7 +8,7 @@ computes that from the bytecode, for code that has not run, too.
 stack before each instruction, `liveness` the locals that must be bound, and `names` puts an instruction into words.
 """
 
-from .flow import is_call, local_kinds, stack_before, stack_during_call
+from .flow import is_call, local_kinds, name_kinds, stack_before, stack_during_call, stack_when_fresh
 from .instructions import instruction_start
 from .kinds import MANY, Kind, Slot
 from .liveness import cells_needed, locals_needed
@@ -24,6 +24,8 @@ __all__ = [
     "is_call",
     "local_kinds",
     "locals_needed",
+    "name_kinds",
     "stack_before",
     "stack_during_call",
+    "stack_when_fresh",
 ]

@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 from .kinds import Kind
 
-__all__ = ["ACTIONS", "CALLS", "ENDS", "Effect", "effect", "jump_effect", "local_actions"]
+__all__ = ["ACTIONS", "CALLS", "ENDS", "SILENT", "Effect", "effect", "jump_effect", "local_actions"]
 
 _O, _N, _M = (Kind.OBJECT,), (Kind.NULL,), (Kind.MAYBE_NULL,)
 _EXC, _MAYBE = (Kind.EXCEPTION,), (Kind.MAYBE_EXCEPTION,)
 _EITHER = (Kind.EXCEPTION, Kind.MAYBE_EXCEPTION)
 _LIST, _SET, _DICT, _TUPLE = (Kind.LIST,), (Kind.SET,), (Kind.DICT,), (Kind.TUPLE,)
+_ANY_TUPLE = (Kind.TUPLE, Kind.STRINGS)
 _FUNCTION, _CODE, _LASTI = (Kind.FUNCTION,), (Kind.CODE,), (Kind.LASTI,)
+_INDEX, _MAYBE_INDEX = (Kind.INDEX,), (Kind.INDEX, Kind.NULL)
 
 Need = tuple[int, tuple[Kind, ...]]
 """(depth, kinds): the slot `depth` below the top before the instruction (the top is 1) must be of one of the kinds."""
@@ -40,7 +42,7 @@ Table = dict[str, Entry]
 
 def _make_function_311(flags: int) -> Effect:
     # v3.11.7 Python/ceval.c, MAKE_FUNCTION: the parts are stored into the function after a mere assert
-    parts = [kind for bit, kind in ((8, _TUPLE), (4, _TUPLE), (2, _DICT), (1, _TUPLE)) if flags & bit]
+    parts = [kind for bit, kind in ((8, _ANY_TUPLE), (4, _ANY_TUPLE), (2, _DICT), (1, _ANY_TUPLE)) if flags & bit]
     return Effect(1 + len(parts), _FUNCTION, ((1, _CODE), *((i + 2, kind) for i, kind in enumerate(parts))))
 
 
@@ -62,12 +64,12 @@ def _intrinsic_2(n: int) -> Effect:
 _INTRINSICS_1: dict[int, tuple[tuple[Need, ...], tuple[Kind, ...]]] = {
     3: (((1, _EXC),), _EXC),  # STOPITERATION_ERROR
     6: (((1, _LIST),), _TUPLE),  # LIST_TO_TUPLE
-    10: (((1, _TUPLE),), _O),  # SUBSCRIPT_GENERIC
-    11: (((1, _TUPLE),), _O),  # TYPEALIAS
+    10: (((1, _ANY_TUPLE),), _O),  # SUBSCRIPT_GENERIC
+    11: (((1, _ANY_TUPLE),), _O),  # TYPEALIAS
 }
 _INTRINSICS_2: dict[int, tuple[tuple[Need, ...], tuple[Kind, ...]]] = {
     1: (((1, _LIST), (2, _EXC)), _MAYBE),  # PREP_RERAISE_STAR
-    4: (((1, _TUPLE), (2, _FUNCTION)), _FUNCTION),  # SET_FUNCTION_TYPE_PARAMS
+    4: (((1, _ANY_TUPLE), (2, _FUNCTION)), _FUNCTION),  # SET_FUNCTION_TYPE_PARAMS
 }
 
 
@@ -113,7 +115,7 @@ _PYTHON_311: Table = {
     "BUILD_LIST": lambda n: Effect(n, _LIST),
     "BUILD_SET": lambda n: Effect(n, _SET),
     "BUILD_MAP": lambda n: Effect(2 * n, _DICT),
-    "BUILD_CONST_KEY_MAP": lambda n: Effect(n + 1, _DICT, ((1, _TUPLE),)),
+    "BUILD_CONST_KEY_MAP": lambda n: Effect(n + 1, _DICT, ((1, _ANY_TUPLE),)),
     "BUILD_STRING": lambda n: Effect(n, _O),
     "BUILD_SLICE": lambda n: Effect(n, _O),
     "FORMAT_VALUE": lambda n: Effect(2 if n & 4 else 1, _O),
@@ -127,8 +129,8 @@ _PYTHON_311: Table = {
     "MAP_ADD": lambda n: Effect(2, (), ((n + 2, _DICT),)),
     "UNPACK_SEQUENCE": lambda n: Effect(1, _O * n),
     "UNPACK_EX": lambda n: Effect(1, _O * ((n & 0xFF) + 1 + (n >> 8))),
-    "MATCH_KEYS": Effect(0, _O, ((1, _TUPLE),)),
-    "MATCH_CLASS": Effect(3, _O, ((1, _TUPLE),)),
+    "MATCH_KEYS": Effect(0, _O, ((1, _ANY_TUPLE),)),
+    "MATCH_CLASS": Effect(3, _O, ((1, _ANY_TUPLE),)),
     # functions and calls
     "MAKE_FUNCTION": _make_function_311,
     "CALL": lambda n: Effect(n + 2, _O, (), True),
@@ -162,11 +164,50 @@ _PYTHON_313: Table = {
     "LOAD_ATTR": lambda n: Effect(1, (*_O, *_M) if n & 1 else _O),
     "LOAD_SUPER_ATTR": lambda n: Effect(3, (*_O, *_M) if n & 1 else _O),
     "MAKE_FUNCTION": Effect(1, _FUNCTION, ((1, _CODE),)),
-    "SET_FUNCTION_ATTRIBUTE": lambda n: Effect(2, _FUNCTION, ((1, _FUNCTION), (2, _DICT if n == 2 else _TUPLE))),
-    "CALL_KW": lambda n: Effect(n + 3, _O, ((1, _TUPLE),), True),
+    "SET_FUNCTION_ATTRIBUTE": lambda n: Effect(2, _FUNCTION, ((1, _FUNCTION), (2, _DICT if n == 2 else _ANY_TUPLE))),
+    "CALL_KW": lambda n: Effect(n + 3, _O, ((1, _ANY_TUPLE),), True),
 }
 
-_CHANGES: dict[tuple[int, int], Table] = {(3, 11): _PYTHON_311, (3, 12): _PYTHON_312, (3, 13): _PYTHON_313}
+
+def _set_function_attribute_314(n: int) -> Effect:
+    # v3.14.0 Python/bytecodes.c, SET_FUNCTION_ATTRIBUTE: stored after a mere assert; 16 is __annotate__
+    return Effect(2, _FUNCTION, ((1, _FUNCTION), (2, {2: _DICT, 16: _FUNCTION}.get(n, _ANY_TUPLE))))
+
+
+_PYTHON_314: Table = {
+    **_plain("NOT_TAKEN", 0),
+    **_plain("RETURN_VALUE", 1, _O),  # what the caller finds
+    **_plain("POP_ITER", 1),
+    "POP_TOP": Effect(1, (), (), True),  # v3.14.0 Python/bytecodes.c, POP_TOP: closes what is there, if anything
+    **_plain("LOAD_SMALL_INT LOAD_COMMON_CONSTANT", 0, _O),
+    **_plain("LOAD_SPECIAL", 1, (*_O, *_M)),
+    "SET_FUNCTION_ATTRIBUTE": _set_function_attribute_314,
+    # v3.14.0 Python/bytecodes.c, CALL_FUNCTION_EX: no keywords are a NULL, no longer a flag of the argument
+    "CALL_FUNCTION_EX": Effect(4, _O, ((1, (Kind.DICT, Kind.NULL)),), True),
+    # v3.14.0 Python/bytecodes.c, WITH_EXCEPT_START: __exit__ takes two slots, as for a call
+    "WITH_EXCEPT_START": Effect(0, _O, ((1, _EXC), (3, _LASTI))),
+    # v3.14.0 Objects/templateobject.c, Objects/interpolationobject.c: the parts are taken over unseen
+    "BUILD_INTERPOLATION": lambda n: Effect(2 + (n & 1), (Kind.INTERPOLATION,)),
+    "BUILD_TEMPLATE": Effect(2, _O, ((1, _ANY_TUPLE), (2, (Kind.STRINGS,)))),
+}
+
+# v3.15.0 Python/bytecodes.c: what is looped over, awaited or delegated to takes two slots, the second a bare number or NULL
+_PYTHON_315: Table = {
+    "GET_ITER": Effect(1, (Kind.ITERATOR, *_INDEX)),
+    "FOR_ITER": Effect(0, _O, ((1, _MAYBE_INDEX),)),
+    "POP_ITER": Effect(2, (), (), True),
+    "SEND": Effect(1, _O, ((2, _MAYBE_INDEX),)),
+    "END_SEND": Effect(3, _O, (), True),
+    "CLEANUP_THROW": Effect(4, (*_O, *_N, *_O), ((1, _EXC),), True),
+}
+
+_CHANGES: dict[tuple[int, int], Table] = {
+    (3, 11): _PYTHON_311,
+    (3, 12): _PYTHON_312,
+    (3, 13): _PYTHON_313,
+    (3, 14): _PYTHON_314,
+    (3, 15): _PYTHON_315,
+}
 
 _EFFECTS: Table = {
     name: entry
@@ -188,6 +229,10 @@ CALLS = frozenset({"CALL"} if sys.version_info < (3, 12) else {"CALL", "CALL_KW"
 v3.11.7 Python/ceval.c, CALL_FUNCTION_EX always goes through do_call_core, which is C.
 """
 
+SILENT = frozenset({"LOAD_COMMON_CONSTANT", "LOAD_CONST", "RETURN_VALUE"} if sys.version_info >= (3, 15) else ())
+"""Instructions that raise nothing, though the exception table of 3.15 has wrong handlers for them: behind the loop of an
+asynchronous generator expression it counts a slot that END_ASYNC_FOR has popped."""
+
 ENDS = frozenset(
     "RETURN_VALUE RETURN_CONST RAISE_VARARGS RERAISE INTERPRETER_EXIT JUMP_FORWARD JUMP_BACKWARD JUMP_BACKWARD_NO_INTERRUPT".split()
 )
@@ -207,13 +252,17 @@ ACTIONS: dict[str, tuple[str, ...]] = {
     "COPY_FREE_VARS": ("free_vars",),
     "STORE_FAST": ("store",),
     "DELETE_FAST": ("delete",),
+    "LOAD_FAST_BORROW": ("load",),
     "LOAD_FAST_LOAD_FAST": ("load", "load"),
+    "LOAD_FAST_BORROW_LOAD_FAST_BORROW": ("load", "load"),
     "STORE_FAST_LOAD_FAST": ("store", "load"),
     "STORE_FAST_STORE_FAST": ("store", "store"),
 }
 """What the instructions on locals do, step by step; those of two steps on two locals have both indices in one argument."""
 
-_PAIRS = frozenset({"LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST"})
+_PAIRS = frozenset(
+    name for name, actions in ACTIONS.items() if actions in {("load", "load"), ("store", "load"), ("store", "store")}
+)
 
 
 def local_actions(op: int, arg: int) -> tuple[tuple[str, int], ...]:

@@ -6,28 +6,55 @@ would be refused, so whoever holds real values against the kinds knows that no i
 """
 
 import opcode
+import sys
 from functools import lru_cache
 from types import CodeType
 from typing import NamedTuple
 
-from .effects import CALLS, ENDS, Effect, effect, jump_effect, local_actions
+from .effects import CALLS, ENDS, SILENT, Effect, effect, jump_effect, local_actions
 from .instructions import Handler, Instruction, handlers, instruction_start, instructions, local_names
 from .kinds import NULLABLE, Kind, Slot, merge_slots
 
-__all__ = ["Flow", "State", "flow_of", "is_call", "local_kinds", "stack_before", "stack_during_call", "state_after"]
+__all__ = [
+    "Flow",
+    "State",
+    "flow_of",
+    "is_call",
+    "local_kinds",
+    "name_kinds",
+    "stack_before",
+    "stack_during_call",
+    "stack_when_fresh",
+    "state_after",
+]
 
 Stack = tuple[Slot, ...]
 
 _ENDS = frozenset(opcode.opmap[name] for name in ENDS if name in opcode.opmap)
+_SILENT = frozenset(opcode.opmap[name] for name in SILENT if name in opcode.opmap)
 _CALLS = frozenset(opcode.opmap[name] for name in CALLS if name in opcode.opmap)
 _NONE_TESTS = {
     op: "NOT_NONE" in name for name, op in opcode.opmap.items() if name.endswith(("_IF_NONE", "_IF_NOT_NONE"))
 }
 _FOR_ITER = opcode.opmap["FOR_ITER"]
+_RETURN_GENERATOR = opcode.opmap["RETURN_GENERATOR"]
+_HAS_TEMPLATES = "BUILD_TEMPLATE" in opcode.opmap
+_LOADS = {opcode.opmap[name] for name in ("LOAD_FAST", "LOAD_FAST_BORROW") if name in opcode.opmap}
+
+# What a comprehension begins and ends with, to put locals aside and back. None of these raises (but for want of memory), and the compiler
+# reckons with that: between them, locals that handlers take for cells are none (v3.12.1 Python/compile.c, push_inlined_comprehension_state).
+_QUIET = _SILENT | frozenset(
+    opcode.opmap[name]
+    for name in ("LOAD_FAST_AND_CLEAR", "MAKE_CELL", "SWAP", "POP_TOP", "STORE_FAST")
+    if name in opcode.opmap
+)
 
 
 # v3.12.1 Python/compile.c, compiler_function and compiler_class: these names are out of reach of source text
 _COMPILER_LOCALS = {".defaults": Kind.TUPLE, ".kwdefaults": Kind.DICT, ".type_params": Kind.TUPLE}
+# v3.14.0 Python/codegen.c, codegen_annassign: module and class code adds to this set, and SET_ADD does not look what it is
+_COMPILER_NAMES = {"__conditional_annotations__": Kind.SET} if sys.version_info >= (3, 14) else {}
+_COMPILER_LOCALS |= _COMPILER_NAMES
 
 
 class State(NamedTuple):
@@ -61,15 +88,33 @@ class Flow(NamedTuple):
 def local_kinds(code: CodeType) -> dict[int, Kind]:
     """The locals that the compiler made up for itself and whose types the interpreter takes for granted: index to kind.
 
-    They occur in the scopes of type parameters (3.12 and later). Where the local is a cell, the kind is that of its content.
+    They occur in the scopes of type parameters (3.12 and later), and the iterable of a generator expression or of 3.11's comprehensions
+    comes as the argument ``.0``, with iter() already applied (before 3.15). Where the local is a cell, the kind is that of its content.
 
     >>> local_kinds(compile("x = 1", "", "exec"))
     {}
     """
+    if code.co_varnames[:1] == (".0",):
+        return {0: Kind.ITERATOR} if _is_advanced(code) else {}
     if not any(name in _COMPILER_LOCALS for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars)):
         return {}
     names = local_names(code)
     return {index: _COMPILER_LOCALS[name] for index, name in enumerate(names) if name in _COMPILER_LOCALS}
+
+
+def name_kinds(code: CodeType) -> dict[str, Kind]:
+    """The same for names in the namespace of module and class code (3.14 and later).
+
+    >>> name_kinds(compile("x = 1", "", "exec"))
+    {}
+    """
+    return {name: kind for name, kind in _COMPILER_NAMES.items() if name in code.co_names}
+
+
+def _is_advanced(code: CodeType) -> bool:
+    """Whether ``.0`` is what a FOR_ITER advances; that of an `async for` need not have a __next__ in C."""
+    listing = instructions(code)
+    return any(op in _LOADS and arg == 0 and listing[after].op == _FOR_ITER for op, arg, after, _ in listing.values())
 
 
 def _refuse(offset: int, flow: Flow, why: str) -> ValueError:
@@ -111,8 +156,15 @@ def _swap(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
 
 
 def _load_const(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
-    kind = {tuple: Kind.TUPLE, CodeType: Kind.CODE}.get(type(flow.code.co_consts[arg]), Kind.OBJECT)
+    constant = flow.code.co_consts[arg]
+    kind = {tuple: Kind.TUPLE, CodeType: Kind.CODE}.get(type(constant), Kind.OBJECT)
+    if kind is Kind.TUPLE and _HAS_TEMPLATES and constant and all(type(item) is str for item in constant):
+        kind = Kind.STRINGS
     return (*stack, Slot(kind, offset))
+
+
+def _load_name(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
+    return (*stack, Slot(_COMPILER_NAMES.get(flow.code.co_names[arg], Kind.OBJECT), offset))
 
 
 def _precall(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
@@ -125,7 +177,13 @@ def _precall(flow: Flow, offset: int, stack: Stack, arg: int) -> Stack:
 
 _SPECIAL = {
     opcode.opmap[name]: step
-    for name, step in (("COPY", _copy), ("SWAP", _swap), ("LOAD_CONST", _load_const), ("PRECALL", _precall))
+    for name, step in (
+        ("COPY", _copy),
+        ("SWAP", _swap),
+        ("LOAD_CONST", _load_const),
+        ("LOAD_NAME", _load_name),
+        ("PRECALL", _precall),
+    )
     if name in opcode.opmap
 }
 
@@ -135,11 +193,6 @@ def _loaded(flow: Flow, offset: int, index: int, cells: int) -> Kind:
         return Kind.CELL
     if index in flow.typed:
         return flow.typed[index]
-    # The iterable of a generator expression or 3.11's comprehensions comes as the argument .0, iter() already applied; `async for`
-    # uses the same name for something that need not have a __next__ in C, hence the look at the next instruction.
-    after = flow.listing.get(flow.listing[offset].after)
-    if after and after.op == _FOR_ITER and flow.code.co_varnames[index : index + 1] == (".0",):
-        return Kind.ITERATOR
     return Kind.OBJECT
 
 
@@ -239,7 +292,7 @@ def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:
     while True:
         state = flow.before[offset]
         op, arg, after, target = listing[offset]
-        if offset in covered and _enter_handler(flow, covered[offset], state):
+        if offset in covered and op not in _QUIET and _enter_handler(flow, covered[offset], state):
             waiting.append(covered[offset].target)
         following = state_after(flow, offset, state)
         jumping = following
@@ -257,6 +310,14 @@ def _follow(flow: Flow, offset: int, waiting: list[int]) -> None:
         offset = after
 
 
+def _handlers_of_quiet_code(flow: Flow) -> list[int]:
+    """Enter the handlers that nothing but quiet instructions lead to: a trace function that raises leads there all the same."""
+    missing = [
+        offset for offset, row in flow.handlers.items() if row.target not in flow.before and offset in flow.before
+    ]
+    return [flow.handlers[at].target for at in missing if _enter_handler(flow, flow.handlers[at], flow.before[at])]
+
+
 @lru_cache(maxsize=512)
 def flow_of(code: CodeType) -> Flow:
     """The analysis of `code`; ValueError if its bytecode breaks a rule that the interpreter relies on."""
@@ -265,7 +326,9 @@ def flow_of(code: CodeType) -> Flow:
     waiting = [0]
     try:
         while waiting:
-            _follow(flow, waiting.pop(), waiting)
+            while waiting:
+                _follow(flow, waiting.pop(), waiting)
+            waiting = _handlers_of_quiet_code(flow)
     except IndexError:
         raise ValueError(f"cannot follow the bytecode of {code.co_qualname}: an operand is out of range") from None
     return flow
@@ -305,7 +368,7 @@ def stack_during_call(code: CodeType, offset: int) -> Stack:
     That is what a suspended frame holds; `offset` may be its `f_lasti` as it is. ValueError if there is no reachable call.
 
     >>> code = compile("1 + f(x)", "", "eval")
-    >>> [str(slot.kind) for slot in stack_during_call(code, len(code.co_code) - 10)]
+    >>> [str(slot.kind) for slot in stack_during_call(code, code.co_code.rindex(opcode.opmap["CALL"]))]
     ['object']
     """
     start = instruction_start(code, offset)
@@ -314,3 +377,19 @@ def stack_during_call(code: CodeType, offset: int) -> Stack:
         raise ValueError(f"the instruction {opcode.opname[op]} at offset {offset} of {code.co_qualname} is no call")
     stack = stack_before(code, start)
     return stack[: len(stack) - effect(op, arg).pops]
+
+
+def stack_when_fresh(code: CodeType) -> Stack:
+    """What the stack of a generator holds that has not begun: nothing, but for generator expressions of 3.15, which already loop.
+
+    ValueError if the code makes no generator.
+
+    >>> def squares(n):
+    ...     for i in range(n):
+    ...         yield i * i
+    >>> stack_when_fresh(squares.__code__)
+    ()
+    """
+    flow = flow_of(code)
+    starts = (offset for offset in flow.before if flow.listing[offset].op == _RETURN_GENERATOR)
+    return flow.state(next(starts, -1)).stack

@@ -9,7 +9,8 @@ __all__ = ["Handler", "Instruction", "exception_table", "handlers", "instruction
 
 _CACHE = opcode.opmap["CACHE"]
 _EXTENDED_ARG = opcode.opmap["EXTENDED_ARG"]
-_JUMPS = frozenset(opcode.hasjrel)
+# v3.14.0 Lib/dis.py, _is_backward_jump: END_ASYNC_FOR only tells where the loop begins
+_JUMPS = frozenset(opcode.hasjrel) - {opcode.opmap["END_ASYNC_FOR"]}
 _BACKWARD = frozenset(op for op in _JUMPS if "BACKWARD" in opcode.opname[op])
 
 

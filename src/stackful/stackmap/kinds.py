@@ -36,18 +36,26 @@ class Kind(StrEnum):
     """An exception instance: RERAISE and its relatives read its fields."""
     MAYBE_EXCEPTION = "maybe_exception"
     """An exception instance or None: what POP_EXCEPT puts back into sys.exception()."""
+    INTERPOLATION = "interpolation"
+    """A field of a template string (3.14 and later), which a template takes over unseen."""
+    STRINGS = "strings"
+    """Exactly a tuple of strings, not empty: the texts of a template string between its fields."""
     LASTI = "lasti"
     """An int, the index (in code units of two bytes) of the instruction that raised."""
+    INDEX = "index"
+    """How far a loop over a list, tuple or string has come (3.15 and later); NULL where the slot below is an iterator."""
     CELL = "cell"
     """A cell: for a closure, or a cell that a comprehension has put aside."""
     SAVED_LOCAL = "saved_local"
     """A local that a comprehension has put aside: any object, or NULL if it was unbound."""
 
 
-NULLABLE = frozenset({Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL})
+NULLABLE = frozenset({Kind.NULL, Kind.MAYBE_NULL, Kind.SAVED_LOCAL, Kind.INDEX})
 """The kinds whose slots may be without an object."""
 
 _EXCEPTIONS = frozenset({Kind.EXCEPTION, Kind.MAYBE_EXCEPTION})
+_TUPLES = frozenset({Kind.TUPLE, Kind.STRINGS})
+_SAVED = frozenset({Kind.SAVED_LOCAL, Kind.CELL})
 
 
 class Slot(NamedTuple):
@@ -72,11 +80,15 @@ def merge_kinds(one: Kind, other: Kind) -> Kind:
     """
     if one is other:
         return one
+    if one in _SAVED and other in _SAVED:
+        return (
+            Kind.SAVED_LOCAL
+        )  # what a comprehension puts aside is a cell where an error once left its own cell behind
     if one in NULLABLE or other in NULLABLE:
         return Kind.MAYBE_NULL
     if one in _EXCEPTIONS and other in _EXCEPTIONS:
         return Kind.MAYBE_EXCEPTION
-    return Kind.OBJECT
+    return Kind.TUPLE if one in _TUPLES and other in _TUPLES else Kind.OBJECT
 
 
 def merge_slots(one: Slot, other: Slot) -> Slot:

@@ -7,16 +7,23 @@ from types import CodeType
 
 from .flow import Flow, flow_of
 from .instructions import instruction_start, local_names
-from .kinds import NULLABLE, Slot
+from .kinds import NULLABLE, Kind, Slot
 
 __all__ = ["describe_call"]
 
 _OPERATORS = "+ & // << @ * % | ** >> - / ^ += &= //= <<= @= *= %= |= **= >>= -= /= ^= []".split()
 _COMPARE_SHIFT = 0 if sys.version_info < (3, 12) else 4 if sys.version_info < (3, 13) else 5
-_NAMES_SHIFT = {"LOAD_GLOBAL": 1, "LOAD_SUPER_ATTR": 2, **({} if sys.version_info < (3, 12) else {"LOAD_ATTR": 1})}
+_NAMES_SHIFT = {
+    "LOAD_GLOBAL": 1,
+    "LOAD_SUPER_ATTR": 2,
+    **({} if sys.version_info < (3, 12) else {"LOAD_ATTR": 1}),
+    **({} if sys.version_info < (3, 15) else {"IMPORT_NAME": 2}),  # the low bits tell lazy imports
+}
+_SPECIAL_METHODS = ("__enter__", "__exit__", "__aenter__", "__aexit__")  # v3.14.0 pycore_ceval.h, SPECIAL___ENTER__
 
 _TRUTH = "a truth test: bool() of a condition"
 _SEND = "yield from / await"
+_INDEXING = "indexing [...]"
 _HASHING = "the hashing of what goes into a {}"
 _DYING = "the finaliser (__del__) of an object that is no longer used"
 _ASYNCHRONOUS = "a signal handler, or a finaliser (__del__) run by the garbage collector"
@@ -24,7 +31,6 @@ _ASYNCHRONOUS = "a signal handler, or a finaliser (__del__) run by the garbage c
 # By instruction; {} is the name that its argument stands for.
 _PHRASES = {
     "FOR_ITER": "next() of a for loop",
-    "GET_ITER": "iter() of a for loop",
     "GET_AITER": "__aiter__ of an async for loop",
     "GET_ANEXT": "__anext__ of an async for loop",
     "END_ASYNC_FOR": "the end of an async for loop",
@@ -32,6 +38,7 @@ _PHRASES = {
     "GET_AWAITABLE": _SEND,
     "GET_YIELD_FROM_ITER": _SEND,
     "CLEANUP_THROW": _SEND,
+    "LOAD_SPECIAL": "a look-up of a with statement",
     "BEFORE_WITH": "__enter__ of a with statement",
     "BEFORE_ASYNC_WITH": "__aenter__ of an async with statement",
     "WITH_EXCEPT_START": "__exit__ of a with statement",
@@ -53,7 +60,7 @@ _PHRASES = {
     "LOAD_SUPER_ATTR": "attribute access super().{}",
     "STORE_ATTR": "attribute assignment .{}",
     "DELETE_ATTR": "attribute deletion .{}",
-    "BINARY_SUBSCR": "indexing [...]",
+    "BINARY_SUBSCR": _INDEXING,
     "BINARY_SLICE": "slicing [...:...]",
     "STORE_SUBSCR": "item assignment [...] = ...",
     "STORE_SLICE": "slice assignment [...:...] = ...",
@@ -98,6 +105,7 @@ _PHRASES = {
     "STORE_FAST_STORE_FAST": _DYING,
     "STORE_FAST_LOAD_FAST": _DYING,
     "END_FOR": _DYING,
+    "POP_ITER": _DYING,
     "END_SEND": _DYING,
     "RESUME": _ASYNCHRONOUS,
     "JUMP_BACKWARD": _ASYNCHRONOUS,
@@ -111,7 +119,7 @@ def _argument_name(flow: Flow, offset: int, part: int = 0) -> str | None:
     name = opcode.opname[op]
     if op in opcode.hasname:
         return str(flow.code.co_names[arg >> _NAMES_SHIFT.get(name, 0)])
-    if name in ("LOAD_FAST_LOAD_FAST", "STORE_FAST_LOAD_FAST"):
+    if name in ("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW", "STORE_FAST_LOAD_FAST"):
         return local_names(flow.code)[arg & 15 if part else arg >> 4]
     if op in opcode.haslocal or op in opcode.hasfree:
         return local_names(flow.code)[arg]
@@ -150,7 +158,7 @@ def _name(flow: Flow, slot: Slot) -> str | None:
             if how == "SET_FUNCTION_ATTRIBUTE"
             else None
         )
-    if how == "LOAD_ASSERTION_ERROR":
+    if how == "LOAD_ASSERTION_ERROR" or (how == "LOAD_COMMON_CONSTANT" and flow.listing[slot.origin].arg == 0):
         return "AssertionError"
     return (
         _argument_name(flow, slot.origin, slot.part)
@@ -171,6 +179,9 @@ def _describe_plain_call(flow: Flow, operands: tuple[Slot, ...]) -> str:
         return "__exit__ of a with statement"
     if how == "BEFORE_ASYNC_WITH":
         return "__aexit__ of an async with statement"
+    if how == "LOAD_SPECIAL":
+        method = flow.listing[called.origin].arg
+        return f"{_SPECIAL_METHODS[method]} of {'an async' if method > 1 else 'a'} with statement"
     if how == "LOAD_BUILD_CLASS":
         name = _constant(flow, operands[3]) if len(operands) > 3 else None
         return f"class statement `{name}`" if isinstance(name, str) else "a class statement"
@@ -184,8 +195,12 @@ def _call(flow: Flow, offset: int) -> str:
 
 
 def _call_function_ex(flow: Flow, offset: int) -> str:
-    keywords = flow.listing[offset].arg & 1
-    operands = flow.before[offset].stack[-3 - keywords :]
+    if sys.version_info < (3, 14):
+        keywords = flow.listing[offset].arg & 1
+        operands = flow.before[offset].stack[-3 - keywords :]
+    else:
+        operands = flow.before[offset].stack[-4:]
+        keywords = operands[-1].kind is not Kind.NULL
     called = _callable(flow, operands[0], operands[1])
     arguments = "(*args, **kwargs)" if keywords else "(*args)"
     if _origin(flow, called) == "LOAD_BUILD_CLASS":
@@ -202,7 +217,13 @@ def _contains(flow: Flow, offset: int) -> str:
 
 
 def _binary(flow: Flow, offset: int) -> str:
-    return f"the {_OPERATORS[flow.listing[offset].arg]} operator"
+    operator = _OPERATORS[flow.listing[offset].arg]
+    return _INDEXING if operator == "[]" else f"the {operator} operator"
+
+
+def _get_iter(flow: Flow, offset: int) -> str:
+    # from 3.15 on the instruction serves `yield from` as well (v3.15.0 Python/bytecodes.c, GET_ITER)
+    return _SEND if flow.listing[offset].arg else "iter() of a for loop"
 
 
 def _intrinsic_1(flow: Flow, offset: int) -> str:
@@ -217,6 +238,7 @@ _DESCRIBE: dict[str, Callable[[Flow, int], str]] = {
     "COMPARE_OP": _compare,
     "CONTAINS_OP": _contains,
     "BINARY_OP": _binary,
+    "GET_ITER": _get_iter,
     "CALL_INTRINSIC_1": _intrinsic_1,
 }
 

@@ -1,0 +1,264 @@
+/* Levels: the prompts on a fiber's stack.
+ *
+ * A level's exception state lies in its node, so that a level can be taken away and put elsewhere as
+ * generators are: the chain of these states (exc_info) leads from the innermost level to the
+ * fiber's own, and on to the resumer's. */
+#include "core.h"
+
+/* A level that is on no stack yet. */
+Level *
+level_new(PyObject *tag)
+{
+    Level *level = PyMem_Calloc(1, sizeof(Level));
+    if (level == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    level->tag = Py_XNewRef(tag);
+    return level;
+}
+
+/* Release a level that is on no stack any more. */
+void
+level_free(Level *level)
+{
+    Py_XDECREF(level->tag);
+    Py_XDECREF(level->winders);
+    Py_XDECREF(level->exc.exc_value);
+    PyMem_Free(level);
+}
+
+/* Put a level, without frames, on top. Cannot fail. */
+void
+level_push(Fiber *fiber, Level *level)
+{
+    level->below = fiber->level;
+    level->floor = fiber->inner;
+    level->exc.previous_item = fiber->handling;
+    fiber->level = level;
+    fiber->floor = level->floor;
+    fiber->handling = &level->exc;
+}
+
+/* Take the top level off; its frames are gone already. The caller frees it. */
+Level *
+level_pop(Fiber *fiber)
+{
+    Level *level = fiber->level;
+    fiber->level = level->below;
+    fiber->floor = level->below == NULL ? NULL : level->below->floor;
+    fiber->handling = level->exc.previous_item;
+    return level;
+}
+
+/* The nearest level whose prompt has that tag, or NULL. */
+Level *
+level_find(Fiber *fiber, PyObject *tag)
+{
+    Level *level = fiber->level;
+    while (level != NULL && level->tag != tag) {
+        level = level->below;
+    }
+    return level;
+}
+
+/* An abort(tag, value) that has reached a level with that tag is the level's result. */
+static PyObject *
+value_of_abort(CoreState *core, PyObject *thrown, PyObject *tag)
+{
+    if (core->abort_signal == NULL || !Py_IS_TYPE(thrown, (PyTypeObject *)core->abort_signal)) {
+        return NULL;
+    }
+    PyObject *arguments = ((PyBaseExceptionObject *)thrown)->args;
+    if (PyTuple_GET_SIZE(arguments) != 2 || PyTuple_GET_ITEM(arguments, 0) != tag) {
+        return NULL;
+    }
+    return Py_NewRef(PyTuple_GET_ITEM(arguments, 1));
+}
+
+/* The frames of the running fiber's top level have ended with `value`; NULL: by the exception that is
+ * set. What the level below gets. Steals the value. */
+PyObject *
+level_end(Fiber *fiber, PyThreadState *ts, PyObject *value)
+{
+    Level *level = level_pop(fiber);
+    PyObject *thrown = value == NULL ? exception_take() : NULL;
+    ts->exc_info = fiber->handling;
+    thread_set_frame(ts, fiber->inner->place);
+    if (thrown != NULL && level->tag != NULL) {
+        value = value_of_abort(fiber->core, thrown, level->tag);
+        if (value != NULL) {
+            Py_CLEAR(thrown);
+        }
+    }
+    level_free(level);
+    if (thrown != NULL) {
+        exception_put(thrown);
+    }
+    return value;
+}
+
+/* The same levels for a copy of the fiber, whose frames are those of `from`, one by one; stand-ins
+ * have become frames. On failure nothing is left behind. */
+int
+levels_clone(Fiber *from, Parked *inner, Level **clone)
+{
+    Level **link = clone;
+    Parked *node = from->inner;
+    *clone = NULL;
+    for (Level *level = from->level; level != NULL; level = level->below) {
+        Level *twin = level_new(level->tag);
+        if (twin == NULL) {
+            levels_free(*clone);
+            *clone = NULL;
+            return -1;
+        }
+        for (; node != level->floor; node = node->outer) {
+            for (Py_ssize_t count = parked_count(node); count > 0; count--) {
+                inner = inner->outer;
+            }
+        }
+        twin->floor = inner;
+        twin->winders = Py_XNewRef(level->winders);
+        twin->exc.exc_value = Py_XNewRef(level->exc.exc_value);
+        *link = twin;
+        link = &twin->below;
+    }
+    return 0;
+}
+
+void
+levels_free(Level *level)
+{
+    while (level != NULL) {
+        Level *below = level->below;
+        level_free(level);
+        level = below;
+    }
+}
+
+/* Make levels, whose floors are set, those of a fiber that has none. Cannot fail. */
+void
+levels_adopt(Fiber *fiber, Level *level)
+{
+    fiber->level = level;
+    fiber->floor = level == NULL ? NULL : level->floor;
+    fiber->handling = level == NULL ? &fiber->exc : &level->exc;
+    for (; level != NULL; level = level->below) {
+        level->exc.previous_item = level->below == NULL ? &fiber->exc : &level->below->exc;
+    }
+}
+
+int
+levels_traverse(Level *level, visitproc visit, void *arg)
+{
+    for (; level != NULL; level = level->below) {
+        Py_VISIT(level->tag);
+        Py_VISIT(level->winders);
+        Py_VISIT(level->exc.exc_value);
+    }
+    return 0;
+}
+
+/* ---- for floor 2 --------------------------------------------------------------------------- */
+
+/* prompts(): the tags of the running fiber's levels, innermost first, None where there is none; then
+ * the same for the fibers that resumed it, each behind the fiber itself. */
+PyObject *
+core_prompts(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    PyThreadState *ts = PyThreadState_Get();
+    PyObject *list = PyList_New(0);
+    int failed = list == NULL;
+    for (Fiber *fiber = fiber_running_here(ts); fiber != NULL && !failed; fiber = fiber_resumer(ts, fiber)) {
+        for (Level *level = fiber->level; level != NULL && !failed; level = level->below) {
+            failed = PyList_Append(list, level->tag == NULL ? Py_None : level->tag) < 0;
+        }
+        failed = failed || PyList_Append(list, (PyObject *)fiber) < 0;
+    }
+    if (failed) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* Where the winders of the level `depth` below the innermost are kept; NULL: outside of any fiber, or
+ * with an exception. */
+static PyObject **
+place_of_winders(CoreState *core, Py_ssize_t depth)
+{
+    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    if (fiber == NULL || fiber->core != core) {
+        return NULL;
+    }
+    Level *level = fiber->level;
+    for (; depth > 0 && level != NULL; depth--) {
+        level = level->below;
+    }
+    if (level != NULL) {
+        return &level->winders;
+    }
+    Control *control = fiber_control(fiber);
+    return control == NULL ? NULL : &control->winders;
+}
+
+/* winders(depth): what set_winders was given, or None. */
+PyObject *
+core_winders(PyObject *module, PyObject *depth)
+{
+    Py_ssize_t index = PyLong_AsSsize_t(depth);
+    PyObject **place = index < 0 ? NULL : place_of_winders(core_state(module), index);
+    if (place == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    return Py_NewRef(place == NULL || *place == NULL ? Py_None : *place);
+}
+
+/* wound(tag): the same for the levels from the innermost out to the prompt with that tag, as a list; None
+ * when nothing is kept there, or there is no such prompt. */
+PyObject *
+core_wound(PyObject *module, PyObject *tag)
+{
+    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    Level *last = fiber == NULL ? NULL : level_find(fiber, tag), *level;
+    bool any = false;
+    for (level = last == NULL ? NULL : fiber->level; level != NULL; level = level == last ? NULL : level->below) {
+        any = any || level->winders != NULL;
+    }
+    if (!any) {
+        Py_RETURN_NONE;
+    }
+    PyObject *list = PyList_New(0);
+    for (level = fiber->level; list != NULL && level != NULL; level = level == last ? NULL : level->below) {
+        if (PyList_Append(list, level->winders == NULL ? Py_None : level->winders) < 0) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
+}
+
+/* barrier(thunk): call it from C, across which nothing is captured. */
+PyObject *
+core_barrier(PyObject *Py_UNUSED(module), PyObject *thunk)
+{
+    return PyObject_CallNoArgs(thunk);
+}
+
+/* set_winders(depth, winders) */
+PyObject *
+core_set_winders(PyObject *module, PyObject *args)
+{
+    Py_ssize_t depth;
+    PyObject *winders;
+    if (!PyArg_ParseTuple(args, "nO", &depth, &winders)) {
+        return NULL;
+    }
+    PyObject **place = place_of_winders(core_state(module), depth);
+    if (place == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (place != NULL) {
+        Py_XSETREF(*place, winders == Py_None ? NULL : Py_NewRef(winders));
+    }
+    Py_RETURN_NONE;
+}

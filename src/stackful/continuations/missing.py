@@ -1,0 +1,36 @@
+"""What a PromptNotFoundError says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackful import _core
+from stackful.continuations.tags import DEFAULT
+from stackful.errors import PromptNotFoundError
+
+__all__ = ["prompt_not_found"]
+
+
+def prompt_not_found(tag: Any) -> PromptNotFoundError:
+    """The error for an operation that names a prompt which is not in reach, with the prompts that are there."""
+    here: list[Any] = []
+    behind: list[Any] = []
+    fibers: list[Any] = []
+    for item in _core.prompts():
+        if isinstance(item, _core.Fiber):
+            fibers.append(item)
+        elif item is not None:
+            (behind if fibers else here).append(item)
+    if tag in behind:
+        return PromptNotFoundError(
+            f"the prompt {tag!r} is outside of {fibers[0]!r}: frames of one fiber only can be captured, and that fiber was resumed"
+            f" within the prompt; capture outside of it, or make the prompt inside of it. {_list(here)}"
+        )
+    make = "prompt(thunk) or run(main)" if tag is DEFAULT else f"prompt(thunk, {tag!r})"
+    return PromptNotFoundError(f"no prompt {tag!r} is here: make one with {make}. {_list(here)}")
+
+
+def _list(tags: list[Any]) -> str:
+    if not tags:
+        return "There is no prompt in reach."
+    return "The prompts in reach are, innermost first: " + ", ".join(map(repr, tags))

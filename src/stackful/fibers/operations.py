@@ -1,0 +1,60 @@
+"""The operations that running code asks of its own fiber's stack: what prompts, continuations and coroutines are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stackful import _core
+from stackful._core import Fiber
+from stackful.errors import BarrierError
+from stackful.fibers.stubs import stub
+
+__all__ = [
+    "CALL",
+    "CAPTURE",
+    "GATE",
+    "GIVE",
+    "PUSH",
+    "REPLACE",
+    "THROW",
+    "operate",
+    "operate_in_new_fiber",
+]
+
+GATE = _core.gates["operate"]
+"""The answer where the operation can only be had in a new fiber: outside of any, and behind C code."""
+
+# The numbers are those of `Operation` in csrc/core.h.
+PUSH = 0
+"""tag, thunk: call ``thunk()`` above a new prompt; its result is the operation's."""
+CAPTURE = 1
+"""tag, function, keep: take the frames above the nearest prompt with the tag off, and call ``function(k)`` there; `keep`: the prompt stays."""
+GIVE = 2
+"""k, value, tag: put k's frames on top, above a prompt with that tag if it is not None; what they wait for is the value."""
+THROW = 3
+"""k, exception, tag: the same, but the exception is raised there."""
+CALL = 4
+"""k, thunk, tag: the same, but ``thunk()`` is called there, for the value."""
+REPLACE = 5
+"""k, thunk, tag: as CALL, in the stead of all that is above the nearest prompt with the tag."""
+
+
+# The core reads the operation from its locals (csrc/control.c).
+@stub
+def operate(operation: int, first: Any, second: Any, third: Any) -> Any:
+    """Ask the core for an operation. The answer is the gate itself where it can only be had in a new fiber."""
+    return ~"gate"  # type: ignore[operator]
+
+
+def _first(operation: int, first: Any, second: Any, third: Any) -> Any:
+    result = operate(operation, first, second, third)
+    if result is GATE:
+        raise BarrierError(
+            "no call can be suspended here: a frame evaluator (PEP 523) is installed, by a debugger or a compiler"
+        )
+    return result
+
+
+def operate_in_new_fiber(operation: int, first: Any, second: Any, third: Any) -> Any:
+    """The operation, where `operate` has answered with `GATE`."""
+    return _core.root(Fiber(_first, operation, first, second, third)).resume()

@@ -1,0 +1,32 @@
+"""Stubs: the small Python functions by which running code enters the core to leave the interpreter loop.
+
+Deliberately Python functions: when one is called, every frame beneath it has called a Python function, and that is the one state in
+which CPython has written a frame's stack pointer and position to memory. The core parks those frames (csrc/gates.c, csrc/suspend.c).
+"""
+
+from __future__ import annotations
+
+from stackful import _core
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from types import FunctionType
+    from typing import TypeVar
+
+    _F = TypeVar("_F")
+
+__all__ = ["stub"]
+
+
+def stub(function: _F) -> _F:
+    """Make ``return ~"gate"`` in the function enter the core.
+
+    The constant becomes the core's gate: what loads a constant is the cheapest instruction there is, and ``~`` calls the core.
+    """
+    python: FunctionType = function  # type: ignore[assignment]
+    gate = _core.gates[python.__name__]
+    python.__code__ = python.__code__.replace(
+        co_consts=tuple(gate if constant == "gate" else constant for constant in python.__code__.co_consts)
+    )
+    _core.register(python.__name__, python)
+    return function

@@ -1,0 +1,94 @@
+"""The snapshots and frame states that the attack changes: programs of the corpus, stopped at points all over them."""
+
+import pickle
+import warnings
+
+from corpus import PROGRAMS
+from laws import harness
+from stackful import Fiber, _core, snapshot, suspend
+
+KEY = b"fuzz"
+POINTS_PER_PROGRAM = 3
+NAMES = sorted(name for name in PROGRAMS if not PROGRAMS[name].unsaveable)
+
+
+class Payload:
+    """Unpickling it calls `fire`: code that somebody smuggled in."""
+
+    fired = 0
+
+    def __reduce__(self):
+        return fire, ()
+
+
+def fire():
+    Payload.fired += 1
+
+
+def counting(items):
+    """A generator whose frame has something on its stack."""
+    total = 0
+    for item in items:
+        try:
+            total += (yield (item, total)) or 1
+        finally:
+            total += 1
+    return total
+
+
+def delegating(items):
+    def inner():
+        yield from items
+        return len(items)
+
+    return (yield from inner())
+
+
+def generators():
+    """Suspended generators, to be captured."""
+    held = [counting([1, 2, 3]), delegating((1, 2)), (x + 1 for x in [1, 2, 3]), counting([1]), (x for x in (1, 2))]
+    for generator in held[:3]:
+        next(generator)
+    return held
+
+
+def holds_generators(point):
+    """A program with generators among its values."""
+    held = generators()
+    for value in held[0]:
+        point(value)
+        break
+    return [list(generator) for generator in held]
+
+
+def fibers():
+    """(name, fiber) for each program and some of its points."""
+    for name in NAMES:
+        for at in harness.sampled_points(name, POINTS_PER_PROGRAM):
+            yield f"{name}@{at}", harness.suspended_fiber(name, at)
+    other = Fiber(holds_generators, suspend)
+    other.resume()
+    yield "generators", other
+    yield "fresh", Fiber(holds_generators, point=suspend)
+
+
+def make_snapshots():
+    """The bodies of snapshots, without their seals, as they are pickled."""
+    bodies = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # itertools, from 3.12 on
+        for _, fiber in fibers():
+            bodies.append(snapshot._pickle(fiber))
+            harness.unwind(fiber)
+    return bodies
+
+
+def make_states():
+    """What `_core.capture` gives, of fibers that live on."""
+    held = [fiber for _, fiber in fibers()]
+    return held, [_core.capture(fiber) for fiber in held]
+
+
+def save(path):
+    with open(path, "wb") as file:
+        pickle.dump(make_snapshots(), file)
