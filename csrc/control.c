@@ -20,17 +20,25 @@ fiber_control(Fiber *fiber)
     return fiber->control;
 }
 
+/* The marks of the fiber's own level; NULL with an exception. */
+Marks *
+fiber_own_marks(Fiber *fiber)
+{
+    Control *control = fiber_control(fiber);
+    return control == NULL ? NULL : &control->marks;
+}
+
 int
 control_copy(Fiber *from, Fiber *to)
 {
     Control *control = from->control;
-    if (control == NULL || (control->winders == NULL && control->successor == NULL)) {
+    if (control == NULL) {
         return 0;
     }
     if (fiber_control(to) == NULL) {
         return -1;
     }
-    to->control->winders = Py_XNewRef(control->winders);
+    marks_copy(&to->control->marks, &control->marks);
     to->control->successor = Py_XNewRef(control->successor);
     return 0;
 }
@@ -53,7 +61,7 @@ control_clear(Fiber *fiber)
         for (int i = 0; i < 3; i++) {
             Py_XDECREF(control->operands[i]);
         }
-        Py_XDECREF(control->winders);
+        marks_clear(&control->marks);
         Py_XDECREF(control->successor);
         PyMem_Free(control);
     }
@@ -66,8 +74,8 @@ control_traverse(Control *control, visitproc visit, void *arg)
         for (int i = 0; i < 3; i++) {
             Py_VISIT(control->operands[i]);
         }
-        Py_VISIT(control->winders);
         Py_VISIT(control->successor);
+        return marks_traverse(&control->marks, visit, arg);
     }
     return 0;
 }
@@ -77,7 +85,8 @@ control_traverse(Control *control, visitproc visit, void *arg)
 static int
 push(Fiber *fiber, PyObject **operands, Next *next)
 {
-    Level *level = level_new(operands[0]);
+    Marks marks = {.tag = operands[0], .state = operands[2]};
+    Level *level = level_new(&marks);
     if (level == NULL) {
         return -1;
     }
@@ -89,7 +98,21 @@ push(Fiber *fiber, PyObject **operands, Next *next)
 static int
 capture(Fiber *fiber, PyObject **operands, Next *next)
 {
-    PyObject *k = continuation_capture(fiber, level_find(fiber, operands[0]), operands[2] == Py_True);
+    PyObject *k = continuation_capture(fiber, level_find(fiber, operands[0]), operands[2] == Py_True ? PROMPT_STAYS : PROMPT_GOES);
+    if (k == NULL) {
+        return -1;
+    }
+    next->callee = Py_NewRef(operands[1]);
+    next->argument = k;
+    return 0;
+}
+
+/* The operation has become the serial of its handler's level, see check_handler. */
+static int
+perform_effect(Fiber *fiber, PyObject **operands, Next *next)
+{
+    Level *level = level_with_serial(fiber, PyLong_AsUnsignedLongLong(operands[0]));
+    PyObject *k = continuation_capture(fiber, level, PROMPT_IS_CAPTURED);
     if (k == NULL) {
         return -1;
     }
@@ -129,7 +152,7 @@ replace(Fiber *fiber, PyObject **operands)
     Made *made = make(fiber, operands[0], operands[2]);
     PyObject *old = NULL;
     if (made != NULL) {
-        old = continuation_capture(fiber, level_find(fiber, operands[2]), false);
+        old = continuation_capture(fiber, level_find(fiber, operands[2]), PROMPT_GOES);
     }
     if (old == NULL) {
         if (made != NULL) {
@@ -150,6 +173,8 @@ perform(Fiber *fiber, Operation operation, PyObject **operands, Next *next)
         return push(fiber, operands, next);
     case OPERATION_CAPTURE:
         return capture(fiber, operands, next);
+    case OPERATION_PERFORM:
+        return perform_effect(fiber, operands, next);
     case OPERATION_GIVE:
         next->value = Py_NewRef(operands[1]);
         return reinstate(fiber, operands);
@@ -234,7 +259,7 @@ check(CoreState *core, Operation operation, PyObject **operands)
     if (operation == OPERATION_TRANSFER) {
         return check_target(core, operands);
     }
-    if (operation != OPERATION_PUSH && operation != OPERATION_CAPTURE &&
+    if (operation != OPERATION_PUSH && operation != OPERATION_CAPTURE && operation != OPERATION_PERFORM &&
         check_continuation(core, operands[0]) < 0) {
         return -1;
     }
@@ -247,10 +272,31 @@ check(CoreState *core, Operation operation, PyObject **operands)
     return 0;
 }
 
+/* The handler is in force, and in the running fiber; the serial of its level takes the operation's place. */
+static int
+check_handler(CoreState *core, Fiber *fiber, PyObject **operation)
+{
+    unsigned long long serial;
+    if (handler_find(core, fiber, *operation, &serial) < 0) {
+        return -1;
+    }
+    if (serial == 0) {
+        PyErr_Format(core->barrier_error, "cannot perform %R: %R stands between it and its handler, and a fiber that is "
+                     "resumed by its own program is no part of what is captured; handle it inside, or answer with "
+                     "a fun clause", *operation, fiber);
+        return -1;
+    }
+    Py_SETREF(*operation, PyLong_FromUnsignedLongLong(serial));
+    return *operation == NULL ? -1 : 0;
+}
+
 /* The prompt that the operation needs is in the running fiber, or an error says which prompts are. */
 static int
 check_prompt(CoreState *core, Fiber *fiber, Operation operation, PyObject **operands)
 {
+    if (operation == OPERATION_PERFORM) {
+        return check_handler(core, fiber, &operands[0]);
+    }
     PyObject *tag = operation == OPERATION_CAPTURE   ? operands[0]
                     : operation == OPERATION_REPLACE ? operands[2]
                                                      : NULL;
@@ -295,8 +341,8 @@ static int
 ask(CoreState *core, PyThreadState *ts, Operation operation, PyObject **operands)
 {
     Fiber *fiber = fiber_running_here(ts);
-    bool elsewhere = operation != OPERATION_CAPTURE && operation != OPERATION_REPLACE &&
-                     operation != OPERATION_TRANSFER;
+    bool elsewhere = operation == OPERATION_PUSH || operation == OPERATION_GIVE || operation == OPERATION_THROW ||
+                     operation == OPERATION_CALL;
     if (fiber != NULL && (fiber->core != core || fiber->suspending)) {
         PyErr_SetString(core->fiber_error, "an operation on the stack while it is being left");
         return -1;
@@ -324,8 +370,8 @@ drop_operands(PyObject **operands)
     }
 }
 
-/* `~gate` in `operate`: the operation that it was called for. The gate itself is the answer where only
- * a new fiber can do it: outside of any, and behind C code. */
+/* `~gate` in `operate`: the operation that it was called for. Where only a new fiber can do it, outside of any
+ * and behind C code, the answer is the continuation, or the gate itself. */
 PyObject *
 gate_operate(PyObject *gate)
 {
@@ -341,8 +387,9 @@ gate_operate(PyObject *gate)
     if (parked > 0) {
         return Py_NewRef(Py_None);
     }
+    PyObject *answer = parked < 0 ? NULL : Py_NewRef(operation == OPERATION_PUSH ? gate : operands[0]);
     drop_operands(operands);
-    return parked < 0 ? NULL : Py_NewRef(gate);
+    return answer;
 }
 
 /* ---- transfer ---------------------------------------------------------------------------------- */

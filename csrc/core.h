@@ -6,6 +6,7 @@
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
  *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
+ *   handlers.c   which prompts handle an operation, and which are out of force for a while
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
  *   control.c    the operations of prompts and continuations, and transfer
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
@@ -50,12 +51,20 @@ typedef struct Parked {
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
+/* What belongs to a level beside its frames; NULL: none. */
+typedef struct {
+    PyObject *tag;     /* of the prompt; without one, a continuation was put here */
+    PyObject *winders; /* what dynamic_wind keeps */
+    PyObject *state;   /* of the effect handler that is the tag */
+    PyObject *mask;    /* which handlers are out of force, see handlers.c */
+} Marks;
+
 /* The frames above a prompt. The fiber's own, outermost level has no node of this kind. */
 typedef struct Level {
     struct Level *below;   /* NULL: the fiber's own */
     Parked *floor;         /* the innermost frame of the level below; never NULL */
-    PyObject *tag;         /* of the prompt; NULL: a continuation was put here without one */
-    PyObject *winders;     /* what dynamic_wind keeps for this level, or NULL */
+    unsigned long long serial; /* no other level of this interpreter has it */
+    Marks marks;
     _PyErr_StackItem exc;  /* the exception being handled in these frames */
 } Level;
 
@@ -80,7 +89,8 @@ typedef struct {
 /* One level of a continuation. */
 typedef struct {
     Segment *segment;
-    PyObject *tag, *winders, *handled; /* as in a Level */
+    Marks marks;       /* as in a Level, */
+    PyObject *handled; /*   also this */
 } Piece;
 
 typedef struct {
@@ -122,6 +132,8 @@ typedef struct {
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     PyTypeObject *segment_type, *continuation_type;
     PyObject *abort_signal; /* the exception class that ends a level with a value */
+    PyTypeObject *handler_type, *in_place_type; /* dicts that are handlers; clauses that need no capture */
+    unsigned long long last_serial; /* of a Level */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
@@ -150,6 +162,7 @@ typedef enum {
     OPERATION_THROW,     /* k, exception, delimiter: and raise it there */
     OPERATION_CALL,      /* k, thunk, delimiter: and call thunk() there, for the value */
     OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
+    OPERATION_PERFORM,   /* operation, function: take the frames up to and with the prompt that handles it, call function(k) */
     OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
     OPERATION_COUNT
 } Operation;
@@ -158,11 +171,14 @@ typedef enum {
 typedef struct {
     Operation operation;
     PyObject *operands[3]; /* while `suspending` is OPERATING */
-    PyObject *winders;     /* of the fiber's own level, or NULL */
+    Marks marks;           /* of the fiber's own level, which has no prompt */
     PyObject *successor;   /* the fiber that goes on when this one has ended, or NULL */
 } Control;
 
 typedef enum { RUNNING, SUSPENDING, OPERATING } Leaving;
+
+/* What becomes of the prompt when the frames above it are captured. */
+typedef enum { PROMPT_STAYS, PROMPT_GOES, PROMPT_IS_CAPTURED } Taking;
 
 typedef struct Fiber {
     PyObject_HEAD
@@ -281,11 +297,16 @@ bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
 /* levels.c */
-Level *level_new(PyObject *tag);
+void marks_copy(Marks *to, const Marks *from);
+void marks_clear(Marks *marks);
+int marks_traverse(Marks *marks, visitproc visit, void *arg);
+Level *level_new(const Marks *marks);
 void level_free(Level *level);
 void level_push(Fiber *fiber, Level *level);
 Level *level_pop(Fiber *fiber);
 Level *level_find(Fiber *fiber, PyObject *tag);
+Level *level_with_serial(Fiber *fiber, unsigned long long serial);
+Marks *fiber_own_marks(Fiber *fiber);
 PyObject *level_end(Fiber *fiber, PyThreadState *ts, PyObject *value);
 int levels_clone(Fiber *from, Parked *inner, Level **clone);
 void levels_adopt(Fiber *fiber, Level *level);
@@ -297,13 +318,26 @@ PyObject *core_wound(PyObject *module, PyObject *tag);
 PyObject *core_barrier(PyObject *module, PyObject *thunk);
 PyObject *core_set_winders(PyObject *module, PyObject *args);
 
+/* handlers.c */
+int handler_find(CoreState *core, Fiber *fiber, PyObject *operation, unsigned long long *serial);
+PyObject *core_handlers(PyObject *module, PyObject *ignored);
+bool mask_is_valid(PyObject *mask);
+PyObject *core_find_clause(PyObject *module, PyObject *operation);
+PyObject *core_mask(PyObject *module, PyObject *operation);
+PyObject *core_unmask(PyObject *module, PyObject *ignored);
+PyObject *core_unmask_with(PyObject *module, PyObject *state);
+PyObject *core_way_out(PyObject *module, PyObject *operation);
+PyObject *core_leave_force(PyObject *module, PyObject *ignored);
+PyObject *core_set_state(PyObject *module, PyObject *args);
+PyObject *core_outermost(PyObject *module, PyObject *k);
+
 /* segment.c */
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
 int stand_in_expand(CoreState *core, Parked **inner);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
-PyObject *continuation_capture(Fiber *fiber, Level *last, bool keep);
+PyObject *continuation_capture(Fiber *fiber, Level *last, Taking how);
 Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
 void continuation_unmake(PyObject *k, Made *made);
 void continuation_put(Fiber *fiber, PyObject *k, Made *made);

@@ -17,49 +17,26 @@ get_attribute(PyObject *object, const char *name)
 
 /* ---- where `yield_` may be called -------------------------------------------------------- */
 
-/* Does it hand on to its resumer what suspends it (as the fibers of effect handlers do)? */
-static int
-is_transparent(CoreState *core, Fiber *fiber)
-{
-    PyObject *answer;
-    int result = 0;
-    if (Py_IS_TYPE(fiber, core->fiber_type)) {
-        return 0;
-    }
-    answer = get_attribute((PyObject *)Py_TYPE(fiber), "_is_transparent");
-    if (answer == NULL) {
-        PyErr_Clear();
-        return 0;
-    }
-    result = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
-    return result;
-}
-
-/* Is a generator running here, with only transparent fibers between? -1 with an exception. */
+/* Is a generator running here? -1 with an exception. */
 int
 generator_check_yield(CoreState *core)
 {
     PyThreadState *ts = PyThreadState_Get();
     Fiber *innermost = fiber_running_here(ts);
-    for (Fiber *fiber = innermost; fiber != NULL && fiber->core == core; fiber = fiber->next_active) {
-        if (Py_IS_TYPE(fiber, core->generator_type)) {
-            return 0;
-        }
-        int transparent = is_transparent(core, fiber);
-        if (transparent < 0) {
-            return -1;
-        }
-        if (!transparent) {
-            PyErr_Format(core->fiber_error,
-                         "yield_() reaches no generator: the innermost fiber, %R, is none; suspend() suspends it", fiber);
-            return -1;
-        }
+    while (innermost != NULL && innermost->is_root) {
+        innermost = fiber_resumer(ts, innermost); /* what stands in between, suspending says */
     }
-    PyErr_SetString(core->fiber_error,
-                    "yield_() outside of any generator: call it, at any depth, beneath a function decorated with "
-                    "@generator");
-    return -1;
+    if (innermost == NULL || innermost->core != core) {
+        PyErr_SetString(core->fiber_error, "yield_() outside of any generator: call it, at any depth, beneath a function "
+                        "decorated with @generator");
+        return -1;
+    }
+    if (!Py_IS_TYPE(innermost, core->generator_type)) {
+        PyErr_Format(core->fiber_error, "yield_() reaches no generator: the innermost fiber, %R, is none; suspend() "
+                     "suspends it", innermost);
+        return -1;
+    }
+    return 0;
 }
 
 /* ---- the protocol ------------------------------------------------------------------------- */

@@ -5,16 +5,46 @@
  * fiber's own, and on to the resumer's. */
 #include "core.h"
 
-/* A level that is on no stack yet. */
+void
+marks_copy(Marks *to, const Marks *from)
+{
+    to->tag = Py_XNewRef(from->tag);
+    to->winders = Py_XNewRef(from->winders);
+    to->state = Py_XNewRef(from->state);
+    to->mask = Py_XNewRef(from->mask);
+}
+
+void
+marks_clear(Marks *marks)
+{
+    Py_CLEAR(marks->tag);
+    Py_CLEAR(marks->winders);
+    Py_CLEAR(marks->state);
+    Py_CLEAR(marks->mask);
+}
+
+int
+marks_traverse(Marks *marks, visitproc visit, void *arg)
+{
+    Py_VISIT(marks->tag);
+    Py_VISIT(marks->winders);
+    Py_VISIT(marks->state);
+    Py_VISIT(marks->mask);
+    return 0;
+}
+
+/* A level that is on no stack yet, with these marks (NULL: none). */
 Level *
-level_new(PyObject *tag)
+level_new(const Marks *marks)
 {
     Level *level = PyMem_Calloc(1, sizeof(Level));
     if (level == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
-    level->tag = Py_XNewRef(tag);
+    if (marks != NULL) {
+        marks_copy(&level->marks, marks);
+    }
     return level;
 }
 
@@ -22,8 +52,7 @@ level_new(PyObject *tag)
 void
 level_free(Level *level)
 {
-    Py_XDECREF(level->tag);
-    Py_XDECREF(level->winders);
+    marks_clear(&level->marks);
     Py_XDECREF(level->exc.exc_value);
     PyMem_Free(level);
 }
@@ -34,6 +63,7 @@ level_push(Fiber *fiber, Level *level)
 {
     level->below = fiber->level;
     level->floor = fiber->inner;
+    level->serial = ++fiber->core->last_serial;
     level->exc.previous_item = fiber->handling;
     fiber->level = level;
     fiber->floor = level->floor;
@@ -56,24 +86,49 @@ Level *
 level_find(Fiber *fiber, PyObject *tag)
 {
     Level *level = fiber->level;
-    while (level != NULL && level->tag != tag) {
+    while (level != NULL && level->marks.tag != tag) {
         level = level->below;
     }
     return level;
 }
 
-/* An abort(tag, value) that has reached a level with that tag is the level's result. */
+Level *
+level_with_serial(Fiber *fiber, unsigned long long serial)
+{
+    Level *level = fiber->level;
+    while (level != NULL && level->serial != serial) {
+        level = level->below;
+    }
+    return level;
+}
+
+/* Does abort(tag, value), or abort(None, value, serial), name this level? */
+static bool
+is_named(Level *level, PyObject *arguments)
+{
+    if (PyTuple_GET_SIZE(arguments) == 2) {
+        return PyTuple_GET_ITEM(arguments, 0) == level->marks.tag;
+    }
+    if (PyTuple_GET_SIZE(arguments) != 3 || !PyLong_CheckExact(PyTuple_GET_ITEM(arguments, 2))) {
+        return false;
+    }
+    unsigned long long serial = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(arguments, 2));
+    if (PyErr_Occurred()) {
+        PyErr_Clear(); /* too large to be one */
+        return false;
+    }
+    return serial == level->serial;
+}
+
+/* An abort that has reached the level which it names is the level's result. */
 static PyObject *
-value_of_abort(CoreState *core, PyObject *thrown, PyObject *tag)
+value_of_abort(CoreState *core, PyObject *thrown, Level *level)
 {
     if (core->abort_signal == NULL || !Py_IS_TYPE(thrown, (PyTypeObject *)core->abort_signal)) {
         return NULL;
     }
     PyObject *arguments = ((PyBaseExceptionObject *)thrown)->args;
-    if (PyTuple_GET_SIZE(arguments) != 2 || PyTuple_GET_ITEM(arguments, 0) != tag) {
-        return NULL;
-    }
-    return Py_NewRef(PyTuple_GET_ITEM(arguments, 1));
+    return is_named(level, arguments) ? Py_NewRef(PyTuple_GET_ITEM(arguments, 1)) : NULL;
 }
 
 /* The frames of the running fiber's top level have ended with `value`; NULL: by the exception that is
@@ -85,8 +140,8 @@ level_end(Fiber *fiber, PyThreadState *ts, PyObject *value)
     PyObject *thrown = value == NULL ? exception_take() : NULL;
     ts->exc_info = fiber->handling;
     thread_set_frame(ts, fiber->inner->place);
-    if (thrown != NULL && level->tag != NULL) {
-        value = value_of_abort(fiber->core, thrown, level->tag);
+    if (thrown != NULL && level->marks.tag != NULL) {
+        value = value_of_abort(fiber->core, thrown, level);
         if (value != NULL) {
             Py_CLEAR(thrown);
         }
@@ -107,7 +162,7 @@ levels_clone(Fiber *from, Parked *inner, Level **clone)
     Parked *node = from->inner;
     *clone = NULL;
     for (Level *level = from->level; level != NULL; level = level->below) {
-        Level *twin = level_new(level->tag);
+        Level *twin = level_new(&level->marks);
         if (twin == NULL) {
             levels_free(*clone);
             *clone = NULL;
@@ -119,7 +174,6 @@ levels_clone(Fiber *from, Parked *inner, Level **clone)
             }
         }
         twin->floor = inner;
-        twin->winders = Py_XNewRef(level->winders);
         twin->exc.exc_value = Py_XNewRef(level->exc.exc_value);
         *link = twin;
         link = &twin->below;
@@ -146,18 +200,19 @@ levels_adopt(Fiber *fiber, Level *level)
     fiber->handling = level == NULL ? &fiber->exc : &level->exc;
     for (; level != NULL; level = level->below) {
         level->exc.previous_item = level->below == NULL ? &fiber->exc : &level->below->exc;
+        level->serial = ++fiber->core->last_serial;
     }
 }
 
 int
 levels_traverse(Level *level, visitproc visit, void *arg)
 {
-    for (; level != NULL; level = level->below) {
-        Py_VISIT(level->tag);
-        Py_VISIT(level->winders);
+    int stopped = 0;
+    for (; level != NULL && !stopped; level = level->below) {
         Py_VISIT(level->exc.exc_value);
+        stopped = marks_traverse(&level->marks, visit, arg);
     }
-    return 0;
+    return stopped;
 }
 
 /* ---- for floor 2 --------------------------------------------------------------------------- */
@@ -172,7 +227,7 @@ core_prompts(PyObject *module, PyObject *Py_UNUSED(ignored))
     int failed = list == NULL;
     for (Fiber *fiber = fiber_running_here(ts); fiber != NULL && !failed; fiber = fiber_resumer(ts, fiber)) {
         for (Level *level = fiber->level; level != NULL && !failed; level = level->below) {
-            failed = PyList_Append(list, level->tag == NULL ? Py_None : level->tag) < 0;
+            failed = PyList_Append(list, level->marks.tag == NULL ? Py_None : level->marks.tag) < 0;
         }
         failed = failed || PyList_Append(list, (PyObject *)fiber) < 0;
     }
@@ -196,10 +251,10 @@ place_of_winders(CoreState *core, Py_ssize_t depth)
         level = level->below;
     }
     if (level != NULL) {
-        return &level->winders;
+        return &level->marks.winders;
     }
-    Control *control = fiber_control(fiber);
-    return control == NULL ? NULL : &control->winders;
+    Marks *own = fiber_own_marks(fiber);
+    return own == NULL ? NULL : &own->winders;
 }
 
 /* winders(depth): what set_winders was given, or None. */
@@ -223,14 +278,14 @@ core_wound(PyObject *module, PyObject *tag)
     Level *last = fiber == NULL ? NULL : level_find(fiber, tag), *level;
     bool any = false;
     for (level = last == NULL ? NULL : fiber->level; level != NULL; level = level == last ? NULL : level->below) {
-        any = any || level->winders != NULL;
+        any = any || level->marks.winders != NULL;
     }
     if (!any) {
         Py_RETURN_NONE;
     }
     PyObject *list = PyList_New(0);
     for (level = fiber->level; list != NULL && level != NULL; level = level == last ? NULL : level->below) {
-        if (PyList_Append(list, level->winders == NULL ? Py_None : level->winders) < 0) {
+        if (PyList_Append(list, level->marks.winders == NULL ? Py_None : level->marks.winders) < 0) {
             Py_CLEAR(list);
         }
     }

@@ -50,8 +50,8 @@ core_hook(CoreState *core, const char *name)
     return hook;
 }
 
-/* register(name, object): a stub (gates.c) gives its code, the exception class `abort` is what ends a level
- * with a value, others are hooks: a callable, or the place "package.module:name" of one, imported when
+/* register(name, object): a stub (gates.c) gives its code, the class `abort` is the exception that ends a level
+ * with a value, `handler` and `in_place` are what handlers.c looks for, others are hooks: a callable, or the place "package.module:name" of one, imported when
  * it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
@@ -66,6 +66,12 @@ core_register(PyObject *module, PyObject *args)
     }
     else if (PyExceptionClass_Check(object) && PyUnicode_CompareWithASCIIString(name, "abort") == 0) {
         Py_XSETREF(core->abort_signal, Py_NewRef(object));
+    }
+    else if (PyType_Check(object) && PyUnicode_CompareWithASCIIString(name, "handler") == 0) {
+        Py_XSETREF(core->handler_type, (PyTypeObject *)Py_NewRef(object));
+    }
+    else if (PyType_Check(object) && PyUnicode_CompareWithASCIIString(name, "in_place") == 0) {
+        Py_XSETREF(core->in_place_type, (PyTypeObject *)Py_NewRef(object));
     }
     else if (PyDict_SetItem(core->hooks, name, object) < 0) {
         return NULL;
@@ -146,6 +152,15 @@ static PyMethodDef core_functions[] = {
     {"wound", core_wound, METH_O, NULL},
     {"barrier", core_barrier, METH_O, NULL},
     {"set_winders", core_set_winders, METH_VARARGS, NULL},
+    {"handlers", core_handlers, METH_NOARGS, NULL},
+    {"find_clause", core_find_clause, METH_O, NULL},
+    {"mask", core_mask, METH_O, NULL},
+    {"unmask", core_unmask, METH_NOARGS, NULL},
+    {"unmask_with", core_unmask_with, METH_O, NULL},
+    {"way_out", core_way_out, METH_O, NULL},
+    {"leave_force", core_leave_force, METH_NOARGS, NULL},
+    {"set_state", core_set_state, METH_VARARGS, NULL},
+    {"outermost", core_outermost, METH_O, NULL},
     {"root", core_root, METH_O, NULL},
     {"successor", core_successor, METH_O, NULL},
     {"set_successor", core_set_successor, METH_VARARGS, NULL},
@@ -289,6 +304,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->segment_type);
     Py_VISIT(core->continuation_type);
     Py_VISIT(core->abort_signal);
+    Py_VISIT(core->handler_type);
+    Py_VISIT(core->in_place_type);
     Py_VISIT(core->hooks);
     Py_VISIT(core->fiber_error);
     Py_VISIT(core->barrier_error);
@@ -322,6 +339,8 @@ core_free(void *module)
     Py_CLEAR(core->segment_type);
     Py_CLEAR(core->continuation_type);
     Py_CLEAR(core->abort_signal);
+    Py_CLEAR(core->handler_type);
+    Py_CLEAR(core->in_place_type);
     Py_CLEAR(core->null);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);

@@ -13,11 +13,32 @@ none_to_null(PyObject *object)
     return object == Py_None ? NULL : Py_NewRef(object);
 }
 
+/* (tag, winders, state, mask) */
+static PyObject *
+marks_tuple(const Marks *marks)
+{
+    return Py_BuildValue("OOOO", or_none(marks->tag), or_none(marks->winders), or_none(marks->state),
+                         or_none(marks->mask));
+}
+
 static int
 malformed(CoreState *core, const char *what)
 {
     PyErr_Format(core->format_error, "not the state of levels or of a continuation: %s", what);
     return -1;
+}
+
+static int
+marks_from_tuple(CoreState *core, PyObject *tuple, Marks *marks)
+{
+    if (!PyTuple_Check(tuple) || PyTuple_GET_SIZE(tuple) != 4 || !mask_is_valid(PyTuple_GET_ITEM(tuple, 3))) {
+        return malformed(core, "the marks of a level");
+    }
+    marks->tag = none_to_null(PyTuple_GET_ITEM(tuple, 0));
+    marks->winders = none_to_null(PyTuple_GET_ITEM(tuple, 1));
+    marks->state = none_to_null(PyTuple_GET_ITEM(tuple, 2));
+    marks->mask = none_to_null(PyTuple_GET_ITEM(tuple, 3));
+    return 0;
 }
 
 /* ---- a fiber's levels ------------------------------------------------------------------------ */
@@ -40,8 +61,7 @@ level_states(Fiber *fiber)
         for (; node != level->floor; node = node->outer) {
             count += parked_count(node);
         }
-        if (append(list, Py_BuildValue("nOOO", count, or_none(level->tag), or_none(level->winders),
-                                       or_none(level->exc.exc_value))) < 0) {
+        if (append(list, Py_BuildValue("nNO", count, marks_tuple(&level->marks), or_none(level->exc.exc_value))) < 0) {
             Py_CLEAR(list);
         }
     }
@@ -49,7 +69,7 @@ level_states(Fiber *fiber)
 }
 
 /* capture_levels(fiber): None where there is nothing but the fiber's own level; else the levels, innermost
- * first, each (number of frames, tag, winders, handled), then the fiber's own winders and successor. */
+ * first, each (number of frames, marks, handled), then the fiber's own marks and successor. */
 PyObject *
 core_capture_levels(PyObject *module, PyObject *object)
 {
@@ -58,14 +78,14 @@ core_capture_levels(PyObject *module, PyObject *object)
         return PyErr_Format(PyExc_TypeError, "expected a suspended Fiber, got %R", object);
     }
     Fiber *fiber = (Fiber *)object;
-    PyObject *winders = fiber->control == NULL ? NULL : fiber->control->winders;
-    PyObject *successor = fiber->control == NULL ? NULL : fiber->control->successor;
-    if (fiber->level == NULL && winders == NULL && successor == NULL) {
+    if (fiber->level == NULL && fiber->control == NULL) {
         Py_RETURN_NONE;
     }
+    Marks none = {0}, *own = fiber->control == NULL ? &none : &fiber->control->marks;
+    PyObject *successor = fiber->control == NULL ? NULL : fiber->control->successor;
     (void)fiber_hold(fiber);
     PyObject *levels = level_states(fiber);
-    PyObject *state = levels == NULL ? NULL : Py_BuildValue("NOO", levels, or_none(winders), or_none(successor));
+    PyObject *state = levels == NULL ? NULL : Py_BuildValue("NNO", levels, marks_tuple(own), or_none(successor));
     fiber_let_go(fiber);
     return state;
 }
@@ -76,8 +96,8 @@ levels_from_states(CoreState *core, PyObject *states, Parked *node, Level **leve
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(states); i++) {
         Py_ssize_t count;
-        PyObject *tag, *winders, *handled, *state = PyList_GET_ITEM(states, i);
-        if (!PyTuple_Check(state) || !PyArg_ParseTuple(state, "nOOO", &count, &tag, &winders, &handled)) {
+        PyObject *marks, *handled, *state = PyList_GET_ITEM(states, i);
+        if (!PyTuple_Check(state) || !PyArg_ParseTuple(state, "nOO", &count, &marks, &handled)) {
             return PyErr_Occurred() ? -1 : malformed(core, "a level is not a tuple");
         }
         for (; count > 0 && node != NULL; count--) {
@@ -86,12 +106,11 @@ levels_from_states(CoreState *core, PyObject *states, Parked *node, Level **leve
         if (count != 0 || node == NULL || (handled != Py_None && !PyExceptionInstance_Check(handled))) {
             return malformed(core, "a level does not fit the frames");
         }
-        Level *level = *levels = level_new(tag == Py_None ? NULL : tag);
-        if (level == NULL) {
+        Level *level = *levels = level_new(NULL);
+        if (level == NULL || marks_from_tuple(core, marks, &level->marks) < 0) {
             return -1;
         }
         level->floor = node;
-        level->winders = none_to_null(winders);
         level->exc.exc_value = none_to_null(handled);
         levels = &level->below;
     }
@@ -103,9 +122,10 @@ PyObject *
 core_reinstate_levels(PyObject *module, PyObject *args)
 {
     CoreState *core = core_state(module);
-    PyObject *object, *states, *winders, *successor;
+    PyObject *object, *states, *own, *successor;
     Level *levels = NULL;
-    if (!PyArg_ParseTuple(args, "O!(O!OO)", core->fiber_type, &object, &PyList_Type, &states, &winders, &successor)) {
+    Marks marks = {0};
+    if (!PyArg_ParseTuple(args, "O!(O!OO)", core->fiber_type, &object, &PyList_Type, &states, &own, &successor)) {
         return NULL;
     }
     Fiber *fiber = (Fiber *)object;
@@ -115,14 +135,18 @@ core_reinstate_levels(PyObject *module, PyObject *args)
         return NULL;
     }
     (void)fiber_hold(fiber);
-    int failed = fiber_control(fiber) == NULL || levels_from_states(core, states, fiber->inner, &levels) < 0;
+    int failed = fiber_control(fiber) == NULL || marks_from_tuple(core, own, &marks) < 0 ||
+                 levels_from_states(core, states, fiber->inner, &levels) < 0;
     fiber_let_go(fiber);
     if (failed) {
+        marks_clear(&marks);
         levels_free(levels);
         return NULL;
     }
     levels_adopt(fiber, levels);
-    Py_XSETREF(fiber->control->winders, none_to_null(winders));
+    Marks old = fiber->control->marks;
+    fiber->control->marks = marks;
+    marks_clear(&old);
     Py_XSETREF(fiber->control->successor, none_to_null(successor));
     Py_RETURN_NONE;
 }
@@ -143,7 +167,7 @@ piece_state(CoreState *core, Piece *piece)
         Py_XDECREF(frames);
         return NULL;
     }
-    return Py_BuildValue("OOON", or_none(piece->tag), or_none(piece->winders), or_none(piece->handled), frames);
+    return Py_BuildValue("NON", marks_tuple(&piece->marks), or_none(piece->handled), frames);
 }
 
 static Continuation *
@@ -156,7 +180,7 @@ as_continuation(CoreState *core, PyObject *object)
     return (Continuation *)object;
 }
 
-/* capture_continuation(k): its pieces, innermost first, each (tag, winders, handled, frames). */
+/* capture_continuation(k): its pieces, innermost first, each (marks, handled, frames). */
 PyObject *
 core_capture_continuation(PyObject *module, PyObject *object)
 {
@@ -193,23 +217,16 @@ core_blank_continuation(PyObject *module, PyObject *object)
 static int
 piece_from_state(CoreState *core, PyObject *state, Piece *piece)
 {
-    PyObject *tag, *winders, *handled, *frames;
-    if (!PyTuple_Check(state) ||
-        !PyArg_ParseTuple(state, "OOOO!", &tag, &winders, &handled, &PyList_Type, &frames)) {
+    PyObject *marks, *handled, *frames;
+    if (!PyTuple_Check(state) || !PyArg_ParseTuple(state, "OOO!", &marks, &handled, &PyList_Type, &frames)) {
         return PyErr_Occurred() ? -1 : malformed(core, "a piece is not a tuple");
     }
     if (PyList_GET_SIZE(frames) == 0 || (handled != Py_None && !PyExceptionInstance_Check(handled))) {
         return malformed(core, "a piece without frames, or what it handles is no exception");
     }
-    Segment *segment = segment_from_states(core, frames);
-    if (segment == NULL) {
-        return -1;
-    }
-    piece->segment = segment;
-    piece->tag = none_to_null(tag);
-    piece->winders = none_to_null(winders);
     piece->handled = none_to_null(handled);
-    return 0;
+    piece->segment = segment_from_states(core, frames);
+    return piece->segment == NULL ? -1 : marks_from_tuple(core, marks, &piece->marks);
 }
 
 static void
@@ -217,8 +234,7 @@ pieces_free(Piece *pieces, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
         Py_XDECREF(pieces[i].segment);
-        Py_XDECREF(pieces[i].tag);
-        Py_XDECREF(pieces[i].winders);
+        marks_clear(&pieces[i].marks);
         Py_XDECREF(pieces[i].handled);
     }
     PyMem_Free(pieces);

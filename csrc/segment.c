@@ -199,9 +199,11 @@ continuation_traverse(Continuation *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     for (Py_ssize_t i = 0; i < Py_SIZE(self); i++) {
         Py_VISIT(self->pieces[i].segment);
-        Py_VISIT(self->pieces[i].tag);
-        Py_VISIT(self->pieces[i].winders);
         Py_VISIT(self->pieces[i].handled);
+        int stopped = marks_traverse(&self->pieces[i].marks, visit, arg);
+        if (stopped) {
+            return stopped;
+        }
     }
     return 0;
 }
@@ -211,8 +213,7 @@ continuation_clear(Continuation *self)
 {
     for (Py_ssize_t i = 0; i < Py_SIZE(self); i++) {
         Py_CLEAR(self->pieces[i].segment);
-        Py_CLEAR(self->pieces[i].tag);
-        Py_CLEAR(self->pieces[i].winders);
+        marks_clear(&self->pieces[i].marks);
         Py_CLEAR(self->pieces[i].handled);
     }
     return 0;
@@ -293,16 +294,17 @@ take_frames(Fiber *fiber, Segment *segment)
 }
 
 /* Take the levels from the innermost one to `last` off the stack: the continuation up to the prompt
- * of `last`, which stays, if `keep`, without frames. Nothing is changed on failure. */
+ * of `last`, or with it. Nothing is changed on failure. */
 PyObject *
-continuation_capture(Fiber *fiber, Level *last, bool keep)
+continuation_capture(Fiber *fiber, Level *last, Taking how)
 {
     Py_ssize_t count = 1;
     for (Level *level = fiber->level; level != last; level = level->below) {
         count++;
     }
-    Level *fresh = keep ? level_new(last->tag) : NULL;
-    Continuation *k = keep && fresh == NULL ? NULL : continuation_new(fiber->core, count);
+    Marks prompt = {.tag = last->marks.tag, .state = last->marks.state};
+    Level *fresh = how == PROMPT_STAYS ? level_new(&prompt) : NULL;
+    Continuation *k = how == PROMPT_STAYS && fresh == NULL ? NULL : continuation_new(fiber->core, count);
     if (k == NULL) {
         if (fresh != NULL) {
             level_free(fresh);
@@ -313,8 +315,7 @@ continuation_capture(Fiber *fiber, Level *last, bool keep)
         Piece *piece = &k->pieces[i];
         take_frames(fiber, piece->segment);
         Level *level = level_pop(fiber);
-        piece->tag = level->tag;
-        piece->winders = level->winders;
+        piece->marks = level->marks;
         piece->handled = level->exc.exc_value;
         PyMem_Free(level);
         k->depth += piece->segment->depth;
@@ -323,7 +324,10 @@ continuation_capture(Fiber *fiber, Level *last, bool keep)
     if (fresh != NULL) {
         level_push(fiber, fresh);
     }
-    Py_CLEAR(k->pieces[count - 1].tag); /* the prompt is not part of it */
+    if (how != PROMPT_IS_CAPTURED) {
+        Py_CLEAR(k->pieces[count - 1].marks.tag);
+        Py_CLEAR(k->pieces[count - 1].marks.state);
+    }
     return (PyObject *)k;
 }
 
@@ -378,18 +382,22 @@ make_levels(Continuation *k, PyObject *delimiter, Made *made)
     Py_ssize_t count = Py_SIZE(k);
     for (Py_ssize_t i = 0; i < count; i++) {
         Piece *piece = &k->pieces[i];
-        Level *level = made[i].level = level_new(i == count - 1 ? delimiter : piece->tag);
+        Marks marks = piece->marks;
+        if (i == count - 1 && delimiter != NULL) {
+            marks.tag = delimiter;
+            marks.state = NULL;
+        }
+        Level *level = made[i].level = level_new(&marks);
         if (level == NULL) {
             return -1;
         }
-        level->winders = Py_XNewRef(piece->winders);
         level->exc.exc_value = Py_XNewRef(piece->handled);
     }
     return 0;
 }
 
 /* What continuation_put puts on a stack: for each piece its level, that of the outermost with the tag
- * `delimiter` (or NULL), and its nodes, the innermost of all a frame that can be run. */
+ * `delimiter` (NULL: its own), and its nodes, the innermost of all a frame that can be run. */
 Made *
 continuation_make(CoreState *core, PyObject *k, PyObject *delimiter)
 {

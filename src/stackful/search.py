@@ -64,8 +64,7 @@ class _Failure(BaseException):
 
 
 def _check(name: str) -> None:
-    kind = type(_core.current())
-    if kind is not _Program and not getattr(kind, "_is_transparent", False):
+    if type(_core.current()) is not _Program:
         raise FiberError(
             f"{name}() outside of any search: call it, at any depth, beneath a function given to solutions()"
         )

@@ -200,23 +200,41 @@ def test_damaged_levels_are_refused():
     fiber = Fiber(body)
     fiber.resume()
     state = _core.capture(fiber)
-    levels, winders, successor = _core.capture_levels(fiber)
-    for wrong in ([5], [(10**6, TAG, None, None)], [(-1, TAG, None, None)], [(1, TAG, None, "no exception")]):
+    levels, own, successor = _core.capture_levels(fiber)
+    _, marks, _ = levels[0]
+    wrong_masks = [(*marks[:3], mask) for mask in (5, (1, 2), (0, 0, None), (1, -1, None), (1, 0, 7), ("1", 0, None))]
+    for wrong in (
+        [5],
+        [(10**6, marks, None)],
+        [(-1, marks, None)],
+        [(1, marks, "no exception")],
+        [(1, (TAG,), None)],
+        *([(1, wrong_marks, None)] for wrong_marks in wrong_masks),
+    ):
         blank = _core.reinstate(_core.blank(Fiber), state)
         with pytest.raises((SnapshotFormatError, TypeError)):
-            _core.reinstate_levels(blank, (wrong, winders, successor))
-        _core.reinstate_levels(blank, (levels, winders, successor))
+            _core.reinstate_levels(blank, (wrong, own, successor))
+        with pytest.raises((SnapshotFormatError, TypeError)):
+            _core.reinstate_levels(blank, (levels, wrong, successor))
+        _core.reinstate_levels(blank, (levels, own, successor))
         assert blank.resume(1) == "two"
     with pytest.raises(SnapshotFormatError, match="in use"):
-        _core.reinstate_levels(fiber, (levels, winders, successor))
+        _core.reinstate_levels(fiber, (levels, own, successor))
 
 
 def test_damaged_continuations_are_refused():
     """All or nothing; one that was never filled cannot be called."""
     captured = reset(lambda: wait("name"), TAG).__self__._captured
     pieces = _core.capture_continuation(captured)
-    tag, winders, handled, frames = pieces[0]
-    for wrong in ([], [5], [(tag, winders, handled, [])], [(tag, winders, 5, frames)], [(tag, winders, handled, [5])]):
+    marks, handled, frames = pieces[0]
+    for wrong in (
+        [],
+        [5],
+        [(marks, handled, [])],
+        [(marks, 5, frames)],
+        [(marks, handled, [5])],
+        [(5, handled, frames)],
+    ):
         blank = _core.blank_continuation(1)
         with pytest.raises((SnapshotFormatError, TypeError)):
             _core.reinstate_continuation(blank, wrong)

@@ -103,9 +103,9 @@ def test_a_resumption_shows_its_frames():
     """As a suspended fiber's."""
     k = handle(lambda: program([1]), KEEP["once"])
     assert [frame.code.co_name for frame in k.frames][-2:] == ["program", "perform"]
-    assert repr(k).startswith("<OneShot of ")
+    assert repr(k).startswith("<OneShotResumption of program>")
     k.resume(1)
-    assert repr(k) == "<OneShot, resumed>"
+    assert repr(k) == "<OneShotResumption, resumed>"
 
 
 def test_an_operation_is_itself_wherever_it_goes():

@@ -8,7 +8,7 @@ from typing import Any
 from stackful import _core
 from stackful.continuations.tags import DEFAULT, PromptTag
 from stackful.continuations.winders import Winder, enter, leave_all, leave_for
-from stackful.fibers.operations import CALL, CAPTURE, GATE, GIVE, REPLACE, THROW, operate, operate_in_new_fiber
+from stackful.fibers.operations import CALL, CAPTURE, GIVE, REPLACE, THROW, operate, operate_in_new_fiber
 from stackful.fibers.portable import Portable
 
 __all__ = ["ComposableContinuation", "Continuation", "call_cc", "control", "control0", "shift", "shift0"]
@@ -36,24 +36,14 @@ class ComposableContinuation(Portable):
         Returns what the captured frames come to.
         """
         if self._winders is not None:
-            return self._enter(value, error)
-        operation, given = (GIVE, value) if error is None else (THROW, error)
+            return self._run(CALL, _arrival(len(self._winders), 0, value, error))
+        return self._run(GIVE, value) if error is None else self._run(THROW, error)
+
+    def _run(self, operation: int, given: object) -> Any:
         result = operate(operation, self._captured, given, self._delimiter)
-        if result is GATE:
+        if result is self._captured:
             return operate_in_new_fiber(operation, self._captured, given, self._delimiter)
         return result
-
-    def _enter(self, value: object, error: BaseException | None) -> Any:
-        levels = len(self._winders or ())
-
-        def arrive() -> object:
-            enter(levels, 0)
-            if error is not None:
-                raise error
-            return value
-
-        result = operate(CALL, self._captured, arrive, self._delimiter)
-        return operate_in_new_fiber(CALL, self._captured, arrive, self._delimiter) if result is GATE else result
 
 
 class Continuation(Portable):
@@ -75,15 +65,20 @@ class Continuation(Portable):
         `PromptNotFoundError` where there is no prompt with the tag, `BarrierError` where C code stands between it and here.
         """
         common = leave_for(self._winders, self._tag)
-        levels = len(self._winders or ())
-
-        def arrive() -> object:
-            enter(levels, common)
-            if error is not None:
-                raise error
-            return value
-
+        arrive = _arrival(len(self._winders or ()), common, value, error)
         return operate(REPLACE, self._captured, arrive, self._tag)
+
+
+def _arrival(levels: int, common: int, value: object, error: BaseException | None) -> Callable[[], object]:
+    """What is called above reinstated frames, for the value: it enters their winders first."""
+
+    def arrive() -> object:
+        enter(levels, common)
+        if error is not None:
+            raise error
+        return value
+
+    return arrive
 
 
 def _look(tag: PromptTag, use: Callable[[_core.Continuation], Any]) -> Any:

@@ -1,6 +1,6 @@
 """Algebraic effects: a program asks (`perform`), and whoever runs it decides what the answer is and what becomes of the rest (`handle`).
 
-`operations` is what is asked and answered, `levels` how the rest of a program is captured and resumed. (Plotkin and Pretnar, "Handlers of
+`operations` is what is asked and answered, `handlers` what is in force, `resumptions` the rest of a program, `performing` the asking. (Plotkin and Pretnar, "Handlers of
 Algebraic Effects", 2009; words and laws are those of OCaml 5 and Koka.)
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from stackful.effects.levels import Handler, Resumption, perform, run_handled
+from stackful.effects.handlers import Handler, run_handled
 from stackful.effects.operations import Clause, Operation, effect
+from stackful.effects.performing import perform
+from stackful.effects.resumptions import Resumption
 
 __all__ = ["Clause", "Handler", "Operation", "Resumption", "effect", "handle", "perform"]
 

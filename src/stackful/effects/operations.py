@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from stackful.effects.levels import Resumption
+    from stackful.effects.resumptions import Resumption
 
-__all__ = ["Clause", "Kind", "Operation", "effect"]
+__all__ = ["Clause", "InPlaceClause", "Kind", "Operation", "effect"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -42,6 +42,12 @@ class Clause(Generic[_A_co]):
         return f"<{self.kind} clause of {self.operation.__qualname__}>"
 
 
+class InPlaceClause(Clause[_A_co]):
+    """One that needs nothing of the program: a call."""
+
+    __slots__ = ()
+
+
 class Operation(Generic[_P, _T]):
     """Something that a program may ask of whoever handles it; made by `effect` from a signature.
 
@@ -63,7 +69,7 @@ class Operation(Generic[_P, _T]):
 
     def fun(self, function: Callable[_P, _T], /) -> Clause[Never]:
         """Answer with what ``function(*arguments)`` returns: a call, nothing is captured. It runs outside of the handler, in place."""
-        return Clause(self, Kind.FUN, function)
+        return InPlaceClause(self, Kind.FUN, function)
 
     def update(self, function: Callable[Concatenate[_S, _P], tuple[_T, _S]], /) -> Clause[Never]:
         """As `fun`, with the handler's state: ``function(state, *arguments)`` returns (answer, new state)."""

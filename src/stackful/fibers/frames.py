@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from stackful import _core, stackmap
 from stackful._core import NULL, Fiber
 
-__all__ = ["Frame", "frames_of", "line_of", "slot_names"]
+__all__ = ["Frame", "frames_captured", "frames_of", "line_of", "slot_names"]
 
 
 class Frame(NamedTuple):
@@ -106,3 +106,10 @@ def _view(state: tuple[Any, ...]) -> Frame:
 def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
     """Its frames, outermost first; none when it has not begun or is dead."""
     return tuple(map(_view, reversed(_core.look(fiber))))
+
+
+def frames_captured(captured: _core.Continuation) -> tuple[Frame, ...]:
+    """The frames of a continuation, outermost first."""
+    return tuple(
+        _view(state) for *_, frames in reversed(_core.capture_continuation(captured)) for state in reversed(frames)
+    )

@@ -14,6 +14,7 @@ __all__ = [
     "CAPTURE",
     "GATE",
     "GIVE",
+    "PERFORM",
     "PUSH",
     "REPLACE",
     "THROW",
@@ -26,23 +27,25 @@ GATE = _core.gates["operate"]
 
 # The numbers are those of `Operation` in csrc/core.h.
 PUSH = 0
-"""tag, thunk: call ``thunk()`` above a new prompt; its result is the operation's."""
+"""tag, thunk, state: call ``thunk()`` above a new prompt; its result is the operation's. The state is for handlers of effects."""
 CAPTURE = 1
 """tag, function, keep: take the frames above the nearest prompt with the tag off, and call ``function(k)`` there; `keep`: the prompt stays."""
 GIVE = 2
-"""k, value, tag: put k's frames on top, above a prompt with that tag if it is not None; what they wait for is the value."""
+"""k, value, tag: put k's frames on top, above a prompt with that tag, or with its own if that is None; what they wait for is the value."""
 THROW = 3
 """k, exception, tag: the same, but the exception is raised there."""
 CALL = 4
 """k, thunk, tag: the same, but ``thunk()`` is called there, for the value."""
 REPLACE = 5
 """k, thunk, tag: as CALL, in the stead of all that is above the nearest prompt with the tag."""
+PERFORM = 6
+"""operation, function, None: take the frames up to the prompt whose tag is its handler off, with the prompt, and call ``function(k)`` there."""
 
 
 # The core reads the operation from its locals (csrc/control.c).
 @stub
 def operate(operation: int, first: Any, second: Any, third: Any) -> Any:
-    """Ask the core for an operation. The answer is the gate itself where it can only be had in a new fiber."""
+    """Ask the core for an operation. Where it can only be had in a new fiber, the answer is `GATE`, or k where there is one."""
     return ~"gate"  # type: ignore[operator]
 
 

@@ -1,0 +1,151 @@
+"""Resumptions: the rest of a handled program, as clauses get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from stackful import _core
+from stackful.effects.handlers import NO_STATE, Handler, Tail, come_to
+from stackful.errors import AlreadyResumedError, FiberExit
+from stackful.fibers.frames import Frame, frames_captured
+from stackful.fibers.operations import CALL, GIVE, THROW, operate_in_new_fiber
+from stackful.fibers.portable import Portable
+
+__all__ = ["OneShotResumption", "Resumption"]
+
+_T = TypeVar("_T")
+_A = TypeVar("_A")
+
+_NOTHING: Handler[Any] = Handler()
+
+
+class Resumption(Portable, Generic[_T, _A]):
+    """The rest of a handled program, from where it performed: what a clause made by ``ctl`` or ``once`` gets first.
+
+    Resumed, it runs under its handler again (deep), or under none (shallow). Those of ``ctl`` can be resumed any number of times: local variables
+    and running loops are each time as they were, other objects are shared. Copyable and picklable. Dropped without ever being resumed, it
+    is closed: `FiberExit` is raised where it waits, so that ``finally`` runs.
+
+    >>> from stackful import effect, handle, perform
+    >>> @effect
+    ... def flip() -> bool: ...
+    >>> handle(lambda: ("heads" if perform(flip) else "tails"), flip.ctl(lambda k: [k.resume(True), k.resume(False)]))
+    ['heads', 'tails']
+    """
+
+    __slots__ = ("__weakref__", "_captured", "_is_first")
+
+    def __init__(self, captured: Any, is_first: bool = True) -> None:
+        self._captured = captured  # with the prompt, whose tag is the handler
+        self._is_first = is_first
+
+    def resume(self, value: _T = None, *, state: Any = NO_STATE) -> _A:  # type: ignore[assignment]
+        """Go on with `value` as the result of `perform`; return what the handler's result then is. ``state=new`` changes the handler's state."""
+        answer: _A = come_to(self._step(GIVE, value, state).go_on())
+        return answer
+
+    def discontinue(self, error: BaseException, *, state: Any = NO_STATE) -> _A:
+        """Go on with `error` raised by `perform` (OCaml's discontinue)."""
+        answer: _A = come_to(self._step(THROW, error, state).go_on())
+        return answer
+
+    def tail_resume(self, value: _T = None, *, state: Any = NO_STATE) -> _A:  # type: ignore[assignment]
+        """``return k.tail_resume(value)``: as ``return k.resume(value)``, in constant stack. Only a clause may return it."""
+        token: Any = self._step(GIVE, value, state)
+        return token  # type: ignore[no-any-return]
+
+    def resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
+        """For the resumption of a shallow handler: go on under `handler` (OCaml's Shallow.continue_with)."""
+        answer: _A = come_to(self._step_under(handler, GIVE, value).go_on())
+        return answer
+
+    def discontinue_with(self, handler: Handler[_A], error: BaseException) -> _A:
+        """For the resumption of a shallow handler: go on under `handler` with `error` raised by `perform`."""
+        answer: _A = come_to(self._step_under(handler, THROW, error).go_on())
+        return answer
+
+    def tail_resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
+        """``return k.tail_resume_with(handler, value)``: as `resume_with`, in constant stack. Only a clause may return it."""
+        token: Any = self._step_under(handler, GIVE, value)
+        return token  # type: ignore[no-any-return]
+
+    def _waiting(self) -> Any:
+        if self._captured is None:
+            raise AlreadyResumedError(
+                f"{self!r} was resumed before: the clause was made by `once`; one made by `ctl` can resume any number of times"
+            )
+        return self._captured
+
+    def _take(self) -> Any:
+        """The frames, to be run."""
+        self._is_first = False
+        return self._waiting()
+
+    def _step(self, operation: int, given: Any, state: Any) -> Tail:
+        levels, handler, _ = _core.outermost(self._waiting())
+        delimiter = _NOTHING if handler.is_shallow else None
+        if state is not NO_STATE:
+            given, operation = _arrival(operation, given, levels, state), CALL
+        return Tail(operation, self._take(), given, delimiter)
+
+    def _step_under(self, handler: Handler[Any], operation: int, given: Any) -> Tail:
+        levels, own, _ = _core.outermost(self._waiting())
+        if not own.is_shallow:
+            raise TypeError(f"{self!r} has its handler already: only the resumption of a shallow handler is given one")
+        if handler.has_state:
+            given, operation = _arrival(operation, given, levels, handler.state), CALL
+        return Tail(operation, self._take(), given, handler)
+
+    @property
+    def state(self) -> Any:
+        """The state of the handler, as it is when the resumption goes on."""
+        return _core.outermost(self._waiting())[2]
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The suspended frames up to the handler, outermost first."""
+        return frames_captured(self._waiting())
+
+    def __copy__(self) -> Resumption[_T, _A]:
+        return type(self)(self._waiting(), False)
+
+    def reduce_within_snapshot(self) -> Any:
+        """What is restored runs no ``finally`` when it is merely dropped, as copies."""
+        return type(self), (self._captured, False)
+
+    def __del__(self) -> None:
+        if self._is_first and self._captured is not None:
+            captured, self._captured = self._captured, None
+            try:
+                operate_in_new_fiber(THROW, captured, FiberExit(), None)
+            except FiberExit:
+                pass
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if self._captured is None:
+            return f"<{name}, resumed>"
+        return f"<{name} of {self.frames[-2:][0].code.co_qualname}>"  # who has called perform
+
+
+class OneShotResumption(Resumption[_T, _A]):
+    """That of a `once` clause: it can be resumed once, and its frames are run themselves, not copies of them."""
+
+    __slots__ = ()
+
+    def _take(self) -> Any:
+        captured, self._captured = self._waiting(), None
+        return captured
+
+
+def _arrival(operation: int, given: Any, levels: int, state: Any) -> Callable[[], Any]:
+    """What is called above the frames, for the value: it changes the state of their handler first."""
+
+    def arrive() -> Any:
+        _core.set_state(levels - 1, state)
+        if operation == THROW:
+            raise given
+        return given
+
+    return arrive
