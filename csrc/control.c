@@ -107,11 +107,11 @@ capture(Fiber *fiber, PyObject **operands, Next *next)
     return 0;
 }
 
-/* The operation has become the serial of its handler's level, see check_handler. */
+/* The third operand is the serial of the handler's level, see check_handler. */
 static int
 perform_effect(Fiber *fiber, PyObject **operands, Next *next)
 {
-    Level *level = level_with_serial(fiber, PyLong_AsUnsignedLongLong(operands[0]));
+    Level *level = level_with_serial(fiber, PyLong_AsUnsignedLongLong(operands[2]));
     PyObject *k = continuation_capture(fiber, level, PROMPT_IS_CAPTURED);
     if (k == NULL) {
         return -1;
@@ -272,22 +272,16 @@ check(CoreState *core, Operation operation, PyObject **operands)
     return 0;
 }
 
-/* The handler is in force, and in the running fiber; the serial of its level takes the operation's place. */
+/* The frames can be captured; the serial of the handler's level becomes an operand. */
 static int
-check_handler(CoreState *core, Fiber *fiber, PyObject **operation)
+check_handler(CoreState *core, Fiber *fiber, PyObject **operand)
 {
-    unsigned long long serial;
-    if (handler_find(core, fiber, *operation, &serial) < 0) {
-        return -1;
-    }
+    unsigned long long serial = handler_to_capture(core, fiber);
     if (serial == 0) {
-        PyErr_Format(core->barrier_error, "cannot perform %R: %R stands between it and its handler, and a fiber that is "
-                     "resumed by its own program is no part of what is captured; handle it inside, or answer with "
-                     "a fun clause", *operation, fiber);
         return -1;
     }
-    Py_SETREF(*operation, PyLong_FromUnsignedLongLong(serial));
-    return *operation == NULL ? -1 : 0;
+    Py_XSETREF(*operand, PyLong_FromUnsignedLongLong(serial));
+    return *operand == NULL ? -1 : 0;
 }
 
 /* The prompt that the operation needs is in the running fiber, or an error says which prompts are. */
@@ -295,7 +289,7 @@ static int
 check_prompt(CoreState *core, Fiber *fiber, Operation operation, PyObject **operands)
 {
     if (operation == OPERATION_PERFORM) {
-        return check_handler(core, fiber, &operands[0]);
+        return check_handler(core, fiber, &operands[2]);
     }
     PyObject *tag = operation == OPERATION_CAPTURE   ? operands[0]
                     : operation == OPERATION_REPLACE ? operands[2]

@@ -124,7 +124,7 @@ typedef struct {
 #define RULES 256
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
@@ -132,7 +132,8 @@ typedef struct {
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     PyTypeObject *segment_type, *continuation_type;
     PyObject *abort_signal; /* the exception class that ends a level with a value */
-    PyTypeObject *handler_type, *in_place_type; /* dicts that are handlers; clauses that need no capture */
+    PyTypeObject *handler_type;     /* dicts that are handlers of effects */
+    PyObject *mask_of_one;          /* (1, 0, None), see handlers.c */
     unsigned long long last_serial; /* of a Level */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
@@ -162,7 +163,7 @@ typedef enum {
     OPERATION_THROW,     /* k, exception, delimiter: and raise it there */
     OPERATION_CALL,      /* k, thunk, delimiter: and call thunk() there, for the value */
     OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
-    OPERATION_PERFORM,   /* operation, function: take the frames up to and with the prompt that handles it, call function(k) */
+    OPERATION_PERFORM,   /* function: in `perform`, take the frames up to and with the handler's prompt, call function(k) */
     OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
     OPERATION_COUNT
 } Operation;
@@ -319,14 +320,14 @@ PyObject *core_barrier(PyObject *module, PyObject *thunk);
 PyObject *core_set_winders(PyObject *module, PyObject *args);
 
 /* handlers.c */
-int handler_find(CoreState *core, Fiber *fiber, PyObject *operation, unsigned long long *serial);
 PyObject *core_handlers(PyObject *module, PyObject *ignored);
+PyObject *gate_perform(PyObject *gate);
+PyObject *gate_unmask(PyObject *gate);
+unsigned long long handler_to_capture(CoreState *core, Fiber *fiber);
 bool mask_is_valid(PyObject *mask);
-PyObject *core_find_clause(PyObject *module, PyObject *operation);
-PyObject *core_mask(PyObject *module, PyObject *operation);
-PyObject *core_unmask(PyObject *module, PyObject *ignored);
-PyObject *core_unmask_with(PyObject *module, PyObject *state);
-PyObject *core_way_out(PyObject *module, PyObject *operation);
+PyObject *core_state_of_handler(PyObject *module, PyObject *ignored);
+PyObject *core_change_state(PyObject *module, PyObject *state);
+PyObject *core_way_out(PyObject *module, PyObject *ignored);
 PyObject *core_leave_force(PyObject *module, PyObject *ignored);
 PyObject *core_set_state(PyObject *module, PyObject *args);
 PyObject *core_outermost(PyObject *module, PyObject *k);

@@ -15,6 +15,8 @@ static const struct {
     [STUB_YIELD] = {"yield_", "stackful._core.YieldGate", gate_yield},
     [STUB_OPERATE] = {"operate", "stackful._core.OperateGate", gate_operate},
     [STUB_TRANSFER] = {"transfer", "stackful._core.TransferGate", gate_transfer},
+    [STUB_PERFORM] = {"perform", "stackful._core.PerformGate", gate_perform},
+    [STUB_UNMASK] = {"unmask", "stackful._core.UnmaskGate", gate_unmask},
     [STUB_ASK] = {"is_suspendable", NULL, NULL},
 };
 

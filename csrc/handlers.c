@@ -1,12 +1,13 @@
-/* Handlers of effects: a level whose prompt's tag is one answers the operations that it has clauses for.
+/* Handlers of effects: a level whose prompt's tag is one answers the operations that it maps to something.
  *
- * A clause runs outside of its handler: what it performs goes to outer ones.  When frames are captured
- * for a clause, the levels up to its handler's are gone while it runs.  A clause that is answered in
- * place is called with all of them still there, so the innermost gets a mask: from there outward,
+ * What answers runs outside of its handler: what it performs goes to outer ones.  So while it is called, in the
+ * stub `perform`, the innermost level has a mask.  From there outward,
  *
  *     (how many levels of this fiber, itself first, are out of force; the serial of the last one, if
  *      that is in a fiber further out, else 0; the mask that it had before, or None)
- */
+ *
+ * The last one is the handler's, so the mask also says which frames a resumption consists of. It is captured with
+ * them, and goes when `perform` returns. */
 #include "core.h"
 
 /* ---- the handlers in force, innermost first ---------------------------------------------------- */
@@ -124,7 +125,7 @@ core_handlers(PyObject *module, PyObject *Py_UNUSED(ignored))
     return list;
 }
 
-/* ---- the clause for an operation ----------------------------------------------------------------- */
+/* ---- what answers an operation -------------------------------------------------------------------- */
 
 static PyObject *
 raise_unhandled(CoreState *core, PyObject *operation)
@@ -138,25 +139,18 @@ raise_unhandled(CoreState *core, PyObject *operation)
     return NULL;
 }
 
-/* The clause that answers, borrowed from its handler; *search is where that stands. Or NULL with an
- * exception. */
+/* What answers, borrowed from its handler; *search is where that stands. Or NULL with an exception. */
 static PyObject *
-find_clause(Search *search, PyObject *operation)
+find_answer(Search *search, PyObject *operation)
 {
     PyObject *handler;
     while ((handler = search_next(search)) != NULL) {
-        PyObject *clause = PyDict_GetItemWithError(handler, operation);
-        if (clause != NULL || PyErr_Occurred()) {
-            return clause;
+        PyObject *answer = PyDict_GetItemWithError(handler, operation);
+        if (answer != NULL || PyErr_Occurred()) {
+            return answer;
         }
     }
     return raise_unhandled(search->core, operation);
-}
-
-static Search
-search_here(PyObject *module)
-{
-    return search_from(core_state(module), fiber_running_here(PyThreadState_Get()));
 }
 
 /* From the innermost level of the running fiber outward, handlers up to where the search is are out of force. */
@@ -165,47 +159,46 @@ mask(Fiber *fiber, Search *search)
 {
     Marks *marks = fiber->level != NULL ? &fiber->level->marks : fiber_own_marks(fiber);
     unsigned long long beyond = search->has_crossed ? search->level->serial : 0;
-    PyObject *mask = marks == NULL ? NULL : Py_BuildValue("nKO", search->passed, beyond,
-                                                          marks->mask == NULL ? Py_None : marks->mask);
-    if (mask == NULL) {
+    if (marks == NULL) {
         return -1;
     }
-    Py_XSETREF(marks->mask, mask);
+    if (search->passed == 1 && beyond == 0 && marks->mask == NULL) {
+        marks->mask = Py_NewRef(search->core->mask_of_one); /* as nearly always */
+        return 0;
+    }
+    PyObject *mask = PyTuple_New(3);
+    PyObject *count = mask == NULL ? NULL : PyLong_FromSsize_t(search->passed);
+    PyObject *serial = count == NULL ? NULL : PyLong_FromUnsignedLongLong(beyond);
+    if (serial == NULL) {
+        Py_XDECREF(mask);
+        Py_XDECREF(count);
+        return -1;
+    }
+    PyTuple_SET_ITEM(mask, 0, count);
+    PyTuple_SET_ITEM(mask, 1, serial);
+    PyTuple_SET_ITEM(mask, 2, marks->mask == NULL ? Py_NewRef(Py_None) : marks->mask);
+    marks->mask = mask;
     return 0;
 }
 
-/* find_clause(operation): the clause of the innermost handler in force that has one. For one that is answered in
- * place, the handlers up to its own are out of force from now on, until unmask(). */
+/* `~gate` in `perform(operation, ...)`: what answers the operation, to be called. The handlers up to its own are out of
+ * force from now on, until `~unmask`. */
 PyObject *
-core_find_clause(PyObject *module, PyObject *operation)
+gate_perform(PyObject *gate)
 {
-    Search search = search_here(module);
-    Fiber *fiber = search.fiber;
-    PyObject *clause = Py_XNewRef(find_clause(&search, operation));
-    if (clause != NULL && Py_IS_TYPE(clause, search.core->in_place_type) && mask(fiber, &search) < 0) {
-        Py_CLEAR(clause);
+    PyThreadState *ts = PyThreadState_Get();
+    Frame *stub = gate_stub(gate, ts, STUB_PERFORM);
+    PyObject *operation = stub == NULL ? NULL : frame_first_local(stub);
+    if (operation == NULL) {
+        return stub == NULL ? NULL : raise_unhandled(((Gate *)gate)->core, Py_None);
     }
-    return clause;
-}
-
-/* mask(operation): the same for any clause; the state of its handler. */
-PyObject *
-core_mask(PyObject *module, PyObject *operation)
-{
-    Search search = search_here(module);
-    Fiber *fiber = search.fiber;
-    if (find_clause(&search, operation) == NULL || mask(fiber, &search) < 0) {
-        return NULL;
+    Fiber *fiber = fiber_running_here(ts);
+    Search search = search_from(((Gate *)gate)->core, fiber);
+    PyObject *answer = Py_XNewRef(find_answer(&search, operation));
+    if (answer != NULL && mask(fiber, &search) < 0) {
+        Py_CLEAR(answer);
     }
-    PyObject *state = search.level->marks.state;
-    return Py_NewRef(state == NULL ? Py_None : state);
-}
-
-static Marks *
-innermost_marks(PyObject *module)
-{
-    Fiber *fiber = fiber_running_here(PyThreadState_Get());
-    return fiber == NULL || fiber->core != core_state(module) ? NULL : marks_of(fiber, fiber->level);
+    return answer;
 }
 
 static void
@@ -219,71 +212,94 @@ unmask(Marks *marks)
     }
 }
 
-/* unmask(): what the innermost level's latest mask has put out of force is in force again. */
+/* `~unmask` in `perform`: what was put out of force is in force again. */
 PyObject *
-core_unmask(PyObject *module, PyObject *Py_UNUSED(ignored))
+gate_unmask(PyObject *gate)
 {
-    Marks *marks = innermost_marks(module);
-    if (marks != NULL) {
-        unmask(marks);
+    CoreState *core = ((Gate *)gate)->core;
+    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    if (fiber != NULL && fiber->core == core) {
+        unmask(marks_of(fiber, fiber->level));
     }
     Py_RETURN_NONE;
 }
 
-/* The level that the mask of the fiber's innermost level ends with, or NULL: it is not here any more. */
+/* The handler's level for which the fiber's innermost one is masked. NULL with an exception: it is not here any more.
+ * *is_here: it is one of this fiber. */
 static Level *
-masked_last(Fiber *fiber, PyObject *mask)
+masked_last(CoreState *core, Fiber *fiber, bool *is_here)
 {
-    Py_ssize_t count;
-    unsigned long long serial;
-    read_mask(mask, &count, &serial);
-    if (serial != 0) {
-        return find_serial(fiber, serial);
+    Marks *marks = fiber == NULL || fiber->core != core ? NULL : marks_of(fiber, fiber->level);
+    Level *level = NULL;
+    if (marks != NULL && marks->mask != NULL) {
+        Py_ssize_t count;
+        unsigned long long serial;
+        read_mask(marks->mask, &count, &serial);
+        *is_here = serial == 0;
+        level = serial != 0 ? find_serial(fiber, serial) : fiber->level;
+        while (serial == 0 && --count > 0 && level != NULL) {
+            level = level->below;
+        }
     }
-    Level *level = fiber->level;
-    while (--count > 0 && level != NULL) {
-        level = level->below;
+    if (level == NULL) {
+        PyErr_SetString(core->fiber_error, "the handler of this operation is gone: the fiber was resumed elsewhere while "
+                        "the operation was being answered");
     }
     return level;
 }
 
-/* unmask_with(state): and the last handler that was out of force has this state now. */
-PyObject *
-core_unmask_with(PyObject *module, PyObject *state)
+static Level *
+masked_last_here(PyObject *module)
 {
-    Marks *marks = innermost_marks(module);
-    if (marks != NULL && marks->mask != NULL) {
-        Level *level = masked_last(fiber_running_here(PyThreadState_Get()), marks->mask);
-        unmask(marks);
-        if (level != NULL) {
-            Py_XSETREF(level->marks.state, Py_NewRef(state));
-        }
+    bool is_here;
+    return masked_last(core_state(module), fiber_running_here(PyThreadState_Get()), &is_here);
+}
+
+/* The serial of the level up to which frames are to be captured for a clause; 0 with an exception. */
+unsigned long long
+handler_to_capture(CoreState *core, Fiber *fiber)
+{
+    bool is_here = false;
+    Level *level = masked_last(core, fiber, &is_here);
+    if (level != NULL && !is_here) {
+        PyErr_Format(core->barrier_error, "cannot perform: %R stands between the operation and its handler, and a fiber that "
+                     "is resumed by its own program is no part of what is captured; handle it inside, or answer with "
+                     "a fun clause", fiber);
     }
+    return level != NULL && is_here ? level->serial : 0;
+}
+
+/* The following are for what answers, while it is called: */
+
+/* state(): of its handler. */
+PyObject *
+core_state_of_handler(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    Level *level = masked_last_here(module);
+    return level == NULL ? NULL : Py_NewRef(level->marks.state == NULL ? Py_None : level->marks.state);
+}
+
+/* change_state(state) */
+PyObject *
+core_change_state(PyObject *module, PyObject *state)
+{
+    Level *level = masked_last_here(module);
+    if (level == NULL) {
+        return NULL;
+    }
+    Py_XSETREF(level->marks.state, Py_NewRef(state));
     Py_RETURN_NONE;
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------- */
-
-/* Where the handler of `operation` is: 1, and in *serial its level's serial, 0 if that is not in this
- * fiber; or -1 with an exception. */
-int
-handler_find(CoreState *core, Fiber *fiber, PyObject *operation, unsigned long long *serial)
-{
-    Search search = search_from(core, fiber);
-    if (find_clause(&search, operation) == NULL) {
-        return -1;
-    }
-    *serial = search.has_crossed ? 0 : search.level->serial;
-    return 1;
-}
-
-/* way_out(operation): by which serial an abort names the level of its handler. */
+/* way_out(): by which serial an abort names the level of its handler. */
 PyObject *
-core_way_out(PyObject *module, PyObject *operation)
+core_way_out(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
-    Search search = search_here(module);
-    return find_clause(&search, operation) == NULL ? NULL : PyLong_FromUnsignedLongLong(search.level->serial);
+    Level *level = masked_last_here(module);
+    return level == NULL ? NULL : PyLong_FromUnsignedLongLong(level->serial);
 }
+
+/* ---- the end of a handled program ------------------------------------------------------------------ */
 
 /* leave_force(): the handler of the innermost level, which is out of force from now on, and its state. None and None
  * where there is none. */
@@ -297,7 +313,7 @@ core_leave_force(PyObject *module, PyObject *Py_UNUSED(ignored))
         return PyTuple_Pack(2, Py_None, Py_None);
     }
     Marks *marks = &fiber->level->marks;
-    Search here = {.passed = 1};
+    Search here = {.core = core, .passed = 1};
     PyObject *pair = PyTuple_Pack(2, marks->tag, marks->state == NULL ? Py_None : marks->state);
     if (pair != NULL && mask(fiber, &here) < 0) {
         Py_CLEAR(pair);

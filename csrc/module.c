@@ -51,7 +51,7 @@ core_hook(CoreState *core, const char *name)
 }
 
 /* register(name, object): a stub (gates.c) gives its code, the class `abort` is the exception that ends a level
- * with a value, `handler` and `in_place` are what handlers.c looks for, others are hooks: a callable, or the place "package.module:name" of one, imported when
+ * with a value, `handler` that of what handlers.c looks for, others are hooks: a callable, or the place "package.module:name" of one, imported when
  * it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
@@ -69,9 +69,6 @@ core_register(PyObject *module, PyObject *args)
     }
     else if (PyType_Check(object) && PyUnicode_CompareWithASCIIString(name, "handler") == 0) {
         Py_XSETREF(core->handler_type, (PyTypeObject *)Py_NewRef(object));
-    }
-    else if (PyType_Check(object) && PyUnicode_CompareWithASCIIString(name, "in_place") == 0) {
-        Py_XSETREF(core->in_place_type, (PyTypeObject *)Py_NewRef(object));
     }
     else if (PyDict_SetItem(core->hooks, name, object) < 0) {
         return NULL;
@@ -153,11 +150,9 @@ static PyMethodDef core_functions[] = {
     {"barrier", core_barrier, METH_O, NULL},
     {"set_winders", core_set_winders, METH_VARARGS, NULL},
     {"handlers", core_handlers, METH_NOARGS, NULL},
-    {"find_clause", core_find_clause, METH_O, NULL},
-    {"mask", core_mask, METH_O, NULL},
-    {"unmask", core_unmask, METH_NOARGS, NULL},
-    {"unmask_with", core_unmask_with, METH_O, NULL},
-    {"way_out", core_way_out, METH_O, NULL},
+    {"state", core_state_of_handler, METH_NOARGS, NULL},
+    {"change_state", core_change_state, METH_O, NULL},
+    {"way_out", core_way_out, METH_NOARGS, NULL},
     {"leave_force", core_leave_force, METH_NOARGS, NULL},
     {"set_state", core_set_state, METH_VARARGS, NULL},
     {"outermost", core_outermost, METH_O, NULL},
@@ -268,8 +263,9 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
+    core->mask_of_one = Py_BuildValue("iiO", 1, 0, Py_None);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL ||
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->mask_of_one == NULL ||
         gates_open(core, module) < 0 || import_errors(core) < 0) {
         return -1;
     }
@@ -305,7 +301,6 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->continuation_type);
     Py_VISIT(core->abort_signal);
     Py_VISIT(core->handler_type);
-    Py_VISIT(core->in_place_type);
     Py_VISIT(core->hooks);
     Py_VISIT(core->fiber_error);
     Py_VISIT(core->barrier_error);
@@ -340,8 +335,8 @@ core_free(void *module)
     Py_CLEAR(core->continuation_type);
     Py_CLEAR(core->abort_signal);
     Py_CLEAR(core->handler_type);
-    Py_CLEAR(core->in_place_type);
     Py_CLEAR(core->null);
+    Py_CLEAR(core->mask_of_one);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);
     Py_CLEAR(core->qualname_name);

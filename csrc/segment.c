@@ -396,6 +396,18 @@ make_levels(Continuation *k, PyObject *delimiter, Made *made)
     return 0;
 }
 
+/* Nobody else has `k`, which is about to be used up: its segments go to the stand-ins, so that frames are moved that
+ * nobody else has, and need not be copied. */
+static void
+hand_over(Continuation *k, Made *made)
+{
+    for (Py_ssize_t i = 0; i < Py_SIZE(k); i++) {
+        if (parked_is_stand_in(made[i].inner)) {
+            Py_CLEAR(k->pieces[i].segment);
+        }
+    }
+}
+
 /* What continuation_put puts on a stack: for each piece its level, that of the outermost with the tag
  * `delimiter` (NULL: its own), and its nodes, the innermost of all a frame that can be run. */
 Made *
@@ -406,8 +418,14 @@ continuation_make(CoreState *core, PyObject *k, PyObject *delimiter)
         PyErr_NoMemory();
         return NULL;
     }
-    if (make_nodes(core, (Continuation *)k, made) < 0 || make_levels((Continuation *)k, delimiter, made) < 0 ||
-        (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner) < 0)) {
+    if (make_nodes(core, (Continuation *)k, made) < 0 || make_levels((Continuation *)k, delimiter, made) < 0) {
+        continuation_unmake(k, made);
+        return NULL;
+    }
+    if (Py_REFCNT(k) == 1) {
+        hand_over((Continuation *)k, made);
+    }
+    if (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner) < 0) {
         continuation_unmake(k, made);
         return NULL;
     }

@@ -1,6 +1,7 @@
 """Algebraic effects: a program asks (`perform`), and whoever runs it decides what the answer is and what becomes of the rest (`handle`).
 
-`operations` is what is asked and answered, `handlers` what is in force, `resumptions` the rest of a program, `performing` the asking. (Plotkin and Pretnar, "Handlers of
+`operations` is what is asked and answered, `performing` the asking, `handlers` what is in force, `answers` what each kind of clause
+does, `resumptions` the rest of a program, `outcomes` what a program can come to. (Plotkin and Pretnar, "Handlers of
 Algebraic Effects", 2009; words and laws are those of OCaml 5 and Koka.)
 """
 

@@ -6,25 +6,18 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from stackful import _core
+from stackful.effects.answers import answer_of
 from stackful.effects.operations import Clause, Kind, Operation
-from stackful.fibers.operations import GATE, PUSH, operate, operate_in_new_fiber
+from stackful.effects.outcomes import NO_STATE, Final, Tail, come_to
+from stackful.fibers.operations import GATE, PUSH, check_done, in_new_fiber, operate
 
-__all__ = ["NO_STATE", "Final", "Handler", "Tail", "apply", "come_to", "run_handled"]
+__all__ = ["Handler", "run_handled"]
 
 _A = TypeVar("_A")
 
 
-class _NoState:
-    def __repr__(self) -> str:
-        return "NO_STATE"
-
-
-NO_STATE: Any = _NoState()
-"""What `state` is where a handler has none."""
-
-
-class Handler(dict[Operation[Any, Any], Clause[Any]], Generic[_A]):
-    """A mapping from operations to clauses, and what to do with the result: what `handle` puts in force, any number of times.
+class Handler(dict[Operation[Any, Any], Callable[..., Any]], Generic[_A]):
+    """Clauses, and what to do with the result: what `handle` puts in force, any number of times.
 
     >>> from stackful import effect, handle, perform
     >>> @effect
@@ -34,7 +27,8 @@ class Handler(dict[Operation[Any, Any], Clause[Any]], Generic[_A]):
     [43]
     """
 
-    # The tag of a prompt: the core looks for operations in the handlers on the stack (csrc/handlers.c).
+    # The tag of a prompt, and a mapping from operations to what `perform` calls: the core looks for them in the handlers on the
+    # stack (csrc/handlers.c).
     __slots__ = ("has_state", "is_shallow", "returns", "state")
 
     def __init__(
@@ -51,7 +45,7 @@ class Handler(dict[Operation[Any, Any], Clause[Any]], Generic[_A]):
                 raise TypeError(f"two clauses for {clause.operation!r}")
             if clause.kind is Kind.UPDATE and state is NO_STATE:
                 raise TypeError(f"{clause!r} needs a handler with state: handle(..., state=initial)")
-            self[clause.operation] = clause
+            self[clause.operation] = answer_of(clause, shallow)
         self.returns = returns
         self.is_shallow = shallow
         self.has_state = state is not NO_STATE
@@ -81,69 +75,15 @@ class _Body:
         return handler.returns(result, state) if handler.has_state else handler.returns(result)
 
 
-class Final:
-    """What a level ends with that a final clause answers."""
-
-    __slots__ = ("args", "function")
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.function = function
-        self.args = args
-
-
-class Tail:
-    """What tail_resume returns: an operation on the stack, for whoever runs the level."""
-
-    __slots__ = ("_operands",)
-
-    def __init__(self, operation: int, captured: Any, given: Any, delimiter: Handler[Any] | None) -> None:
-        self._operands: list[Any] = [delimiter, given, captured, operation]
-
-    def go_on(self) -> Any:
-        """Once; what the operation comes to."""
-        take = self._operands.pop  # nothing may refer to frames that run
-        return put_back(take(), take(), take(), take())
-
-
-def put_back(operation: int, captured: Any, given: Any, delimiter: Handler[Any] | None) -> Any:
-    """Run captured frames on top of the caller's; what they come to."""
-    box = [captured]
-    del captured
-    answer = operate(operation, box.pop(), given, delimiter)
-    if type(answer) is _core.Continuation:
-        return operate_in_new_fiber(operation, answer, given, delimiter)
-    return answer
-
-
-def come_to(answer: Any) -> Any:
-    """The result of a handled program that has come to `answer`."""
-    while type(answer) is Tail:
-        answer = answer.go_on()
-    return apply(answer.function, answer.args) if type(answer) is Final else answer
-
-
 def run_handled(thunk: Callable[[], Any], handler: Handler[Any]) -> Any:
     """Call `thunk` with `handler` in force."""
     if handler.returns is not None or handler.is_shallow:
         thunk = _Body(thunk).run
     answer = operate(PUSH, handler, thunk, handler.state)
     if answer is GATE:
-        answer = operate_in_new_fiber(PUSH, handler, thunk, handler.state)
+        return in_new_fiber(_run_in_fiber, thunk, handler)
     return come_to(answer) if type(answer) is Tail or type(answer) is Final else answer
 
 
-def apply(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """``function(*args)`` as a plain call, which a capture may cross on every version."""
-    match len(args):
-        case 0:
-            return function()
-        case 1:
-            return function(args[0])
-        case 2:
-            return function(args[0], args[1])
-        case 3:
-            return function(args[0], args[1], args[2])
-        case 4:
-            return function(args[0], args[1], args[2], args[3])
-        case _:
-            return function(*args)
+def _run_in_fiber(thunk: Callable[[], Any], handler: Handler[Any]) -> Any:
+    return come_to(check_done(operate(PUSH, handler, thunk, handler.state)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, T
 if TYPE_CHECKING:
     from stackful.effects.resumptions import Resumption
 
-__all__ = ["Clause", "InPlaceClause", "Kind", "Operation", "effect"]
+__all__ = ["Clause", "Kind", "Operation", "effect"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -42,12 +42,6 @@ class Clause(Generic[_A_co]):
         return f"<{self.kind} clause of {self.operation.__qualname__}>"
 
 
-class InPlaceClause(Clause[_A_co]):
-    """One that needs nothing of the program: a call."""
-
-    __slots__ = ()
-
-
 class Operation(Generic[_P, _T]):
     """Something that a program may ask of whoever handles it; made by `effect` from a signature.
 
@@ -69,7 +63,7 @@ class Operation(Generic[_P, _T]):
 
     def fun(self, function: Callable[_P, _T], /) -> Clause[Never]:
         """Answer with what ``function(*arguments)`` returns: a call, nothing is captured. It runs outside of the handler, in place."""
-        return InPlaceClause(self, Kind.FUN, function)
+        return Clause(self, Kind.FUN, function)
 
     def update(self, function: Callable[Concatenate[_S, _P], tuple[_T, _S]], /) -> Clause[Never]:
         """As `fun`, with the handler's state: ``function(state, *arguments)`` returns (answer, new state)."""
@@ -86,13 +80,6 @@ class Operation(Generic[_P, _T]):
     def ctl(self, function: Callable[Concatenate[Resumption[_T, _A], _P], _A], /) -> Clause[_A]:
         """``function(k, *arguments)`` is the result of `handle`; it may resume `k` any number of times, now or later."""
         return Clause(self, Kind.CTL, function)
-
-    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        """All arguments by position."""
-        bound = self.__signature__.bind(*args, **kwargs)
-        if bound.kwargs:
-            raise TypeError(f"{self!r}: keyword-only arguments cannot be performed")
-        return bound.args
 
     def __reduce__(self) -> str:
         return self.__qualname__

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stackful import _core
-from stackful.effects.handlers import NO_STATE, Handler, Tail, come_to
+from stackful.continuations.tags import PromptTag
+from stackful.effects.outcomes import NO_STATE, Step, Tail, come_to
 from stackful.errors import AlreadyResumedError, FiberExit
 from stackful.fibers.frames import Frame, frames_captured
-from stackful.fibers.operations import CALL, GIVE, THROW, operate_in_new_fiber
+from stackful.fibers.operations import CALL, GIVE, THROW, in_new_fiber, operate, operate_in_new_fiber
 from stackful.fibers.portable import Portable
+
+if TYPE_CHECKING:
+    from stackful.effects.handlers import Handler
 
 __all__ = ["OneShotResumption", "Resumption"]
 
 _T = TypeVar("_T")
 _A = TypeVar("_A")
 
-_NOTHING: Handler[Any] = Handler()
+_UNHANDLED = PromptTag("resumed without a handler")
 
 
 class Resumption(Portable, Generic[_T, _A]):
@@ -34,40 +38,41 @@ class Resumption(Portable, Generic[_T, _A]):
     ['heads', 'tails']
     """
 
-    __slots__ = ("__weakref__", "_captured", "_is_first")
+    __slots__ = ("__weakref__", "_captured", "_is_first", "_is_shallow")
 
-    def __init__(self, captured: Any, is_first: bool = True) -> None:
+    def __init__(self, captured: Any, is_shallow: bool, is_first: bool = True) -> None:
         self._captured = captured  # with the prompt, whose tag is the handler
+        self._is_shallow = is_shallow
         self._is_first = is_first
 
     def resume(self, value: _T = None, *, state: Any = NO_STATE) -> _A:  # type: ignore[assignment]
         """Go on with `value` as the result of `perform`; return what the handler's result then is. ``state=new`` changes the handler's state."""
-        answer: _A = come_to(self._step(GIVE, value, state).go_on())
+        answer: _A = self._run(self._step(GIVE, value, state))
         return answer
 
     def discontinue(self, error: BaseException, *, state: Any = NO_STATE) -> _A:
         """Go on with `error` raised by `perform` (OCaml's discontinue)."""
-        answer: _A = come_to(self._step(THROW, error, state).go_on())
+        answer: _A = self._run(self._step(THROW, error, state))
         return answer
 
     def tail_resume(self, value: _T = None, *, state: Any = NO_STATE) -> _A:  # type: ignore[assignment]
         """``return k.tail_resume(value)``: as ``return k.resume(value)``, in constant stack. Only a clause may return it."""
-        token: Any = self._step(GIVE, value, state)
+        token: Any = Tail(self._step(GIVE, value, state), self._take())
         return token  # type: ignore[no-any-return]
 
     def resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
         """For the resumption of a shallow handler: go on under `handler` (OCaml's Shallow.continue_with)."""
-        answer: _A = come_to(self._step_under(handler, GIVE, value).go_on())
+        answer: _A = self._run(self._step_under(handler, GIVE, value))
         return answer
 
     def discontinue_with(self, handler: Handler[_A], error: BaseException) -> _A:
         """For the resumption of a shallow handler: go on under `handler` with `error` raised by `perform`."""
-        answer: _A = come_to(self._step_under(handler, THROW, error).go_on())
+        answer: _A = self._run(self._step_under(handler, THROW, error))
         return answer
 
     def tail_resume_with(self, handler: Handler[_A], value: _T = None) -> _A:  # type: ignore[assignment]
         """``return k.tail_resume_with(handler, value)``: as `resume_with`, in constant stack. Only a clause may return it."""
-        token: Any = self._step_under(handler, GIVE, value)
+        token: Any = Tail(self._step_under(handler, GIVE, value), self._take())
         return token  # type: ignore[no-any-return]
 
     def _waiting(self) -> Any:
@@ -82,20 +87,37 @@ class Resumption(Portable, Generic[_T, _A]):
         self._is_first = False
         return self._waiting()
 
-    def _step(self, operation: int, given: Any, state: Any) -> Tail:
-        levels, handler, _ = _core.outermost(self._waiting())
-        delimiter = _NOTHING if handler.is_shallow else None
+    def _step(self, operation: int, given: Any, state: Any) -> Step:
         if state is not NO_STATE:
-            given, operation = _arrival(operation, given, levels, state), CALL
-        return Tail(operation, self._take(), given, delimiter)
+            given, operation = self._arrival(operation, given, state), CALL
+        return operation, given, _UNHANDLED if self._is_shallow else None
 
-    def _step_under(self, handler: Handler[Any], operation: int, given: Any) -> Tail:
-        levels, own, _ = _core.outermost(self._waiting())
-        if not own.is_shallow:
+    def _step_under(self, handler: Handler[Any], operation: int, given: Any) -> Step:
+        if not self._is_shallow:
             raise TypeError(f"{self!r} has its handler already: only the resumption of a shallow handler is given one")
         if handler.has_state:
-            given, operation = _arrival(operation, given, levels, handler.state), CALL
-        return Tail(operation, self._take(), given, handler)
+            given, operation = self._arrival(operation, given, handler.state), CALL
+        return operation, given, handler
+
+    def _arrival(self, operation: int, given: Any, state: Any) -> Callable[[], Any]:
+        """What is called above the frames, for the value: it changes the state of their handler first."""
+        levels = _core.outermost(self._waiting())[0]
+
+        def arrive() -> Any:
+            _core.set_state(levels - 1, state)
+            if operation == THROW:
+                raise given
+            return given
+
+        return arrive
+
+    def _run(self, step: Step) -> Any:
+        """What the handled program comes to; here, or in a new fiber where that is not possible."""
+        operation, given, delimiter = step
+        answer = operate(operation, self._take(), given, delimiter)
+        if type(answer) is _core.Continuation:
+            return in_new_fiber(come_to, Tail(step, answer))
+        return come_to(answer)
 
     @property
     def state(self) -> Any:
@@ -108,11 +130,11 @@ class Resumption(Portable, Generic[_T, _A]):
         return frames_captured(self._waiting())
 
     def __copy__(self) -> Resumption[_T, _A]:
-        return type(self)(self._waiting(), False)
+        return type(self)(self._waiting(), self._is_shallow, False)
 
     def reduce_within_snapshot(self) -> Any:
         """What is restored runs no ``finally`` when it is merely dropped, as copies."""
-        return type(self), (self._captured, False)
+        return type(self), (self._captured, self._is_shallow, False)
 
     def __del__(self) -> None:
         if self._is_first and self._captured is not None:
@@ -126,7 +148,7 @@ class Resumption(Portable, Generic[_T, _A]):
         name = type(self).__name__
         if self._captured is None:
             return f"<{name}, resumed>"
-        return f"<{name} of {self.frames[-2:][0].code.co_qualname}>"  # who has called perform
+        return f"<{name} of {self.frames[-3:][0].code.co_qualname}>"  # who has called perform
 
 
 class OneShotResumption(Resumption[_T, _A]):
@@ -137,15 +159,3 @@ class OneShotResumption(Resumption[_T, _A]):
     def _take(self) -> Any:
         captured, self._captured = self._waiting(), None
         return captured
-
-
-def _arrival(operation: int, given: Any, levels: int, state: Any) -> Callable[[], Any]:
-    """What is called above the frames, for the value: it changes the state of their handler first."""
-
-    def arrive() -> Any:
-        _core.set_state(levels - 1, state)
-        if operation == THROW:
-            raise given
-        return given
-
-    return arrive

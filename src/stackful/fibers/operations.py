@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from stackful import _core
-from stackful._core import Fiber
+from stackful._core import Continuation, Fiber
 from stackful.errors import BarrierError
 from stackful.fibers.stubs import stub
 
@@ -18,6 +19,8 @@ __all__ = [
     "PUSH",
     "REPLACE",
     "THROW",
+    "check_done",
+    "in_new_fiber",
     "operate",
     "operate_in_new_fiber",
 ]
@@ -39,7 +42,7 @@ CALL = 4
 REPLACE = 5
 """k, thunk, tag: as CALL, in the stead of all that is above the nearest prompt with the tag."""
 PERFORM = 6
-"""operation, function, None: take the frames up to the prompt whose tag is its handler off, with the prompt, and call ``function(k)`` there."""
+"""None, function, None: in `perform`, take the frames up to the handler's prompt off, with the prompt, and call ``function(k)`` there."""
 
 
 # The core reads the operation from its locals (csrc/control.c).
@@ -49,15 +52,24 @@ def operate(operation: int, first: Any, second: Any, third: Any) -> Any:
     return ~"gate"  # type: ignore[operator]
 
 
-def _first(operation: int, first: Any, second: Any, third: Any) -> Any:
-    result = operate(operation, first, second, third)
-    if result is GATE:
+def check_done(answer: Any) -> Any:
+    """The answer, where an operation should have been possible."""
+    if answer is GATE or type(answer) is Continuation:
         raise BarrierError(
             "no call can be suspended here: a frame evaluator (PEP 523) is installed, by a debugger or a compiler"
         )
-    return result
+    return answer
+
+
+def _first(operation: int, first: Any, second: Any, third: Any) -> Any:
+    return check_done(operate(operation, first, second, third))
+
+
+def in_new_fiber(function: Callable[..., Any], *args: Any) -> Any:
+    """Call the function where operations are possible: in a fiber that runs for the caller, who waits."""
+    return _core.root(Fiber(function, *args)).resume()
 
 
 def operate_in_new_fiber(operation: int, first: Any, second: Any, third: Any) -> Any:
-    """The operation, where `operate` has answered with `GATE`."""
-    return _core.root(Fiber(_first, operation, first, second, third)).resume()
+    """The operation, where `operate` has answered that it is not possible."""
+    return in_new_fiber(_first, operation, first, second, third)

@@ -19,14 +19,17 @@ __all__ = ["stub"]
 
 
 def stub(function: _F) -> _F:
-    """Make ``return ~"gate"`` in the function enter the core.
+    """Make ``~"gate"`` in the function enter the core; and ``~"unmask"`` another gate, by its name.
 
-    The constant becomes the core's gate: what loads a constant is the cheapest instruction there is, and ``~`` calls the core.
+    The constants become the core's gates: what loads a constant is the cheapest instruction there is, and ``~`` calls the core.
     """
     python: FunctionType = function  # type: ignore[assignment]
-    gate = _core.gates[python.__name__]
+    gates = {**_core.gates, "gate": _core.gates[python.__name__]}
     python.__code__ = python.__code__.replace(
-        co_consts=tuple(gate if constant == "gate" else constant for constant in python.__code__.co_consts)
+        co_consts=tuple(
+            gates.get(constant, constant) if type(constant) is str else constant
+            for constant in python.__code__.co_consts
+        )
     )
     _core.register(python.__name__, python)
     return function

@@ -1,0 +1,90 @@
+"""What `perform` calls for each kind of clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stackful import _core
+from stackful.continuations.prompts import Abort
+from stackful.effects.operations import Clause, Kind
+from stackful.effects.outcomes import Final, apply
+from stackful.effects.resumptions import OneShotResumption, Resumption
+from stackful.fibers.operations import PERFORM, operate
+
+__all__ = ["answer_of"]
+
+
+def answer_of(clause: Clause[Any], is_shallow: bool) -> Callable[..., Any]:
+    """The function of a `fun` clause itself; for the others a method that knows what to do."""
+    return clause.function if clause.kind is Kind.FUN else _ANSWERS[clause.kind](clause.function, is_shallow).answer
+
+
+class _Answer:
+    __slots__ = ("function", "is_shallow")
+
+    def __init__(self, function: Callable[..., Any], is_shallow: bool) -> None:
+        self.function = function
+        self.is_shallow = is_shallow
+
+
+class _Update(_Answer):
+    """Calls the function with the state of its handler, which gets a new one."""
+
+    __slots__ = ()
+
+    def answer(self, *args: Any) -> Any:
+        result, state = apply(self.function, (_core.state(), *args))
+        _core.change_state(state)
+        return result
+
+
+class _Leave(_Answer):
+    """Leaves the handled program, by an exception: its ``finally`` blocks run before the function is called."""
+
+    __slots__ = ()
+
+    def answer(self, *args: Any) -> Any:
+        raise Abort(None, Final(self.function, args), _core.way_out())
+
+
+class _Once(_Answer):
+    """Takes the frames off up to the handler, and calls the function in their stead, with the resumption of them."""
+
+    __slots__ = ()
+    kind: type[Resumption[Any, Any]] = OneShotResumption
+
+    def answer(self, *args: Any) -> Any:
+        return operate(PERFORM, None, _Request(self, args).call, None)
+
+
+class _Ctl(_Once):
+    """The same, with a resumption for any number of times."""
+
+    __slots__ = ()
+    kind = Resumption
+
+
+_ANSWERS: dict[str, Any] = {Kind.UPDATE: _Update, Kind.FINAL: _Leave, Kind.ONCE: _Once, Kind.CTL: _Ctl}
+
+
+class _Request:
+    """A function to be called in the stead of the frames that are captured for it."""
+
+    __slots__ = ("args", "clause")
+
+    def __init__(self, clause: _Once, args: tuple[Any, ...]) -> None:
+        self.clause = clause
+        self.args = args
+
+    def call(self, captured: Any) -> Any:
+        clause, args = self.clause, self.args
+        k = clause.kind(captured, clause.is_shallow)
+        del captured  # k alone holds the frames
+        match len(args):
+            case 0:
+                return clause.function(k)
+            case 1:
+                return clause.function(k, args[0])
+            case _:
+                return apply(clause.function, (k, *args))

@@ -1,0 +1,68 @@
+"""What a handled program can come to beside its result: another step, or a last clause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from stackful.fibers.operations import check_done, operate
+
+__all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "come_to"]
+
+
+class _NoState:
+    def __repr__(self) -> str:
+        return "NO_STATE"
+
+
+NO_STATE: Any = _NoState()
+"""What `state` is where a handler has none."""
+
+
+class Final:
+    """What a level ends with that a final clause answers."""
+
+    __slots__ = ("args", "function")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.args = args
+
+
+Step: TypeAlias = tuple[int, Any, Any]
+"""How captured frames go on: operation, what is given, the tag in the stead of their prompt's own, or None."""
+
+
+class Tail:
+    """What tail_resume returns: an operation on the stack, for whoever runs the level."""
+
+    __slots__ = ("operands",)
+
+    def __init__(self, step: Step, captured: Any) -> None:
+        operation, given, delimiter = step
+        self.operands: list[Any] = [delimiter, given, captured, operation]
+
+
+def come_to(answer: Any) -> Any:
+    """The result of a handled program that has come to `answer`."""
+    while type(answer) is Tail:
+        take = answer.operands.pop  # nothing may refer to frames that run
+        answer = check_done(operate(take(), take(), take(), take()))
+    return apply(answer.function, answer.args) if type(answer) is Final else answer
+
+
+def apply(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """``function(*args)`` as a plain call, which a capture may cross on every version."""
+    match len(args):
+        case 0:
+            return function()
+        case 1:
+            return function(args[0])
+        case 2:
+            return function(args[0], args[1])
+        case 3:
+            return function(args[0], args[1], args[2])
+        case 4:
+            return function(args[0], args[1], args[2], args[3])
+        case _:
+            return function(*args)
