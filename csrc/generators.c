@@ -132,7 +132,7 @@ void
 generator_abandon(PyGenObject *generator)
 {
     frame_empty(generator_frame(generator));
-    generator_mark_finished(generator);
+    generator_forbid_closing(generator);
     Py_DECREF(generator);
 }
 

@@ -136,11 +136,12 @@ generator_copy_state(PyGenObject *to, PyGenObject *from)
     generator_set_state(to, from->gi_frame_state, from->gi_exc_state.exc_value);
 }
 
-/* From now on its finaliser has nothing to close; its frame is cleared with it. */
+/* It will not be closed when it is dropped; its frame is cleared with it (v3.12.5 Objects/object.c,
+ * PyObject_CallFinalizer, and Objects/genobject.c, gen_dealloc). */
 static inline void
-generator_mark_finished(PyGenObject *generator)
+generator_forbid_closing(PyGenObject *generator)
 {
-    generator->gi_frame_state = FRAME_COMPLETED;
+    _PyGC_SET_FINALIZED((PyObject *)generator);
 }
 
 /* Is an asynchronous generator in the middle of an asend, athrow or aclose? */
