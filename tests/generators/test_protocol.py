@@ -207,13 +207,18 @@ def test_throw_takes_classes():
 
 @pytest.mark.parametrize(
     "arguments",
-    [(ValueError, "text"), (ValueError, ("a", "b")), (ValueError, ValueError("own")), (ValueError, None, None)],
-    ids=repr,
+    [
+        lambda: (ValueError, "text"),
+        lambda: (ValueError, ("a", "b")),
+        lambda: (ValueError, ValueError("own")),
+        lambda: (ValueError, None, None),
+    ],
+    ids=["text", "tuple", "instance", "nothing"],
 )
 @pytest.mark.filterwarnings("ignore:the \\(type, exc, tb\\) signature:DeprecationWarning")
 def test_throw_takes_the_old_three_arguments(arguments):
     """Type and value make the exception, as plain generators make it."""
-    same(ECHO, lambda g: [next(g), told(g.throw, *arguments)])
+    same(ECHO, lambda g: [next(g), told(g.throw, *arguments())])
 
 
 @pytest.mark.parametrize("wrong", [1, int, "text", None], ids=repr)
