@@ -163,6 +163,39 @@ fork_iterator(Forks *forks, PyObject *iterator, bool nested)
     return fork;
 }
 
+static int
+count_reference(PyObject *object, void *Py_UNUSED(ignored))
+{
+    Py_INCREF(object);
+    return 0;
+}
+
+/* A leaf is a position and references that its forks share: its memory is copied, and the references are those
+ * that the garbage collector is told of. Nothing of this runs any code. */
+static PyObject *
+fork_leaf(PyObject *iterator)
+{
+    PyTypeObject *type = Py_TYPE(iterator);
+    bool is_collected = PyType_IS_GC(type);
+    PyObject *fork = is_collected ? _PyObject_GC_New(type) : _PyObject_New(type);
+    if (fork == NULL) {
+        return NULL;
+    }
+    memcpy((char *)fork + sizeof(PyObject), (char *)iterator + sizeof(PyObject), type->tp_basicsize - sizeof(PyObject));
+    if (is_collected) {
+        (void)type->tp_traverse(fork, count_reference, NULL);
+        PyObject_GC_Track(fork);
+    }
+    return fork;
+}
+
+/* Those whose references the garbage collector is not told of (ranges of large numbers) go the long way. */
+static bool
+is_copied_whole(PyTypeObject *type)
+{
+    return is_leaf_iterator(type) && (PyType_IS_GC(type) ? type->tp_traverse != NULL : type == &PyRangeIter_Type);
+}
+
 static int fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting);
 static void share_forks(Forks *forks, Frame *frame);
 
@@ -272,6 +305,7 @@ fork_object(Forks *forks, PyObject *object)
     fork = generator  ? fork_generator(forks, object)
            : stackful ? fork_stackful_generator(object)
            : wrapper  ? fork_coroutine_wrapper(forks, object)
+           : is_copied_whole(type) ? fork_leaf(object)
                       : fork_iterator(forks, object, nested);
     Py_LeaveRecursiveCall();
     if (fork != NULL && forks_add(forks, object, fork) < 0) {
