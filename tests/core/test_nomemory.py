@@ -12,7 +12,7 @@ import stackful
 
 pytest.importorskip("_testcapi", reason="this Python comes without _testcapi, which lets allocations fail")
 
-PROGRAM = Path(__file__).with_name("nomemory.py")
+PROGRAMS = [Path(__file__).with_name(name) for name in ("nomemory.py", "nomemory_control.py")]
 SOURCE = Path(stackful.__file__).parents[1]
 
 
@@ -28,20 +28,23 @@ EXCUSED, WHAT = ASSERTS.get(sys.version_info[:2], (set(), "")) if hasattr(sys, "
 
 
 def operations():
-    """The names of the functions of the program that are marked as an operation."""
-    functions = [node for node in ast.parse(PROGRAM.read_text()).body if isinstance(node, ast.FunctionDef)]
-    return [f.name for f in functions for mark in f.decorator_list if ast.unparse(mark).startswith("operation")]
+    """(program, name) of the functions that are marked as an operation."""
+    for program in PROGRAMS:
+        functions = [node for node in ast.parse(program.read_text()).body if isinstance(node, ast.FunctionDef)]
+        for function in functions:
+            if any(ast.unparse(mark).startswith("operation") for mark in function.decorator_list):
+                yield pytest.param(program, function.name, id=function.name)
 
 
 @pytest.mark.no_leakcheck("the program runs in another process")
-@pytest.mark.parametrize("name", operations())
-def test_every_allocation_may_fail(name):
+@pytest.mark.parametrize("program, name", list(operations()))
+def test_every_allocation_may_fail(program, name):
     """Success or a MemoryError, never a signal, a wrong answer, or a fiber that is neither whole nor dead."""
     if name in EXCUSED:
         pytest.skip(f"where this debug build of CPython finds no memory {WHAT}, an assertion of its own fails")
     environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run(
-        [sys.executable, PROGRAM, name], capture_output=True, text=True, env=environment, timeout=280, check=False
+        [sys.executable, program, name], capture_output=True, text=True, env=environment, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert int(done.stdout.split()[-1]) > 0
