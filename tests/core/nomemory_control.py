@@ -223,7 +223,7 @@ def resume_levels(fiber):
     must_have_come_to(fiber, outcome, RIGHT)
 
 
-@operation
+@operation_with_cells
 def capture_without_the_prompt(token):
     def take():
         sys._getframe()
