@@ -30,6 +30,8 @@ LISTS = {
 ASSERTS = {
     # v3.11.2 Python/ceval.c, MAKE_CELL: the stack pointer is read twice.
     (3, 11): ({*CELLS, "operation_with_cells"}, "for a cell"),
+    # v3.13.0 Python/frame.c, take_ownership: the exception is lost, here that of a destructor.
+    (3, 13): ({"lose_the_last_frames_of_a_segment"}, "for the frame object of a caller"),
     # v3.14.0 and v3.15.0 Objects/listobject.c, _PyList_AppendTakeRefListResize: it runs destructors while no stack pointer is saved.
     (3, 14): (LISTS, "to append to a list"),
     (3, 15): (LISTS, "to append to a list"),
