@@ -20,7 +20,7 @@ demo: $(VENV)/.durable ## kill a running program several times, resume it, compa
 	$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev ## run the tests, but for the slow ones
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(BIN)/python tools/versions.py test $(ARGS)
 
 test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
 	$(PYTEST) tests/cpython $(ARGS)

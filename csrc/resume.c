@@ -193,6 +193,7 @@ bring_up_innermost(Fiber *fiber, PyThreadState *ts, PyObject *value)
         Parked *lost = fiber->inner;
         fiber->inner = lost->outer;
         fiber->depth -= parked_count(lost);
+        thread_set_frame(ts, fiber->inner->place); /* destructors run, and may look at their callers */
         parked_free_node(lost);
         Py_CLEAR(value);
         Py_CLEAR(thrown);

@@ -2,12 +2,15 @@
 
     versions.py record RESULT VERSION KIND WHAT STATUS    after a run: RESULT.xml is pytest's report; writes RESULT.json
     versions.py write                                     put all results of build/results into the table
+    versions.py test [ARGUMENT FOR PYTEST...]             run the tests but the slow ones, and keep the result of all of them
 
 A row stands until a run of the same version and build replaces it.
 """
 
 import datetime as dt
 import json
+import platform
+import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -46,6 +49,21 @@ def record(result: str, version: str, kind: str, what: str, status: str) -> None
     print(f"{KINDS[kind]}, Python {version}: {said} ({what})")
 
 
+def test(*arguments: str) -> None:
+    """All tests but the slow ones, on this interpreter as it is; or those that are asked for, and then nothing is kept."""
+    kind, mark = ("debug", "d") if hasattr(sys, "gettotalrefcount") else ("release", "")
+    result = RESULTS / f"{kind}-{sys.version_info.major}.{sys.version_info.minor}{mark}"
+    command = [sys.executable, "-m", "pytest", "-m", "not slow", *arguments]
+    if arguments:
+        sys.exit(subprocess.call(command, cwd=ROOT))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    report = result.with_name(f"{result.name}.xml")
+    report.unlink(missing_ok=True)
+    status = subprocess.call([*command, f"--junitxml={report}"], cwd=ROOT)
+    record(str(result), platform.python_version(), kind, "everything but the slow tests", str(status))
+    sys.exit(status)
+
+
 def order(row: list[str]) -> tuple[object, ...]:
     """By version, then by build in the order of KINDS."""
     builds = list(KINDS.values())
@@ -67,4 +85,4 @@ def write() -> None:
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    {"record": record, "write": write}[command](*arguments)
+    {"record": record, "write": write, "test": test}[command](*arguments)

@@ -238,15 +238,18 @@ class Maker:
     def loop(self, indent, depth, in_loop):
         name = self.random.choice(("a", "b", self.name("i")))
         first, second = self.value(1), self.value(1)
+        chain, product = f"itertools.chain([{first}], ({second},))", f"itertools.product([{first}], (1, {second}))"
+        if sys.version_info >= (3, 14):  # its iterators cannot be copied or pickled any more
+            chain, product = f"list({chain})", f"list({product})"
         items = (
             f"range({first} % 4)", f"[{first}, {second}]", f"({first}, {second})", f"{{{first}: 1, {second}: 2}}",
             f"reversed([{first}, {second}])", f"count({first})", f"map(same, [{first}, {second}])",
-            f"filter(None, ({first}, {second}))", f"itertools.chain([{first}], ({second},))",
+            f"filter(None, ({first}, {second}))", chain,
             f"(x for x in [{first}, {second}] if x % 2)", f"sorted({{{first}, {second}}})", f"bytes([{first} % 97, 1])",
         )  # fmt: skip
         pairs = (
             f"enumerate([{first}, {second}])", f"zip([{first}, 2], count({second}))", f"{{{first}: {second}}}.items()",
-            f"itertools.product([{first}], (1, {second}))", f"[(a, {first}), (b, {second})]",
+            product, f"[(a, {first}), (b, {second})]",
         )  # fmt: skip
         if self.random.random() < 0.3:
             self.add(indent, f"for a, {self.name('j')} in {self.random.choice(pairs)}:")

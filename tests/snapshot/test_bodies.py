@@ -2,6 +2,8 @@
 
 import io
 import pickletools
+import sys
+from decimal import Decimal
 
 import pytest
 
@@ -40,3 +42,11 @@ def test_words_are_appended_only():
     assert words[: len(wanted)] == list(range(len(wanted)))
     found = [snapshot.loads(seal(b"\x80\x05K" + bytes([i]) + b"Q.", None)) for i in range(len(wanted))]
     assert [getattr(word, "__name__", repr(word)) for word in found] == wanted
+
+
+def test_a_class_made_in_c_goes_by_its_name(monkeypatch):
+    """Also when nobody has imported the module that it names: Python itself makes t-strings without `string.templatelib` (3.14)."""
+    fiber = Fiber(ask, Decimal("1.5"))
+    fiber.resume()
+    monkeypatch.delitem(sys.modules, "decimal")
+    assert snapshot.loads(snapshot.dumps(fiber)).resume(1) == Decimal("2.5")

@@ -107,9 +107,10 @@ def abort(tag: PromptTag | None = None, value: object = None) -> Any:
     'out'
     """
     tag = DEFAULT if tag is None else tag
-    if not any(item is tag for item in _core.prompts()):
-        raise prompt_not_found(tag)
-    raise Abort(tag, value)
+    for item in _core.prompts():
+        if item is tag:
+            raise Abort(tag, value)
+    raise prompt_not_found(tag)
 
 
 class EscapeContinuation:
@@ -122,11 +123,12 @@ class EscapeContinuation:
 
     def escape(self, value: object = None) -> Any:
         """Leave the `call_ec` that made this, which returns `value`; never returns."""
-        if not any(item is self._tag for item in _core.prompts()):
-            raise PromptNotFoundError(
-                "this escape continuation is over: call_ec() has returned, or was left; use call_cc() to come back later"
-            )
-        raise Abort(self._tag, value)
+        for item in _core.prompts():
+            if item is self._tag:
+                raise Abort(self._tag, value)
+        raise PromptNotFoundError(
+            "this escape continuation is over: call_ec() has returned, or was left; use call_cc() to come back later"
+        )
 
 
 def call_ec(f: Callable[[Callable[..., Any]], Any]) -> Any:

@@ -35,6 +35,7 @@ _GENERATORS = {
     CoroutineType: ("coroutine", "cr_code"),
     AsyncGeneratorType: ("async generator", "ag_code"),
 }
+_MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 _STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
 _OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
@@ -288,7 +289,9 @@ class SnapshotPickler(pickle.Pickler):
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
         cloud = _cloudpickle()
-        if cloud is not None:
+        # What C has made of a module that nobody has imported (t-strings: string.templatelib) cloudpickle would take for the script's own.
+        is_only_named = cls.__flags__ & _MADE_IN_C and cls.__module__ not in sys.modules
+        if cloud is not None and not is_only_named:
             return cloud.Pickler.reducer_override(self, cls)
         if self._program is not None and cls.__module__ == "__main__":
             raise pickle.PicklingError(
