@@ -201,22 +201,21 @@ def test_a_failing_copy_leaves_the_original_as_it_was():
     class Failing:
         fails = False
 
-        def __len__(self):
+        def __iter__(self):
             if self.fails:
-                raise KeyError("len")
-            return 3
+                raise KeyError("iter")
+            return self
 
-        def __getitem__(self, index):
-            return index
+        def __next__(self):
+            return 1
 
-    sequence = Failing()
-    fiber = started(loop, reversed(sequence))
-    sequence.fails = True
-    with pytest.raises(KeyError, match="len"):
+    shared = Failing()
+    fiber = started(loop, zip("abc", shared, strict=False))
+    shared.fails = True
+    with pytest.raises(KeyError, match="iter"):
         copy.copy(fiber)
     assert fiber.status == "suspended"
-    sequence.fails = False
-    assert fiber.resume() == 1
+    assert fiber.resume() == ("b", 1)
 
 
 @pytest.mark.parametrize("act", ["resume", "close"])
@@ -227,23 +226,23 @@ def test_code_run_by_the_copy_cannot_use_the_fiber(act):
     class Nosy:
         asks = False
 
-        def __len__(self):
+        def __iter__(self):
             if Nosy.asks:
                 Nosy.asks = False
                 try:
                     getattr(fiber, act)()
                 except FiberError as error:
                     answers.append(type(error))
-            return 3
+            return self
 
-        def __getitem__(self, index):
-            return index
+        def __next__(self):
+            return 1
 
-    fiber = started(loop, reversed(Nosy()))
+    fiber = started(loop, zip("abc", Nosy(), strict=False))
     Nosy.asks = True
     twin = copy.copy(fiber)
     assert answers == [FiberError]
-    assert (fiber.resume(), twin.resume()) == (1, 1)
+    assert (fiber.resume(), twin.resume()) == (("b", 1), ("b", 1))
 
 
 def test_generator_whose_function_has_other_code_is_refused():

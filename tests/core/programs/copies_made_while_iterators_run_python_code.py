@@ -1,4 +1,4 @@
-"""reversed() over a sequence written in Python runs its __len__ during the copy, which resumes, closes, drops and copies the fiber."""
+"""zip() over an iterator written in Python calls its __iter__ during the copy, which resumes, closes, drops and copies the fiber."""
 
 import copy
 import gc
@@ -6,47 +6,48 @@ import gc
 from stackful import Fiber, suspend
 
 
-class Sequence:
+class Nosy:
     act = None
+    times = 0
 
-    def __len__(self):
-        act, Sequence.act = Sequence.act, None  # not again inside of itself
+    def __iter__(self):
+        act, Nosy.act = Nosy.act, None  # not again inside of itself
         if act is not None:
+            Nosy.times += 1
             try:
                 act()
             except (RuntimeError, KeyError):
                 pass
-            Sequence.act = act
-        return 3
+            Nosy.act = act
+        return self
 
-    def __getitem__(self, index):
-        if index > 2:
-            raise IndexError
-        return index
+    def __next__(self):
+        return 1
 
 
-def body(sequence):
-    for x in reversed(sequence):
-        for y in sequence:
+def body(nosy):
+    for x in zip("abc", nosy, strict=False):
+        for y in "abc":
             suspend((x, y))
 
 
 def run_generators():
     for thing in gc.get_objects():
-        if type(thing).__name__ == "reversed":
+        if type(thing).__name__ == "zip":
             next(thing, None)
 
 
-sequence = Sequence()
+nosy = Nosy()
 for name in ("resume", "close", "__copy__", "throw", "frames", "collect", "run_generators"):
-    fiber = Fiber(body, sequence)
+    fiber = Fiber(body, nosy)
     fiber.resume()
     acts = {"throw": lambda: fiber.throw(KeyError), "frames": lambda: fiber.frames, "collect": gc.collect}
-    Sequence.act = acts.get(name) or (run_generators if name == "run_generators" else getattr(fiber, name))
+    Nosy.act = acts.get(name) or (run_generators if name == "run_generators" else getattr(fiber, name))
     try:
         twin = copy.copy(fiber)
         twin.resume()
     except (RuntimeError, StopIteration):
         pass
-    Sequence.act = None
+    Nosy.act = None
     fiber.close()
+assert Nosy.times >= 7
