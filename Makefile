@@ -28,10 +28,10 @@ test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
 test-all: ## the tests on each of Python 3.11 to 3.15: those that are present, else those of Debian sid
 	.ci/run --no-lint
 
-test-debug: ## the tests of core, fibers, laws on a debug build of CPython: make test-debug PYTHON=python3.11d
+test-debug: ## the tests of core, fibers, constructs, laws on a debug build of CPython: make test-debug PYTHON=python3.11d
 	tools/check debug $(PYTHON) $(ARGS)
 
-test-sanitize: ## the tests of core, fibers with the extension under ASan and UBSan
+test-sanitize: ## the tests of core, fibers, constructs with the extension under ASan and UBSan
 	tools/check sanitize $(PYTHON) $(ARGS)
 
 test-valgrind: ## some tests of fibers under valgrind (a quarter of an hour)
