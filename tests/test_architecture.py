@@ -142,10 +142,18 @@ def test_the_extension_exports_its_init_function_only():
 # --- rule 4: public names ---------------------------------------------------------------------------------------------
 
 
+def statements(body):
+    """Those of a module, with those that run unless a type checker reads it."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            yield from node.orelse
+
+
 def public_names(file):
     """(what a module defines, what it could pass on from the package, at once or when asked for by PEP 562)."""
     names, passed_on = set(), set()
-    for node in tree(file).body:
+    for node in statements(tree(file).body):
         if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
             passed_on |= {n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
