@@ -7,12 +7,15 @@ from typing import Any
 
 from stackful import _core
 from stackful.continuations.prompts import Abort
-from stackful.effects.operations import Clause, Kind
+from stackful.effects.operations import ABSENT, Clause, Kind
 from stackful.effects.outcomes import Final, apply
 from stackful.effects.resumptions import OneShotResumption, Resumption
 from stackful.fibers.operations import PERFORM, operate
 
 __all__ = ["answer_of"]
+
+_state = _core.state
+_change_state = _core.change_state
 
 
 def answer_of(clause: Clause[Any], is_shallow: bool) -> Callable[..., Any]:
@@ -33,9 +36,15 @@ class _Update(_Answer):
 
     __slots__ = ()
 
-    def answer(self, *args: Any) -> Any:
-        result, state = apply(self.function, (_core.state(), *args))
-        _core.change_state(state)
+    def answer(
+        self, a: Any = ABSENT, b: Any = ABSENT, c: Any = ABSENT, d: Any = ABSENT, e: Any = ABSENT, f: Any = ABSENT, /
+    ) -> Any:
+        if b is ABSENT:
+            result, state = self.function(_state()) if a is ABSENT else self.function(_state(), a)
+        else:
+            passed = tuple(argument for argument in (a, b, c, d, e, f) if argument is not ABSENT)
+            result, state = apply(self.function, (_state(), *passed))
+        _change_state(state)
         return result
 
 

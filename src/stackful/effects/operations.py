@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, T
 if TYPE_CHECKING:
     from stackful.effects.resumptions import Resumption
 
-__all__ = ["Clause", "Kind", "Operation", "effect"]
+__all__ = ["ABSENT", "Clause", "Kind", "Operation", "effect"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _S = TypeVar("_S")
 _A = TypeVar("_A")
 _A_co = TypeVar("_A_co", covariant=True)
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Any = _Absent()
+"""An argument that is not passed on. Six parameters, because a call that collects its arguments costs more than all else."""
 
 
 class Kind:

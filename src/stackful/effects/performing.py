@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from stackful import _core
-from stackful.effects.operations import Operation
+from stackful.effects.operations import ABSENT, Operation
 from stackful.errors import UnhandledError
 from stackful.fibers.stubs import stub
 
@@ -15,22 +15,15 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class _Absent:
-    def __repr__(self) -> str:
-        return "ABSENT"
-
-
-_ABSENT: Any = _Absent()
-
 if TYPE_CHECKING:
 
     def perform(operation: Operation[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: D103 - below
         ...
 
 else:
-    # Six parameters, because a call that collects its arguments costs more than all of the rest.
+
     @stub
-    def perform(operation, a=_ABSENT, b=_ABSENT, c=_ABSENT, d=_ABSENT, e=_ABSENT, f=_ABSENT, /):
+    def perform(operation, a=ABSENT, b=ABSENT, c=ABSENT, d=ABSENT, e=ABSENT, f=ABSENT, /):
         """Ask the innermost handler of `operation`, with up to six arguments by position; return what it resumes with.
 
         `UnhandledError`, raised here, when there is none: it lists the handlers in force. `BarrierError` when the handler wants the rest of the
@@ -45,15 +38,15 @@ else:
         """
         answer = ~"gate"
         try:
-            if b is _ABSENT:
-                return answer() if a is _ABSENT else answer(a)
-            if c is _ABSENT:
+            if b is ABSENT:
+                return answer() if a is ABSENT else answer(a)
+            if c is ABSENT:
                 return answer(a, b)
-            if d is _ABSENT:
+            if d is ABSENT:
                 return answer(a, b, c)
-            if e is _ABSENT:
+            if e is ABSENT:
                 return answer(a, b, c, d)
-            return answer(a, b, c, d, e) if f is _ABSENT else answer(a, b, c, d, e, f)
+            return answer(a, b, c, d, e) if f is ABSENT else answer(a, b, c, d, e, f)
         finally:
             ~"unmask"  # noqa: B018 - a gate
 
