@@ -120,6 +120,7 @@ typedef struct {
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
+    Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
     PyTypeObject *segment_type, *continuation_type;
     PyObject *abort_signal; /* the exception class that ends a level with a value */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
@@ -182,6 +183,7 @@ typedef struct Fiber {
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
+    Exit *exit;                /*   or where it left directly, else NULL */
     /* While active: */
     Resumption *resumption;
     PyObject *callee;          /* what fiber_run calls at the moment, borrowed, or NULL */

@@ -142,6 +142,10 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
         discard_stub(fiber, ts);
     }
 #endif
+    if (STUBS_EXIT_DIRECTLY && fiber->exit != NULL) {
+        exit_undo(fiber->exit);
+        fiber->exit = NULL;
+    }
     thread_set_frame(ts, resumption->frame);
     if (LIKELY(ts->datastack_chunk == resumption->chunk)) {
         ts->datastack_top = resumption->top;

@@ -50,6 +50,7 @@
  *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
  *   frame_relink_exit(stub, base, resumer)       make `stub`'s return leave the interpreter loop that
  *                                                was entered at `base`; beneath it stands `resumer`
+ *   code_find_exit(code), frame_exit_directly(stub, exit), exit_undo(exit)   the same at less cost: direct_exit.h
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
@@ -108,6 +109,7 @@
 
 typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;
+typedef _Py_CODEUNIT Exit;
 
 #if PY_VERSION_HEX >= 0x03100000
 #error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
@@ -124,6 +126,7 @@ typedef _PyStackChunk StackChunk;
 #else
 #error "Stackful needs CPython 3.11 or later"
 #endif
+#include "cpython/direct_exit.h"
 
 static inline void
 slot_put(FrameSlot *place, FrameSlot slot)

@@ -3,6 +3,8 @@
 #ifndef STACKFUL_CPYTHON_FRAME_312_H
 #define STACKFUL_CPYTHON_FRAME_312_H
 
+#define STUBS_EXIT_DIRECTLY 1
+
 #include "cpython/frame_references.h"
 #include "internal/pycore_interp.h"
 

@@ -2,6 +2,8 @@
 #ifndef STACKFUL_CPYTHON_FRAME_313_H
 #define STACKFUL_CPYTHON_FRAME_313_H
 
+#define STUBS_EXIT_DIRECTLY 1
+
 #include "cpython/frame_references.h"
 #include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"

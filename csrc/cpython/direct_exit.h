@@ -1,0 +1,97 @@
+/* How a stub leaves the interpreter loop without being cleared; where the version's header says that it can
+ * (STUBS_EXIT_DIRECTLY).
+ *
+ * `return` clears the stub's frame, goes on in the entry frame, and that one's INTERPRETER_EXIT ends the evaluation.
+ * That instruction reads nothing of the entry frame but the value on its stack and `previous` (v3.12.5
+ * Python/bytecodes.c, INTERPRETER_EXIT; v3.13.0 the same): in the stub it does as well.  So what follows `~` in the
+ * stub's code is for once not `return` but this: `~` puts it there, the evaluator comes to it at once (UNARY_INVERT
+ * looks for no signals), and whoever has called the evaluator puts `return` back.  Nothing else runs meanwhile.
+ * Code that reports events has another instruction there, and is left alone. */
+#ifndef STACKFUL_CPYTHON_DIRECT_EXIT_H
+#define STACKFUL_CPYTHON_DIRECT_EXIT_H
+
+/* An interpreter with assertions finds that this is not the entry frame. */
+#if !defined(STUBS_EXIT_DIRECTLY) || !defined(NDEBUG) || defined(Py_DEBUG)
+#undef STUBS_EXIT_DIRECTLY
+#define STUBS_EXIT_DIRECTLY 0
+#endif
+
+typedef _Py_CODEUNIT Exit;
+
+#if STUBS_EXIT_DIRECTLY
+
+static inline uint16_t
+unit_of(int opcode)
+{
+    _Py_CODEUNIT unit;
+    unit.op.code = (uint8_t)opcode;
+    unit.op.arg = 0;
+    return unit.cache;
+}
+
+/* Where `return` stands behind `~` in the code of a stub with one local; or NULL. */
+static inline Exit *
+code_find_exit(PyCodeObject *code)
+{
+    PyObject *bytes = PyCode_GetCode(code);
+    Exit *exit = NULL;
+    if (bytes == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    const unsigned char *units = (const unsigned char *)PyBytes_AS_STRING(bytes);
+    for (Py_ssize_t i = 0; i + 3 < PyBytes_GET_SIZE(bytes) && code->co_nlocalsplus == 1; i += 2) {
+        if (units[i] == UNARY_INVERT && units[i + 2] == RETURN_VALUE && units[i + 3] == 0) {
+            exit = &_PyCode_CODE(code)[i / 2 + 1];
+        }
+    }
+    Py_DECREF(bytes);
+    return exit;
+}
+
+/* The running stub, whose `~` this is, is to leave the evaluation: what it holds is dropped, but for its first local,
+ * which is returned.  NULL, and nothing has happened, where that must go the long way. */
+static inline PyObject *
+frame_exit_directly(Frame *stub, Exit *exit)
+{
+    PyObject *value = stub->localsplus[0];
+    if (UNLIKELY(exit == NULL || exit->cache != unit_of(RETURN_VALUE) || stub->frame_obj != NULL || value == NULL ||
+                 Py_REFCNT(frame_function(stub)) == 1)) {
+        return NULL;
+    }
+    exit->cache = unit_of(INTERPRETER_EXIT);
+    /* Neither dies here: others hold them as well. */
+    Py_DECREF(frame_function(stub));
+    Py_DECREF(frame_code(stub));
+    return value;
+}
+
+/* Afterwards, at once. */
+static inline void
+exit_undo(Exit *exit)
+{
+    exit->cache = unit_of(RETURN_VALUE);
+}
+
+#else
+
+static inline Exit *
+code_find_exit(PyCodeObject *Py_UNUSED(code))
+{
+    return NULL;
+}
+
+static inline PyObject *
+frame_exit_directly(Frame *Py_UNUSED(stub), Exit *Py_UNUSED(exit))
+{
+    return NULL;
+}
+
+static inline void
+exit_undo(Exit *Py_UNUSED(exit))
+{
+}
+
+#endif
+
+#endif
