@@ -136,7 +136,7 @@ typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD }
 /* What a resumption must put back; lives on the C stack of fiber_run. */
 typedef struct {
     StackChunk *chunk;
-    PyObject **top, **limit;
+    PyObject **top;
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     StackChunk full; /* see thread_end_stack_at */
@@ -183,7 +183,7 @@ typedef struct Fiber {
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
-    Exit *exit;                /*   or where it left directly, else NULL */
+    Exit *exit;                /*   or where it leaves directly, else NULL */
     /* While active: */
     Resumption *resumption;
     PyObject *callee;          /* what fiber_run calls at the moment, borrowed, or NULL */
@@ -255,6 +255,7 @@ Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
+PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
 
 /* listeners.c */
 void listeners_miss_call(PyThreadState *ts, Resumption *resumption);
@@ -375,6 +376,7 @@ PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
 /* generator_type.c */
 extern PyType_Spec generator_spec;
 int generator_check_yield(CoreState *core);
+PyObject *generator_outcome(Fiber *fiber, PyObject *result, bool bare);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;

@@ -96,7 +96,6 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 {
     resumption->chunk = ts->datastack_chunk;
     resumption->top = ts->datastack_top;
-    resumption->limit = ts->datastack_limit;
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
     fiber->exc.previous_item = ts->exc_info;
@@ -119,7 +118,7 @@ enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 #if FRAME_ENTRY_LEFT_TO_CALLER
 /* The frame of `suspend` was left as it stood, on top of the data stack. */
 static inline void
-discard_stub(Fiber *fiber, PyThreadState *ts)
+leave_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
     if (frame_object(stub) == NULL && ts->datastack_chunk == fiber->stub_chunk) {
@@ -132,26 +131,28 @@ discard_stub(Fiber *fiber, PyThreadState *ts)
     thread_set_frame(ts, fiber->resumption->frame);
     frame_discard(stub);
 }
+#else
+static inline void
+leave_stub(Fiber *fiber, PyThreadState *Py_UNUSED(ts))
+{
+    if (STUBS_EXIT_DIRECTLY && LIKELY(fiber->exit != NULL)) {
+        exit_undo(fiber->exit);
+    }
+}
 #endif
 
 static inline void
-leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
+leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, bool suspended)
 {
-#if FRAME_ENTRY_LEFT_TO_CALLER
-    if (fiber->suspending) {
-        discard_stub(fiber, ts);
-    }
-#endif
-    if (STUBS_EXIT_DIRECTLY && fiber->exit != NULL) {
-        exit_undo(fiber->exit);
-        fiber->exit = NULL;
+    if (suspended) {
+        leave_stub(fiber, ts);
     }
     thread_set_frame(ts, resumption->frame);
     if (LIKELY(ts->datastack_chunk == resumption->chunk)) {
         ts->datastack_top = resumption->top;
     }
     else {
-        thread_trim(ts, resumption->chunk, resumption->top, resumption->limit);
+        thread_trim(ts, resumption->chunk, resumption->top);
     }
     recursion_restore(ts, &resumption->recursion);
     ts->exc_info = fiber->exc.previous_item;
@@ -162,7 +163,7 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
         take_off_list(fiber);
     }
     fiber->ts = NULL;
-    fiber->phase = fiber->suspending ? FIBER_PARKED : FIBER_DEAD;
+    fiber->phase = suspended ? FIBER_PARKED : FIBER_DEAD;
 }
 
 /* Evaluate the innermost parked frame where it lies. `value` is what its call comes to; NULL: an
@@ -313,7 +314,7 @@ begin(Fiber *fiber, PyThreadState *ts)
     fiber->keywords = NULL;
     enter(fiber, ts, &resumption);
     result = run_fresh(fiber, ts, arguments, keywords);
-    leave(fiber, ts, &resumption);
+    leave(fiber, ts, &resumption, fiber->suspending);
     /* Only now: their destructors run outside of the fiber. */
     Py_DECREF(arguments);
     Py_XDECREF(keywords);
@@ -334,7 +335,7 @@ go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
     }
     result = evaluate_innermost(fiber, ts, &resumption, value);
     result = run_outward(fiber, ts, &resumption, result);
-    leave(fiber, ts, &resumption);
+    leave(fiber, ts, &resumption, fiber->suspending);
     return result;
 }
 
@@ -370,7 +371,7 @@ call_on(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *argument)
     recursion_charge(ts, &resumption.recursion, fiber->depth);
     result = call_callee(fiber, ts, function, arguments, count, NULL);
     result = run_outward(fiber, ts, &resumption, result);
-    leave(fiber, ts, &resumption);
+    leave(fiber, ts, &resumption, fiber->suspending);
     Py_DECREF(callee);
     Py_XDECREF(argument);
     return result;
@@ -513,35 +514,65 @@ end_run(Fiber *fiber, PyThreadState *ts, PyObject *result)
     return next.fiber == NULL ? result : run_all(&next, ts, fiber);
 }
 
+static NOINLINE PyObject *
+end_parked_run(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *result)
+{
+    result = run_outward(fiber, ts, resumption, result);
+    leave(fiber, ts, resumption, fiber->suspending);
+    return end_run(fiber, ts, result);
+}
+
+static NOINLINE PyObject *
+run_slowly(Fiber *fiber, PyObject *value)
+{
+    return fiber_run(fiber, Py_NewRef(value), NULL);
+}
+
 /* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
- * does then. */
-PyObject *
-fiber_resume_parked(Fiber *fiber, PyObject *value)
+ * does then. Otherwise `outcome` makes something of the result. */
+static ALWAYS_INLINE PyObject *
+run_parked(Fiber *fiber, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
 {
     PyThreadState *ts = thread_current();
     Resumption resumption;
     PyObject *result;
-    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
-        return fiber_run(fiber, Py_NewRef(value), NULL);
-    }
     Py_INCREF(fiber);
+    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
+        result = outcome(fiber, run_slowly(fiber, value), bare);
+        Py_DECREF(fiber);
+        return result;
+    }
     enter_parked(fiber, ts, &resumption);
     result = evaluate_innermost(fiber, ts, &resumption, Py_NewRef(value));
-    if (LIKELY(fiber->suspending)) {
-        fiber->active = NULL;
-    }
-    else {
-        result = run_outward(fiber, ts, &resumption, result);
-    }
-    leave(fiber, ts, &resumption);
     if (LIKELY(fiber->suspending == SUSPENDING && result != NULL)) {
+        fiber->active = NULL;
+        leave(fiber, ts, &resumption, true);
         fiber->suspending = RUNNING;
     }
     else {
-        result = end_run(fiber, ts, result);
+        result = outcome(fiber, end_parked_run(fiber, ts, &resumption, result), bare);
     }
     Py_DECREF(fiber);
     return result;
+}
+
+static inline PyObject *
+result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
+{
+    return result;
+}
+
+PyObject *
+fiber_resume_parked(Fiber *fiber, PyObject *value)
+{
+    return run_parked(fiber, value, result_itself, false);
+}
+
+/* The same for a generator, by its protocol (generator_type.c). */
+PyObject *
+fiber_advance(Fiber *fiber, PyObject *value, bool bare)
+{
+    return run_parked(fiber, value, generator_outcome, bare);
 }
 
 /* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.

@@ -193,6 +193,7 @@ leave_by_return(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base)
 {
     fiber->stub = stub;
     fiber->stub_chunk = ts->datastack_chunk;
+    fiber->exit = NULL;
     frame_relink_exit(stub, base, fiber->resumption->frame);
 }
 
@@ -371,15 +372,13 @@ suspend_slowly(PyObject *gate, Stub which)
     return parked > 0 ? value_on_its_way(stub) : NULL;
 }
 
-/* The shortcut, where it can be taken: what the stub returns, else NULL. fiber->ts is the current thread
- * state whenever its innermost frame is the stub's. */
+/* The shortcut, where it can be taken: what the stub returns, else NULL. That the stub was called by the
+ * fiber's frame says all: fiber->ts is the current thread state, no other stack (of a greenlet) has
+ * been switched to, no generator runs in between, and the fiber is not being left already. */
 static inline PyObject *
 suspend_again(Fiber *fiber, CoreState *core, Stub which)
 {
     PyThreadState *ts = fiber->ts;
-    if (UNLIKELY(fiber->suspending || ts->exc_info != fiber->handling)) {
-        return NULL;
-    }
     Frame *stub = thread_frame(ts);
     if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !is_again(fiber, stub))) {
         return NULL;

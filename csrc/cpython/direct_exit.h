@@ -29,15 +29,17 @@ unit_of(int opcode)
     return unit.cache;
 }
 
-/* Where `return` stands behind `~` in the code of a stub with one local; or NULL. */
+static Exit no_exit; /* no instruction */
+
+/* Where `return` stands behind `~` in the code of a stub with one local; or what never will be one. */
 static inline Exit *
 code_find_exit(PyCodeObject *code)
 {
     PyObject *bytes = PyCode_GetCode(code);
-    Exit *exit = NULL;
+    Exit *exit = &no_exit;
     if (bytes == NULL) {
         PyErr_Clear();
-        return NULL;
+        return exit;
     }
     const unsigned char *units = (const unsigned char *)PyBytes_AS_STRING(bytes);
     for (Py_ssize_t i = 0; i + 3 < PyBytes_GET_SIZE(bytes) && code->co_nlocalsplus == 1; i += 2) {
@@ -49,20 +51,44 @@ code_find_exit(PyCodeObject *code)
     return exit;
 }
 
+/* Py_DECREF where others hold the object as well: without the call that would destroy it.  Half of the count, as
+ * Py_INCREF does it: processors wait where more is read than was just written. */
+static inline void
+drop_shared(PyObject *object)
+{
+#if SIZEOF_VOID_P > 4
+    uint32_t *count = &object->ob_refcnt_split[PY_BIG_ENDIAN];
+    if (LIKELY((int32_t)*count >= 0)) {
+        --*count;
+    }
+#else
+    Py_DECREF(object);
+#endif
+}
+
+static inline bool
+is_held_once(PyObject *object)
+{
+#if SIZEOF_VOID_P > 4
+    return object->ob_refcnt_split[PY_BIG_ENDIAN] == 1;
+#else
+    return Py_REFCNT(object) == 1;
+#endif
+}
+
 /* The running stub, whose `~` this is, is to leave the evaluation: what it holds is dropped, but for its first local,
  * which is returned.  NULL, and nothing has happened, where that must go the long way. */
 static inline PyObject *
 frame_exit_directly(Frame *stub, Exit *exit)
 {
     PyObject *value = stub->localsplus[0];
-    if (UNLIKELY(exit == NULL || exit->cache != unit_of(RETURN_VALUE) || stub->frame_obj != NULL || value == NULL ||
-                 Py_REFCNT(frame_function(stub)) == 1)) {
+    if (UNLIKELY(exit->cache != unit_of(RETURN_VALUE) || stub->frame_obj != NULL || value == NULL ||
+                 is_held_once(frame_function(stub)))) {
         return NULL;
     }
     exit->cache = unit_of(INTERPRETER_EXIT);
-    /* Neither dies here: others hold them as well. */
-    Py_DECREF(frame_function(stub));
-    Py_DECREF(frame_code(stub));
+    drop_shared(frame_function(stub));
+    drop_shared((PyObject *)frame_code(stub));
     return value;
 }
 

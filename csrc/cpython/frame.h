@@ -14,7 +14,7 @@
  *
  *   thread_current()                             as PyThreadState_Get()
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
- *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
+ *   thread_trim(ts, chunk, top)                  drop the data stack above a remembered height
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
@@ -101,10 +101,12 @@
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
 #define NOINLINE
+#define ALWAYS_INLINE inline
 #endif
 
 typedef _PyInterpreterFrame Frame;
