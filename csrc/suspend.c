@@ -272,39 +272,16 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts)
     return fiber;
 }
 
-/* For the shortcut of a loop around `suspend`: is it the frame that was resumed that suspends again, at a
- * call that has been checked? */
-static inline bool
-is_again(Fiber *fiber, Frame *stub)
-{
-    Parked *active = fiber->active;
-    return active != NULL && frame_was_called_from(stub, &active->frame) &&
-           active->known_call == frame_position(&active->frame);
-}
-
-/* Then nothing is moved. Does what find_base and commit would do, but for the stub. */
-static inline void
-park_again(Fiber *fiber, Leaving how)
-{
-    Parked *active = fiber->active;
-    fiber->inner = active;
-    fiber->depth++;
-    if (active->outer != NULL) {
-        frame_set_previous(&active->frame, active->outer->place);
-    }
-    frame_set_previous(&fiber->outermost->frame, NULL);
-    fiber->suspending = (char)how;
-}
-
 /* The shortcut for an operation. */
 bool
 fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how)
 {
-    if (!is_again(fiber, stub)) {
+    if (!fiber_calls_again(fiber, stub)) {
         return false;
     }
     leave_by_return(fiber, ts, stub, &fiber->active->frame);
-    park_again(fiber, how);
+    fiber_put_back(fiber);
+    fiber->suspending = (char)how;
     return true;
 }
 
@@ -372,18 +349,16 @@ suspend_slowly(PyObject *gate, Stub which)
     return parked > 0 ? value_on_its_way(stub) : NULL;
 }
 
-/* The shortcut, where it can be taken: what the stub returns, else NULL. That the stub was called by the
- * fiber's frame says all: fiber->ts is the current thread state, no other stack (of a greenlet) has
- * been switched to, no generator runs in between, and the fiber is not being left already. */
+/* The shortcut, where it can be taken: what the stub returns, else NULL. */
 static inline PyObject *
 suspend_again(Fiber *fiber, CoreState *core, Stub which)
 {
     PyThreadState *ts = fiber->ts;
     Frame *stub = thread_frame(ts);
-    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !is_again(fiber, stub))) {
+    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !fiber_calls_again(fiber, stub))) {
         return NULL;
     }
-    PyObject *value = frame_exit_directly(stub, core->stub_exits[which]);
+    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
     if (LIKELY(value != NULL)) {
         fiber->exit = core->stub_exits[which];
     }
@@ -391,7 +366,8 @@ suspend_again(Fiber *fiber, CoreState *core, Stub which)
         leave_by_return(fiber, ts, stub, &fiber->active->frame);
         value = value_on_its_way(stub);
     }
-    park_again(fiber, SUSPENDING);
+    fiber_put_back(fiber);
+    fiber->suspending = SUSPENDING;
     return value;
 }
 
@@ -399,7 +375,7 @@ suspend_again(Fiber *fiber, CoreState *core, Stub which)
 PyObject *
 gate_suspend(PyObject *gate)
 {
-    Fiber *fiber = fiber_most_recent();
+    Fiber *fiber = fiber_active_here;
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
@@ -412,7 +388,7 @@ PyObject *
 gate_yield(PyObject *gate)
 {
     CoreState *core = ((Gate *)gate)->core;
-    Fiber *fiber = fiber_most_recent();
+    Fiber *fiber = fiber_active_here;
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && core != NULL && Py_IS_TYPE(fiber, core->generator_type))) {
         value = suspend_again(fiber, core, STUB_YIELD);

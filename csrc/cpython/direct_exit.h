@@ -1,5 +1,5 @@
-/* How a stub leaves the interpreter loop without being cleared; where the version's header says that it can
- * (STUBS_EXIT_DIRECTLY).
+/* 3.12 and 3.13: how a stub leaves the interpreter loop without being cleared, and how its return goes on with another
+ * stack in the same loop.
  *
  * `return` clears the stub's frame, goes on in the entry frame, and that one's INTERPRETER_EXIT ends the evaluation.
  * That instruction reads nothing of the entry frame but the value on its stack and `previous` (v3.12.5
@@ -10,15 +10,9 @@
 #ifndef STACKFUL_CPYTHON_DIRECT_EXIT_H
 #define STACKFUL_CPYTHON_DIRECT_EXIT_H
 
-/* An interpreter with assertions finds that this is not the entry frame. */
-#if !defined(STUBS_EXIT_DIRECTLY) || !defined(NDEBUG) || defined(Py_DEBUG)
-#undef STUBS_EXIT_DIRECTLY
-#define STUBS_EXIT_DIRECTLY 0
-#endif
-
-typedef _Py_CODEUNIT Exit;
-
-#if STUBS_EXIT_DIRECTLY
+/* Assertions find that it is not the entry frame, and that a frame which returns is not the one that was entered. */
+#define STUBS_EXIT_DIRECTLY (!INTERPRETER_ASSERTS)
+#define FRAMES_SWITCH_DIRECTLY (!INTERPRETER_ASSERTS)
 
 static inline uint16_t
 unit_of(int opcode)
@@ -31,7 +25,7 @@ unit_of(int opcode)
 
 static Exit no_exit; /* no instruction */
 
-/* Where `return` stands behind `~` in the code of a stub with one local; or what never will be one. */
+/* Where `return` stands behind `~` in the code of a stub; or what never will be one. */
 static inline Exit *
 code_find_exit(PyCodeObject *code)
 {
@@ -42,7 +36,7 @@ code_find_exit(PyCodeObject *code)
         return exit;
     }
     const unsigned char *units = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    for (Py_ssize_t i = 0; i + 3 < PyBytes_GET_SIZE(bytes) && code->co_nlocalsplus == 1; i += 2) {
+    for (Py_ssize_t i = 0; i + 3 < PyBytes_GET_SIZE(bytes); i += 2) {
         if (units[i] == UNARY_INVERT && units[i + 2] == RETURN_VALUE && units[i + 3] == 0) {
             exit = &_PyCode_CODE(code)[i / 2 + 1];
         }
@@ -76,14 +70,20 @@ is_held_once(PyObject *object)
 #endif
 }
 
-/* The running stub, whose `~` this is, is to leave the evaluation: what it holds is dropped, but for its first local,
+/* Does nobody hear of the stub's return, and nobody keep its frame? */
+static inline bool
+frame_returns_quietly(PyThreadState *Py_UNUSED(ts), Frame *stub, Exit *exit)
+{
+    return exit->cache == unit_of(RETURN_VALUE) && stub->frame_obj == NULL;
+}
+
+/* The running stub, whose `~` this is, is to leave the evaluation: what it holds is dropped, but for its only local,
  * which is returned.  NULL, and nothing has happened, where that must go the long way. */
 static inline PyObject *
-frame_exit_directly(Frame *stub, Exit *exit)
+frame_exit_directly(PyThreadState *ts, Frame *stub, Exit *exit)
 {
     PyObject *value = stub->localsplus[0];
-    if (UNLIKELY(exit->cache != unit_of(RETURN_VALUE) || stub->frame_obj != NULL || value == NULL ||
-                 is_held_once(frame_function(stub)))) {
+    if (UNLIKELY(!frame_returns_quietly(ts, stub, exit) || value == NULL || is_held_once(frame_function(stub)))) {
         return NULL;
     }
     exit->cache = unit_of(INTERPRETER_EXIT);
@@ -99,25 +99,21 @@ exit_undo(Exit *exit)
     exit->cache = unit_of(RETURN_VALUE);
 }
 
-#else
-
-static inline Exit *
-code_find_exit(PyCodeObject *Py_UNUSED(code))
+static inline bool
+frame_is_up_to_date(PyThreadState *ts, Frame *f)
 {
-    return NULL;
+    return !code_is_stale(ts, frame_code(f));
 }
 
-static inline PyObject *
-frame_exit_directly(Frame *Py_UNUSED(stub), Exit *Py_UNUSED(exit))
-{
-    return NULL;
-}
-
+/* `to` takes the place of `from` before the entry frame, which is linked to what lies outside of `to`. */
 static inline void
-exit_undo(Exit *Py_UNUSED(exit))
+frame_relink_switch(PyThreadState *ts, Frame *stub, Frame *from, Frame *to)
 {
+    Frame *entry = from->previous;
+    entry->previous = to->previous;
+    thread_set_outer_frame(ts, to->previous);
+    to->previous = entry;
+    stub->previous = to;
 }
-
-#endif
 
 #endif

@@ -3,8 +3,6 @@
 #ifndef STACKFUL_CPYTHON_FRAME_312_H
 #define STACKFUL_CPYTHON_FRAME_312_H
 
-#define STUBS_EXIT_DIRECTLY 1
-
 #include "cpython/frame_references.h"
 #include "internal/pycore_interp.h"
 
@@ -146,5 +144,14 @@ frame_drop_names(Frame *f)
 
 #define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
+
+/* The frame that is current where the running evaluation was entered. */
+static inline void
+thread_set_outer_frame(PyThreadState *ts, Frame *f)
+{
+    ts->cframe->previous->current_frame = f;
+}
+
+#include "cpython/direct_exit.h"
 
 #endif

@@ -2,8 +2,6 @@
 #ifndef STACKFUL_CPYTHON_FRAME_313_H
 #define STACKFUL_CPYTHON_FRAME_313_H
 
-#define STUBS_EXIT_DIRECTLY 1
-
 #include "cpython/frame_references.h"
 #include "cpython/c_stack_311.h"
 #include "cpython/recursion_312.h"
@@ -52,5 +50,13 @@ frame_drop_names(Frame *f)
 
 #define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
+
+/* The frame that is current where the running evaluation was entered. */
+static inline void
+thread_set_outer_frame(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
+{
+}
+
+#include "cpython/direct_exit.h"
 
 #endif
