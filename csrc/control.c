@@ -442,9 +442,8 @@ transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
     return Py_NewRef(Py_None);
 }
 
-/* `~gate` in `transfer(other, value, error)`. */
-PyObject *
-gate_transfer(PyObject *gate)
+static NOINLINE PyObject *
+transfer_slowly(PyObject *gate)
 {
     PyThreadState *ts = PyThreadState_Get();
     Frame *stub = gate_stub(gate, ts, STUB_TRANSFER);
@@ -456,6 +455,14 @@ gate_transfer(PyObject *gate)
     PyObject *result = transfer(((Gate *)gate)->core, ts, stub, operands);
     drop_operands(operands);
     return result;
+}
+
+/* `~gate` in `transfer(other, value, error)`. */
+PyObject *
+gate_transfer(PyObject *gate)
+{
+    PyObject *value = FRAMES_SWITCH_DIRECTLY ? fiber_switch(gate) : NULL;
+    return LIKELY(value != NULL) ? value : transfer_slowly(gate);
 }
 
 /* successor(fiber): the fiber that goes on when it has ended, or None. */

@@ -1,9 +1,11 @@
 /* The C core of Stackful: fibers on CPython's own frames.
  *
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
+ *   running.c    which fiber runs here
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   switch.c     transfers that need not leave the interpreter loop
  *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
  *   handlers.c   which prompts handle an operation, and which are out of force for a while
@@ -130,6 +132,7 @@ typedef struct {
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
+    Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
     PyTypeObject *segment_type, *continuation_type;
     PyObject *abort_signal; /* the exception class that ends a level with a value */
     PyTypeObject *handler_type;     /* dicts that are handlers of effects */
@@ -147,8 +150,9 @@ typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD }
 
 /* What a resumption must put back; lives on the C stack of fiber_run. */
 typedef struct {
+    struct Fiber *fiber; /* that was resumed, or to which it has been switched since (switch.c) */
     StackChunk *chunk;
-    PyObject **top, **limit;
+    PyObject **top;
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     StackChunk full; /* see thread_end_stack_at */
@@ -199,6 +203,7 @@ typedef struct Fiber {
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
     StackChunk *stub_chunk;    /*   and the chunk that it lies in */
+    Exit *exit;                /*   or where it leaves directly, else NULL */
     /* While active: */
     Resumption *resumption;
     PyObject *callee;          /* what fiber_run calls at the moment, borrowed, or NULL */
@@ -244,6 +249,30 @@ typedef struct {
     PyObject *value, *thrown, *callee, *argument;
 } Next;
 
+/* For the shortcuts of loops around `suspend` and its kin: is it the frame that was resumed that has called the
+ * stub, at a call that has been checked? That says all: fiber->ts is the current thread state, no other stack (of a
+ * greenlet) has been switched to, no generator runs in between, and the fiber is not being left already. */
+static inline bool
+fiber_calls_again(Fiber *fiber, Frame *stub)
+{
+    Parked *active = fiber->active;
+    return active != NULL && frame_was_called_from(stub, &active->frame) &&
+           active->known_call == frame_position(&active->frame);
+}
+
+/* Then nothing is moved: that frame is the innermost of those that wait. */
+static inline void
+fiber_put_back(Fiber *fiber)
+{
+    Parked *active = fiber->active;
+    fiber->inner = active;
+    fiber->depth++;
+    if (active->outer != NULL) {
+        frame_set_previous(&active->frame, active->outer->place);
+    }
+    frame_set_previous(&fiber->outermost->frame, NULL);
+}
+
 /* Is a node of a chain not a frame, but a StandIn for some? */
 static inline bool
 parked_is_stand_in(Parked *node)
@@ -262,14 +291,22 @@ void frame_discard(Frame *frame);
 int parked_traverse_chain(Parked *inner, visitproc visit, void *arg);
 void parked_link(Fiber *fiber);
 
-/* resume.c */
-Fiber *fiber_most_recent(void);
+/* running.c */
+extern THREAD_LOCAL Fiber *fiber_active_here;
+void fiber_take_off_list(Fiber *fiber);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
+
+/* resume.c */
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
+PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
+
+
+/* switch.c */
+PyObject *fiber_switch(PyObject *gate);
 
 /* listeners.c */
 void listeners_miss_call(PyThreadState *ts, Resumption *resumption);
@@ -408,6 +445,7 @@ PyObject *fiber_sizeof(Fiber *fiber, PyObject *ignored);
 /* generator_type.c */
 extern PyType_Spec generator_spec;
 int generator_check_yield(CoreState *core);
+PyObject *generator_outcome(Fiber *fiber, PyObject *result, bool bare);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;

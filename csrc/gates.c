@@ -72,6 +72,7 @@ gates_register(CoreState *core, PyObject *name, PyObject *function)
         }
         Py_XSETREF(core->stub_codes[i], Py_NewRef(PyFunction_GET_CODE(function)));
         if (stubs[i].enter != NULL) {
+            core->stub_exits[i] = code_find_exit((PyCodeObject *)core->stub_codes[i]);
             function_renew_version((PyFunctionObject *)function);
         }
         return 1;
@@ -97,6 +98,7 @@ gates_shut(CoreState *core)
         if (core->gates[i] != NULL) {
             ((Gate *)core->gates[i])->core = NULL;
         }
+        core->stub_exits[i] = NULL;
         Py_CLEAR(core->gates[i]);
         Py_CLEAR(core->stub_codes[i]);
     }

@@ -88,7 +88,7 @@ replace_stop_iteration(void)
 
 /* What a run that ended the generator comes to. `bare`: None ends the iteration without an exception,
  * as __next__ may. Steals the result. */
-static NOINLINE PyObject *
+static PyObject *
 ended(PyObject *result, bool bare)
 {
     if (result == NULL) {
@@ -105,13 +105,10 @@ ended(PyObject *result, bool bare)
     return NULL;
 }
 
-static inline PyObject *
-outcome(Fiber *self, PyObject *result, bool bare)
+PyObject *
+generator_outcome(Fiber *self, PyObject *result, bool bare)
 {
-    if (LIKELY(result != NULL && self->phase == FIBER_PARKED)) {
-        return result;
-    }
-    return ended(result, bare);
+    return result != NULL && self->phase == FIBER_PARKED ? result : ended(result, bare);
 }
 
 static NOINLINE PyObject *
@@ -127,14 +124,14 @@ advance_slowly(Fiber *self, PyObject *value, bool bare)
         PyErr_SetString(PyExc_TypeError, "can't send non-None value to a just-started generator");
         return NULL;
     }
-    return outcome(self, fiber_run(self, Py_NewRef(value), NULL), bare);
+    return generator_outcome(self, fiber_run(self, Py_NewRef(value), NULL), bare);
 }
 
 static inline PyObject *
 advance(Fiber *self, PyObject *value, bool bare)
 {
     if (LIKELY(self->phase == FIBER_PARKED && self->context == NULL)) {
-        return outcome(self, fiber_resume_parked(self, value), bare);
+        return fiber_advance(self, value, bare);
     }
     return advance_slowly(self, value, bare);
 }
@@ -217,7 +214,7 @@ generator_throw(Fiber *self, PyObject *const *args, Py_ssize_t count)
         exception_put(error);
         return NULL;
     }
-    return outcome(self, fiber_run(self, NULL, error), false);
+    return generator_outcome(self, fiber_run(self, NULL, error), false);
 }
 
 PyDoc_STRVAR(close_doc,

@@ -8,13 +8,7 @@
 #include "core.h"
 
 /* Where the thread's own functions are kept meanwhile. */
-#if defined(__GLIBC__)
-static __thread Resumption *kept_in __attribute__((tls_model("initial-exec")));
-#elif defined(_MSC_VER)
-static __declspec(thread) Resumption *kept_in;
-#else
-static _Thread_local Resumption *kept_in;
-#endif
+static THREAD_LOCAL Resumption *kept_in;
 
 static int
 trace_but_call(PyObject *object, PyFrameObject *frame, int what, PyObject *argument)

@@ -1,102 +1,12 @@
 /* Running a fiber: from resume() to the next suspension, the result or an exception. */
 #include "core.h"
 
-/* The active fibers of this OS thread, most recent first. Each takes itself off when it is left. */
-#if defined(__GLIBC__)
-static __thread Fiber *active_here __attribute__((tls_model("initial-exec")));
-#elif defined(_MSC_VER)
-static __declspec(thread) Fiber *active_here;
-#else
-static _Thread_local Fiber *active_here;
-#endif
-
-/* The fiber that was entered last on this OS thread and is still active; a hint. */
-Fiber *
-fiber_most_recent(void)
-{
-    return active_here;
-}
-
-bool
-fiber_is_of_thread(Fiber *fiber, PyThreadState *ts)
-{
-    return fiber->ts == ts && fiber->thread == ts->id;
-}
-
-/* Which fiber an exception state belongs to. The chain of these (exc_info) is what all that
- * switches stacks saves and restores, so it tells the truth where our list alone does not: under
- * greenlets, fibers can be left in another order than they were entered. */
-static Fiber *
-owner_of(_PyErr_StackItem *item, PyThreadState *ts)
-{
-    for (Fiber *fiber = active_here; fiber != NULL; fiber = fiber->next_active) {
-        if (&fiber->exc == item) {
-            return fiber_is_of_thread(fiber, ts) ? fiber : NULL;
-        }
-    }
-    return NULL;
-}
-
-/* The fiber that runs the current code; generators' exception states may lie above its own. */
-Fiber *
-fiber_running_here(PyThreadState *ts)
-{
-    Fiber *fiber = active_here;
-    if (fiber == NULL || (fiber->handling == ts->exc_info && fiber_is_of_thread(fiber, ts))) {
-        return fiber; /* as nearly always */
-    }
-    fiber = NULL;
-    for (_PyErr_StackItem *item = ts->exc_info; item != NULL && fiber == NULL; item = item->previous_item) {
-        fiber = owner_of(item, ts);
-    }
-    return fiber;
-}
-
-/* The fiber that `fiber`, active on this thread, has resumed; NULL when it is the running one. */
-Fiber *
-fiber_resumed_by(PyThreadState *ts, Fiber *fiber)
-{
-    Fiber *above = NULL;
-    for (_PyErr_StackItem *item = ts->exc_info; item != NULL; item = item->previous_item) {
-        Fiber *owner = owner_of(item, ts);
-        if (owner == fiber) {
-            return above;
-        }
-        above = owner != NULL ? owner : above;
-    }
-    return NULL;
-}
-
-/* The nearest active fiber outside of `fiber`, which is active on this thread; or NULL. */
-Fiber *
-fiber_resumer(PyThreadState *ts, Fiber *fiber)
-{
-    Fiber *resumer = NULL;
-    for (_PyErr_StackItem *item = fiber->exc.previous_item; item != NULL && resumer == NULL;
-         item = item->previous_item) {
-        resumer = owner_of(item, ts);
-    }
-    return resumer;
-}
-
-static NOINLINE void
-take_off_list(Fiber *fiber)
-{
-    Fiber **link = &active_here;
-    while (*link != NULL && *link != fiber) {
-        link = &(*link)->next_active;
-    }
-    if (*link != NULL) {
-        *link = fiber->next_active;
-    }
-}
-
 static inline void
 enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 {
+    resumption->fiber = fiber;
     resumption->chunk = ts->datastack_chunk;
     resumption->top = ts->datastack_top;
-    resumption->limit = ts->datastack_limit;
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
     fiber->exc.previous_item = ts->exc_info;
@@ -105,8 +15,8 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
     fiber->ts = ts;
     fiber->thread = ts->id;
     fiber->phase = FIBER_ACTIVE;
-    fiber->next_active = active_here;
-    active_here = fiber;
+    fiber->next_active = fiber_active_here;
+    fiber_active_here = fiber;
 }
 
 static inline void
@@ -119,7 +29,7 @@ enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 #if FRAME_ENTRY_LEFT_TO_CALLER
 /* The frame of `suspend` was left as it stood, on top of the data stack. */
 static inline void
-discard_stub(Fiber *fiber, PyThreadState *ts)
+leave_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
     if (frame_object(stub) == NULL && ts->datastack_chunk == fiber->stub_chunk) {
@@ -132,37 +42,44 @@ discard_stub(Fiber *fiber, PyThreadState *ts)
     thread_set_frame(ts, fiber->resumption->frame);
     frame_discard(stub);
 }
+#else
+static inline void
+leave_stub(Fiber *fiber, PyThreadState *Py_UNUSED(ts))
+{
+    if (STUBS_EXIT_DIRECTLY && LIKELY(fiber->exit != NULL)) {
+        exit_undo(fiber->exit);
+    }
+}
 #endif
 
 static inline void
-leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
+leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, bool suspended)
 {
-#if FRAME_ENTRY_LEFT_TO_CALLER
-    if (fiber->suspending) {
-        discard_stub(fiber, ts);
+    if (suspended) {
+        leave_stub(fiber, ts);
     }
-#endif
     thread_set_frame(ts, resumption->frame);
     if (LIKELY(ts->datastack_chunk == resumption->chunk)) {
         ts->datastack_top = resumption->top;
     }
     else {
-        thread_trim(ts, resumption->chunk, resumption->top, resumption->limit);
+        thread_trim(ts, resumption->chunk, resumption->top);
     }
     recursion_restore(ts, &resumption->recursion);
     ts->exc_info = fiber->exc.previous_item;
-    if (LIKELY(active_here == fiber)) {
-        active_here = fiber->next_active;
+    if (LIKELY(fiber_active_here == fiber)) {
+        fiber_active_here = fiber->next_active;
     }
     else {
-        take_off_list(fiber);
+        fiber_take_off_list(fiber);
     }
     fiber->ts = NULL;
-    fiber->phase = fiber->suspending ? FIBER_PARKED : FIBER_DEAD;
+    fiber->phase = suspended ? FIBER_PARKED : FIBER_DEAD;
 }
 
 /* Evaluate the innermost parked frame where it lies. `value` is what its call comes to; NULL: an
- * exception is set instead. Steals it. */
+ * exception is set instead. Steals it. Meanwhile a switch may put another fiber, and a reference to that
+ * one, into the place of this one: afterwards resumption->fiber is who has come out. */
 static inline PyObject *
 evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value)
 {
@@ -204,10 +121,12 @@ bring_up_innermost(Fiber *fiber, PyThreadState *ts, PyObject *value)
     return value;
 }
 
-/* As long as frames end instead of suspending, each result goes to the next frame out. */
+/* As long as frames end instead of suspending, each result goes to the next frame out; of whichever
+ * fiber that is: resumption->fiber. */
 static NOINLINE PyObject *
-run_outward(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value)
+run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 {
+    Fiber *fiber = resumption->fiber;
     while (!fiber->suspending) {
         Parked *ended = fiber->active;
         /* The evaluator popped the frame from where it lay: not from the data stack. */
@@ -234,6 +153,7 @@ run_outward(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *v
             listeners_miss_call(ts, resumption);
         }
         value = evaluate_innermost(fiber, ts, resumption, value);
+        fiber = resumption->fiber;
         if (quietly) {
             listeners_restore(ts, resumption);
         }
@@ -310,17 +230,28 @@ begin(Fiber *fiber, PyThreadState *ts)
     fiber->keywords = NULL;
     enter(fiber, ts, &resumption);
     result = run_fresh(fiber, ts, arguments, keywords);
-    leave(fiber, ts, &resumption);
+    leave(fiber, ts, &resumption, fiber->suspending);
     /* Only now: their destructors run outside of the fiber. */
     Py_DECREF(arguments);
     Py_XDECREF(keywords);
     return result;
 }
 
+/* After an evaluation: what the fiber that has come out of it comes to; *running is that one. */
+static inline PyObject *
+come_out(Fiber **running, PyThreadState *ts, Resumption *resumption, PyObject *result)
+{
+    result = run_outward(ts, resumption, result);
+    *running = resumption->fiber;
+    leave(*running, ts, resumption, (*running)->suspending);
+    return result;
+}
+
 /* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
 static PyObject *
-go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
+go_on(Fiber **running, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
+    Fiber *fiber = *running;
     Resumption resumption;
     PyObject *result;
     enter_parked(fiber, ts, &resumption);
@@ -330,9 +261,7 @@ go_on(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown)
         Py_DECREF(thrown);
     }
     result = evaluate_innermost(fiber, ts, &resumption, value);
-    result = run_outward(fiber, ts, &resumption, result);
-    leave(fiber, ts, &resumption);
-    return result;
+    return come_out(running, ts, &resumption, result);
 }
 
 /* An exception thrown at a function that has not begun: it never does. */
@@ -349,8 +278,9 @@ end_fresh(Fiber *fiber, PyObject *thrown)
 
 /* Call `callee(argument)`, or without, in the innermost level. Steals both. */
 static PyObject *
-call_on(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *argument)
+call_on(Fiber **running, PyThreadState *ts, PyObject *callee, PyObject *argument)
 {
+    Fiber *fiber = *running;
     Resumption resumption;
     PyObject *arguments[2], *function = callee, *result;
     size_t count = 0;
@@ -366,8 +296,7 @@ call_on(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *argument)
     thread_set_frame(ts, fiber->inner->place);
     recursion_charge(ts, &resumption.recursion, fiber->depth);
     result = call_callee(fiber, ts, function, arguments, count, NULL);
-    result = run_outward(fiber, ts, &resumption, result);
-    leave(fiber, ts, &resumption);
+    result = come_out(running, ts, &resumption, result);
     Py_DECREF(callee);
     Py_XDECREF(argument);
     return result;
@@ -375,28 +304,29 @@ call_on(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *argument)
 
 /* Perform the operation that the fiber was left for, and go on; with another fiber if *next says so. */
 static PyObject *
-operate(Fiber *fiber, PyThreadState *ts, Next *next)
+operate(Fiber **running, PyThreadState *ts, Next *next)
 {
     PyObject *result = NULL;
-    control_perform(fiber, next);
+    control_perform(*running, next);
     if (next->fiber != NULL) {
         return NULL;
     }
     if (next->callee != NULL) {
-        result = call_on(fiber, ts, next->callee, next->argument);
+        result = call_on(running, ts, next->callee, next->argument);
     }
     else {
-        result = go_on(fiber, ts, next->value, next->thrown);
+        result = go_on(running, ts, next->value, next->thrown);
     }
     *next = (Next){0};
     return result;
 }
 
 /* What a run of the fiber comes to: the value it suspended with, its result, or an exception; nothing
- * when *next says which fiber goes on. */
+ * when *next says which fiber goes on. *running is the one that has run at last. */
 static NOINLINE PyObject *
-settle(Fiber *fiber, PyThreadState *ts, PyObject *result, Next *next)
+settle(Fiber **running, PyThreadState *ts, PyObject *result, Next *next)
 {
+    Fiber *fiber = *running;
     while (fiber->suspending == OPERATING || (fiber->suspending && result == NULL)) {
         if (result == NULL) {
             /* A signal handler or a trace function raised inside of `suspend`, when the frames were
@@ -404,15 +334,16 @@ settle(Fiber *fiber, PyThreadState *ts, PyObject *result, Next *next)
             PyObject *thrown = exception_take();
             control_forget(fiber);
             fiber->suspending = RUNNING;
-            result = go_on(fiber, ts, NULL, thrown);
+            result = go_on(running, ts, NULL, thrown);
         }
         else {
             Py_DECREF(result);
-            result = operate(fiber, ts, next);
+            result = operate(running, ts, next);
             if (next->fiber != NULL) {
                 return NULL;
             }
         }
+        fiber = *running;
     }
     return finish(fiber, result);
 }
@@ -438,23 +369,23 @@ give_back(Fiber *from, Next *next)
     }
 }
 
-/* Run what *next says, which is used up; then *next says what to run instead, if anything. */
+/* Run what *next says, which is used up; then *next says what to run instead, if anything. `from` transferred
+ * there; *ran, a new reference, is who ran at last. */
 static PyObject *
-run_next(Next *next, PyThreadState *ts, Fiber *from)
+run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
 {
     Fiber *fiber = next->fiber;
     PyObject *result, *value = next->value, *thrown = next->thrown, *context;
     *next = (Next){0};
     if (fiber->phase == FIBER_FRESH && thrown != NULL) {
         Py_XDECREF(value);
-        result = end_fresh(fiber, thrown);
-        Py_DECREF(fiber);
-        return result;
+        *ran = fiber;
+        return end_fresh(fiber, thrown);
     }
     if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
         Py_XDECREF(value);
         Py_XDECREF(thrown);
-        Py_DECREF(fiber);
+        *ran = fiber;
         give_back(from, next);
         return NULL;
     }
@@ -464,9 +395,9 @@ run_next(Next *next, PyThreadState *ts, Fiber *from)
         result = begin(fiber, ts);
     }
     else {
-        result = go_on(fiber, ts, value, thrown);
+        result = go_on(&fiber, ts, value, thrown);
     }
-    result = settle(fiber, ts, result, next);
+    result = settle(&fiber, ts, result, next);
     if (context != NULL) {
         if (PyContext_Exit(context) < 0) {
             Py_CLEAR(result);
@@ -476,7 +407,7 @@ run_next(Next *next, PyThreadState *ts, Fiber *from)
     if (fiber->phase == FIBER_DEAD && fiber->control != NULL && fiber->control->successor != NULL) {
         result = hand_on(fiber, result, next);
     }
-    Py_DECREF(fiber);
+    *ran = fiber;
     return result;
 }
 
@@ -487,11 +418,11 @@ run_all(Next *next, PyThreadState *ts, Fiber *from)
     PyObject *result = NULL;
     Py_XINCREF(from);
     while (next->fiber != NULL) {
-        Fiber *runs = (Fiber *)Py_NewRef((PyObject *)next->fiber);
-        result = run_next(next, ts, from);
+        Fiber *ran;
+        result = run_next(next, ts, from, &ran);
         /* A fiber that was given back what it could not transfer to is not given it twice. */
-        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)runs));
-        Py_DECREF(runs);
+        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)ran));
+        Py_DECREF(ran);
     }
     Py_XDECREF(from);
     return result;
@@ -499,10 +430,11 @@ run_all(Next *next, PyThreadState *ts, Fiber *from)
 
 /* What follows when a run has not come to a plain suspension. */
 static NOINLINE PyObject *
-end_run(Fiber *fiber, PyThreadState *ts, PyObject *result)
+end_run(Fiber **running, PyThreadState *ts, PyObject *result)
 {
     Next next = {0};
-    result = settle(fiber, ts, result, &next);
+    result = settle(running, ts, result, &next);
+    Fiber *fiber = *running;
     if (next.fiber == NULL && fiber->phase == FIBER_DEAD && fiber->control != NULL &&
         fiber->control->successor != NULL) {
         result = hand_on(fiber, result, &next);
@@ -510,35 +442,68 @@ end_run(Fiber *fiber, PyThreadState *ts, PyObject *result)
     return next.fiber == NULL ? result : run_all(&next, ts, fiber);
 }
 
+static NOINLINE PyObject *
+end_parked_run(Fiber **running, PyThreadState *ts, Resumption *resumption, PyObject *result)
+{
+    result = come_out(running, ts, resumption, result);
+    return end_run(running, ts, result);
+}
+
+static NOINLINE PyObject *
+run_slowly(Fiber *fiber, PyObject *value)
+{
+    return fiber_run(fiber, Py_NewRef(value), NULL);
+}
+
 /* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
- * does then. */
-PyObject *
-fiber_resume_parked(Fiber *fiber, PyObject *value)
+ * does then. Otherwise `outcome` makes something of the result. */
+static ALWAYS_INLINE PyObject *
+run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
 {
     PyThreadState *ts = thread_current();
+    Fiber *fiber = resumed;
     Resumption resumption;
     PyObject *result;
-    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
-        return fiber_run(fiber, Py_NewRef(value), NULL);
-    }
     Py_INCREF(fiber);
+    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
+        result = outcome(fiber, run_slowly(fiber, value), bare);
+        Py_DECREF(fiber);
+        return result;
+    }
     enter_parked(fiber, ts, &resumption);
     result = evaluate_innermost(fiber, ts, &resumption, Py_NewRef(value));
-    if (LIKELY(fiber->suspending)) {
-        fiber->active = NULL;
-    }
-    else {
-        result = run_outward(fiber, ts, &resumption, result);
-    }
-    leave(fiber, ts, &resumption);
+    fiber = resumption.fiber;
     if (LIKELY(fiber->suspending == SUSPENDING && result != NULL)) {
+        fiber->active = NULL;
+        leave(fiber, ts, &resumption, true);
         fiber->suspending = RUNNING;
     }
     else {
-        result = end_run(fiber, ts, result);
+        Fiber *running = fiber; /* not `fiber`, which is to stay in a register */
+        result = outcome(resumed, end_parked_run(&running, ts, &resumption, result), bare);
+        fiber = running;
     }
     Py_DECREF(fiber);
     return result;
+}
+
+static inline PyObject *
+result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
+{
+    return result;
+}
+
+PyObject *
+fiber_resume_parked(Fiber *fiber, PyObject *value)
+{
+    return run_parked(fiber, value, result_itself, false);
+}
+
+/* The same for a generator, by its protocol (generator_type.c). */
+PyObject *
+fiber_advance(Fiber *fiber, PyObject *value, bool bare)
+{
+    return run_parked(fiber, value, generator_outcome, bare);
 }
 
 /* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.

@@ -187,13 +187,21 @@ park(Fiber *fiber, Parked *fresh)
     frame_set_previous(&fiber->outermost->frame, NULL);
 }
 
+/* The stub's `return` is to leave the evaluation that was entered at `base`. */
+static inline void
+leave_by_return(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base)
+{
+    fiber->stub = stub;
+    fiber->stub_chunk = ts->datastack_chunk;
+    fiber->exit = NULL;
+    frame_relink_exit(stub, base, fiber->resumption->frame);
+}
+
 /* Everything is validated: from here on nothing can fail. */
 static void
 commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh, Leaving how)
 {
-    fiber->stub = stub;
-    fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, base, fiber->resumption->frame);
+    leave_by_return(fiber, ts, stub, base);
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
     if (fiber->active == NULL) {
@@ -264,37 +272,15 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts)
     return fiber;
 }
 
-/* The shortcut for a loop around `suspend`: the frame that was resumed suspends again, at a call
- * that has been checked. Nothing is moved. Does what find_base and commit would do. */
-static inline bool
-suspend_again(Fiber *fiber, PyThreadState *ts, Frame *stub)
-{
-    Parked *active = fiber->active;
-    if (active == NULL || !frame_was_called_from(stub, &active->frame) ||
-        active->known_call != frame_position(&active->frame)) {
-        return false;
-    }
-    Frame *frame = &active->frame;
-    fiber->stub = stub;
-    fiber->stub_chunk = ts->datastack_chunk;
-    frame_relink_exit(stub, frame, fiber->resumption->frame);
-    fiber->inner = active;
-    fiber->depth++;
-    if (active->outer != NULL) {
-        frame_set_previous(frame, active->outer->place);
-    }
-    frame_set_previous(&fiber->outermost->frame, NULL);
-    fiber->suspending = SUSPENDING;
-    return true;
-}
-
-/* The same for an operation. */
+/* The shortcut for an operation. */
 bool
 fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how)
 {
-    if (!suspend_again(fiber, ts, stub)) {
+    if (!fiber_calls_again(fiber, stub)) {
         return false;
     }
+    leave_by_return(fiber, ts, stub, &fiber->active->frame);
+    fiber_put_back(fiber);
     fiber->suspending = (char)how;
     return true;
 }
@@ -363,28 +349,38 @@ suspend_slowly(PyObject *gate, Stub which)
     return parked > 0 ? value_on_its_way(stub) : NULL;
 }
 
-/* Has the shortcut been taken? fiber->ts is the current thread state whenever its innermost frame is
- * the stub's. */
-static inline Frame *
-suspended_again(Fiber *fiber, CoreState *core, Stub which)
+/* The shortcut, where it can be taken: what the stub returns, else NULL. */
+static inline PyObject *
+suspend_again(Fiber *fiber, CoreState *core, Stub which)
 {
-    if (LIKELY(fiber != NULL && fiber->core == core && !fiber->suspending &&
-               fiber->ts->exc_info == fiber->handling)) {
-        Frame *stub = thread_frame(fiber->ts);
-        if (LIKELY(stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] &&
-                   suspend_again(fiber, fiber->ts, stub))) {
-            return stub;
-        }
+    PyThreadState *ts = fiber->ts;
+    Frame *stub = thread_frame(ts);
+    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !fiber_calls_again(fiber, stub))) {
+        return NULL;
     }
-    return NULL;
+    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
+    if (LIKELY(value != NULL)) {
+        fiber->exit = core->stub_exits[which];
+    }
+    else {
+        leave_by_return(fiber, ts, stub, &fiber->active->frame);
+        value = value_on_its_way(stub);
+    }
+    fiber_put_back(fiber);
+    fiber->suspending = SUSPENDING;
+    return value;
 }
 
 /* `~gate` in `suspend`. */
 PyObject *
 gate_suspend(PyObject *gate)
 {
-    Frame *stub = suspended_again(fiber_most_recent(), ((Gate *)gate)->core, STUB_SUSPEND);
-    return LIKELY(stub != NULL) ? value_on_its_way(stub) : suspend_slowly(gate, STUB_SUSPEND);
+    Fiber *fiber = fiber_active_here;
+    PyObject *value = NULL;
+    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root)) {
+        value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
+    }
+    return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_SUSPEND);
 }
 
 /* `~gate` in `yield_`: the same for generators only. */
@@ -392,12 +388,12 @@ PyObject *
 gate_yield(PyObject *gate)
 {
     CoreState *core = ((Gate *)gate)->core;
-    Fiber *fiber = fiber_most_recent();
-    Frame *stub = NULL;
+    Fiber *fiber = fiber_active_here;
+    PyObject *value = NULL;
     if (LIKELY(fiber != NULL && core != NULL && Py_IS_TYPE(fiber, core->generator_type))) {
-        stub = suspended_again(fiber, core, STUB_YIELD);
+        value = suspend_again(fiber, core, STUB_YIELD);
     }
-    return LIKELY(stub != NULL) ? value_on_its_way(stub) : suspend_slowly(gate, STUB_YIELD);
+    return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_YIELD);
 }
 
 PyObject *

@@ -11,16 +11,13 @@
 
 /* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
  * stack can be found, a margin of it is kept free. */
-static inline bool
-c_stack_has_room(PyThreadState *Py_UNUSED(ts))
-{
 #if defined(__GLIBC__)
-    static __thread char *lowest __attribute__((tls_model("initial-exec"))) = UNKNOWN;
-    char here;
-    if (LIKELY(&here > lowest)) {
-        return true;
-    }
-    if (lowest == UNKNOWN) {
+static __thread char *c_stack_lowest __attribute__((tls_model("initial-exec"))) = UNKNOWN;
+
+static NOINLINE bool
+c_stack_reaches(char *here)
+{
+    if (c_stack_lowest == UNKNOWN) {
         pthread_attr_t attributes;
         void *address = NULL;
         size_t size = 0;
@@ -29,12 +26,23 @@ c_stack_has_room(PyThreadState *Py_UNUSED(ts))
         }
         (void)pthread_attr_getstack(&attributes, &address, &size);
         (void)pthread_attr_destroy(&attributes);
-        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
+        c_stack_lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
     }
-    return &here > lowest;
-#else
-    return true;
-#endif
+    return here > c_stack_lowest;
 }
+
+static inline bool
+c_stack_has_room(PyThreadState *Py_UNUSED(ts))
+{
+    char *here = __builtin_frame_address(0);
+    return LIKELY(here > c_stack_lowest) || c_stack_reaches(here);
+}
+#else
+static inline bool
+c_stack_has_room(PyThreadState *Py_UNUSED(ts))
+{
+    return true;
+}
+#endif
 
 #endif

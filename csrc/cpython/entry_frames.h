@@ -74,7 +74,7 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
     PyObject **top = ts->datastack_top, **limit = ts->datastack_limit, *result;
     thread_end_stack_at(ts, &full, (char *)f + frame_size(frame_code(f)));
     result = _PyEval_EvalFrameDefault(ts, f, throwing);
-    thread_trim(ts, &full, top, limit);
+    thread_trim(ts, &full, top);
     ts->datastack_chunk = chunk;
     ts->datastack_top = top;
     ts->datastack_limit = limit;
@@ -92,24 +92,26 @@ static NOINLINE void
 code_instrument(PyThreadState *ts, Frame *f)
 {
     PyCodeObject *code = frame_code(f);
-    PyObject **top = ts->datastack_top;
+    PyObject **top = ts->datastack_top, *pending = PyErr_Occurred() ? exception_take() : NULL;
     Frame *dummy = PyMem_Calloc(1, frame_size(code));
-    if (dummy == NULL) {
-        return; /* the next RESUME will do it */
+    if (dummy != NULL) { /* else the next RESUME will do it */
+        frame_init(dummy, frame_function(f), code, NULL);
+        for (int i = 0; i < code->co_nlocalsplus; i++) {
+            frame_slots(dummy)[i] = slot_empty();
+        }
+        frame_set_depth(dummy, code->co_nlocalsplus);
+        frame_set_at_start(dummy);
+        PyErr_SetNone(PyExc_RuntimeError);
+        ts->tracing++;
+        (void)frame_evaluate(ts, dummy, 1);
+        ts->tracing--;
+        ts->datastack_top = top;
+        PyErr_Clear();
+        PyMem_Free(dummy);
     }
-    frame_init(dummy, frame_function(f), code, NULL);
-    for (int i = 0; i < code->co_nlocalsplus; i++) {
-        frame_slots(dummy)[i] = slot_empty();
+    if (pending != NULL) {
+        exception_put(pending);
     }
-    frame_set_depth(dummy, code->co_nlocalsplus);
-    frame_set_at_start(dummy);
-    PyErr_SetNone(PyExc_RuntimeError);
-    ts->tracing++;
-    (void)frame_evaluate(ts, dummy, 1);
-    ts->tracing--;
-    ts->datastack_top = top;
-    PyErr_Clear();
-    PyMem_Free(dummy);
 }
 
 /* A parked frame goes on behind a call, not at a RESUME, where the interpreter would look. */
@@ -117,11 +119,7 @@ static inline void
 frame_bring_up_to_date(PyThreadState *ts, Frame *f)
 {
     if (UNLIKELY(code_is_stale(ts, frame_code(f)))) {
-        PyObject *pending = PyErr_Occurred() ? exception_take() : NULL;
         code_instrument(ts, f);
-        if (pending != NULL) {
-            exception_put(pending);
-        }
     }
 }
 

@@ -14,10 +14,11 @@
  *
  *   thread_current()                             as PyThreadState_Get()
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
- *   thread_trim(ts, chunk, top, limit)           drop the data stack above a remembered height
+ *   thread_trim(ts, chunk, top)                  drop the data stack above a remembered height
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
+ *   recursion_had_room(ts, saved, n)             what was left then
  *   c_stack_has_room(ts)                         for another evaluation, and what it will call
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *
@@ -50,6 +51,11 @@
  *   frame_init(f, function, code, locals)        a bare plain frame; steals nothing, takes references
  *   frame_relink_exit(stub, base, resumer)       make `stub`'s return leave the interpreter loop that
  *                                                was entered at `base`; beneath it stands `resumer`
+ *   code_find_exit(code), frame_exit_directly(ts, stub, exit), exit_undo(exit)   the same at less cost, where
+ *                                                STUBS_EXIT_DIRECTLY: direct_exit.h
+ *   frame_relink_switch(ts, stub, from, to)      make `stub`'s return go on at `to` instead of `from`, in the loop
+ *                                                that was entered at `from`; where FRAMES_SWITCH_DIRECTLY, and
+ *                                                frame_returns_quietly(ts, stub, exit), frame_is_up_to_date(ts, to)
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
@@ -97,18 +103,37 @@
 #include "internal/pycore_genobject.h"
 #include "internal/pycore_gc.h"
 
+#if defined(__GLIBC__)
+#define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))
+#elif defined(_MSC_VER)
+#define THREAD_LOCAL __declspec(thread)
+#else
+#define THREAD_LOCAL _Thread_local
+#endif
+
 #if defined(__GNUC__)
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define NOINLINE __attribute__((noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #else
 #define LIKELY(condition) (condition)
 #define UNLIKELY(condition) (condition)
 #define NOINLINE
+#define ALWAYS_INLINE inline
 #endif
 
 typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;
+typedef _Py_CODEUNIT Exit; /* an instruction */
+
+/* Extensions are compiled as the interpreter was. */
+#if defined(NDEBUG) && !defined(Py_DEBUG)
+#define INTERPRETER_ASSERTS 0
+#else
+#define INTERPRETER_ASSERTS 1
+#endif
+typedef _Py_CODEUNIT Exit;
 
 #if PY_VERSION_HEX >= 0x03100000
 #error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
@@ -125,6 +150,7 @@ typedef _PyStackChunk StackChunk;
 #else
 #error "Stackful needs CPython 3.11 or later"
 #endif
+#include "cpython/indirect.h"
 
 static inline void
 slot_put(FrameSlot *place, FrameSlot slot)

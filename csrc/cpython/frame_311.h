@@ -19,6 +19,8 @@ thread_current(void)
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 1
 
+#define FRAMES_SWITCH_DIRECTLY (!INTERPRETER_ASSERTS)
+
 typedef struct {
     int used; /* not what is left: the limit may be changed meanwhile */
 } Recursion;
@@ -46,6 +48,12 @@ static inline bool
 recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
 {
     return ts->recursion_remaining > frames + 2;
+}
+
+static inline bool
+recursion_had_room(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
+{
+    return ts->recursion_limit - saved->used > frames + 2;
 }
 
 /* The exception that is set, normalised; none is set afterwards. */
@@ -218,6 +226,28 @@ frame_relink_exit(Frame *stub, Frame *base, Frame *resumer)
     /* An assertion of RETURN_VALUE: what was current before the evaluation is the stub's caller. */
     thread_current()->cframe->previous->current_frame = resumer;
 #endif
+}
+
+/* `to` becomes what the evaluation was entered at, and what lies outside of it the frame that entered it. */
+static inline void
+frame_relink_switch(PyThreadState *ts, Frame *stub, Frame *from, Frame *to)
+{
+    from->is_entry = false;
+    to->is_entry = true;
+    ts->cframe->previous->current_frame = to->previous;
+    stub->previous = to;
+}
+
+static inline bool
+frame_returns_quietly(PyThreadState *ts, Frame *stub, Exit *Py_UNUSED(exit))
+{
+    return ts->cframe->use_tracing == 0 && stub->frame_obj == NULL;
+}
+
+static inline bool
+frame_is_up_to_date(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
+{
+    return true;
 }
 
 /* Code is not instrumented here. */

@@ -145,4 +145,13 @@ frame_drop_names(Frame *f)
 #define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
 
+/* The frame that is current where the running evaluation was entered. */
+static inline void
+thread_set_outer_frame(PyThreadState *ts, Frame *f)
+{
+    ts->cframe->previous->current_frame = f;
+}
+
+#include "cpython/direct_exit.h"
+
 #endif

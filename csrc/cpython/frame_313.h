@@ -51,4 +51,12 @@ frame_drop_names(Frame *f)
 #define FRAME_OWNED_BY_ENTRY FRAME_OWNED_BY_CSTACK
 #include "cpython/entry_frames.h"
 
+/* The frame that is current where the running evaluation was entered. */
+static inline void
+thread_set_outer_frame(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
+{
+}
+
+#include "cpython/direct_exit.h"
+
 #endif

@@ -56,7 +56,7 @@ frame_size(PyCodeObject *code)
 /* Chunks above the remembered one go back to the arena allocator that they came from
  * (v3.12.5 Python/pystate.c, push_chunk and _PyThreadState_PopFrame; v3.11.2 the same). */
 static inline void
-thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top, PyObject **limit)
+thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top)
 {
     while (ts->datastack_chunk != chunk && ts->datastack_chunk->previous != NULL) {
         PyObjectArenaAllocator arena;
@@ -67,7 +67,7 @@ thread_trim(PyThreadState *ts, StackChunk *chunk, PyObject **top, PyObject **lim
     }
     if (chunk != NULL) {
         ts->datastack_top = top;
-        ts->datastack_limit = limit;
+        ts->datastack_limit = (PyObject **)((char *)chunk + chunk->size);
     }
     else if (ts->datastack_chunk != NULL) {
         /* The thread had no data stack before: keep the root chunk, empty. */

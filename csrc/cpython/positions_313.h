@@ -100,8 +100,8 @@ frame_set_call_position(Frame *f, int unit, int caches)
 static inline bool
 code_is_stale(PyThreadState *ts, PyCodeObject *code)
 {
-    return ts->tracing == 0 &&
-           (ts->eval_breaker & ~(uintptr_t)_PY_EVAL_EVENTS_MASK) != code->_co_instrumentation_version;
+    return (ts->eval_breaker & ~(uintptr_t)_PY_EVAL_EVENTS_MASK) != code->_co_instrumentation_version &&
+           ts->tracing == 0;
 }
 
 static inline void

@@ -24,6 +24,13 @@ recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
     ts->py_recursion_remaining = ts->py_recursion_limit - saved->python - (int)frames;
 }
 
+/* Without an evaluation: had it room, then? */
+static inline bool
+recursion_had_room(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
+{
+    return ts->py_recursion_limit - saved->python > frames + 2;
+}
+
 /* An evaluation takes two units of C stack (PY_EVAL_C_STACK_UNITS, v3.12.5 and v3.13.0
  * Python/ceval.c); some are left for what the evaluated code calls. */
 static inline bool

@@ -32,6 +32,12 @@ recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
     return ts->py_recursion_remaining > frames + 2;
 }
 
+static inline bool
+recursion_had_room(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
+{
+    return ts->py_recursion_limit - saved->python > frames + 2;
+}
+
 /* The evaluator refuses to begin beyond a soft limit of the C stack (v3.14.0 Python/ceval.c,
  * _PyEval_EvalFrameDefault, _Py_EnterRecursiveCallTstate); it will look a little deeper than here,
  * hence a margin of 1. With a margin of 2 objects are put off instead of deallocated (v3.14.0

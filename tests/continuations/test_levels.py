@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from stackful import BarrierError, Fiber, FiberError, FiberExit, PromptTag, current, is_suspendable, prompt, suspend
+from stackful import BarrierError, Fiber, FiberError, FiberExit, PromptTag, current, is_suspendable, prompt, shift, suspend
 
 pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
 
@@ -164,6 +164,18 @@ def test_suspend_outside_of_a_fiber_is_refused_in_a_prompt():
             return str(error)
 
     assert "outside of any fiber" in prompt(body)
+
+
+def test_suspend_outside_of_a_fiber_is_refused_at_a_call_that_was_captured_before():
+    """That the same call has been suspended at, for a continuation, changes nothing."""
+
+    def body():
+        for step in (lambda: shift(lambda k: k()), suspend):
+            for _ in range(2):
+                step()
+
+    with pytest.raises(FiberError, match="outside of any fiber"):
+        prompt(body)
 
 
 def test_suspend_behind_a_c_call_is_refused_in_a_prompt():
