@@ -133,7 +133,6 @@ typedef _Py_CODEUNIT Exit; /* an instruction */
 #else
 #define INTERPRETER_ASSERTS 1
 #endif
-typedef _Py_CODEUNIT Exit;
 
 #if PY_VERSION_HEX >= 0x03100000
 #error "Stackful does not know this CPython yet: see CONTRIBUTING.md, how to add a version"
