@@ -14,6 +14,7 @@ thread_current(void)
 }
 
 #include "cpython/c_stack_311.h"
+#include "cpython/positions_311.h"
 #include "cpython/frame_references.h"
 
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
@@ -78,37 +79,6 @@ exception_put(PyObject *value)
     PyErr_Restore(Py_NewRef((PyObject *)Py_TYPE(value)), value, PyException_GetTraceback(value));
 }
 
-/* Without a JIT, or with one that sys._jit tells of. */
-static inline bool
-thread_has_jit(PyThreadState *Py_UNUSED(ts))
-{
-    return false;
-}
-
-static inline Frame *
-thread_frame(PyThreadState *ts)
-{
-    return ts->cframe->current_frame;
-}
-
-static inline void
-thread_set_frame(PyThreadState *ts, Frame *f)
-{
-    ts->cframe->current_frame = f;
-}
-
-/* A function without a version gets one when a call of it is specialised. */
-static inline void
-function_renew_version(PyFunctionObject *Py_UNUSED(function))
-{
-}
-
-static inline PyCodeObject *
-frame_code(Frame *f)
-{
-    return f->f_code;
-}
-
 static inline PyObject *
 frame_function(Frame *f)
 {
@@ -119,12 +89,6 @@ static inline bool
 frame_is_plain(Frame *f)
 {
     return f->owner == FRAME_OWNED_BY_THREAD;
-}
-
-static inline bool
-frame_is_complete(Frame *f)
-{
-    return !_PyFrame_IsIncomplete(f);
 }
 
 static inline bool
@@ -145,18 +109,6 @@ frame_beyond_c(Frame *f)
     return f->previous;
 }
 
-static inline const void *
-frame_position(Frame *f)
-{
-    return f->prev_instr;
-}
-
-static inline int
-frame_unit(Frame *f)
-{
-    return (int)(f->prev_instr - _PyCode_CODE(f->f_code));
-}
-
 /* CALL_FUNCTION_EX always goes through C (v3.11.2 Python/ceval.c, do_call_core). */
 static inline bool
 frame_is_suspended_call(int opcode)
@@ -174,26 +126,6 @@ static inline void
 frame_copy_position(Frame *to, Frame *from)
 {
     to->prev_instr = from->prev_instr;
-}
-
-/* The unit of the `yield` at which a generator waits. */
-static inline int
-frame_yield_unit(Frame *f)
-{
-    return frame_unit(f);
-}
-
-/* The state of a generator that waits at the yield at `unit`. */
-static inline int
-generator_suspended_state(Frame *Py_UNUSED(f), int Py_UNUSED(unit))
-{
-    return FRAME_SUSPENDED;
-}
-
-static inline void
-frame_set_yield_position(Frame *f, int unit)
-{
-    f->prev_instr = _PyCode_CODE(f->f_code) + unit;
 }
 
 static inline void

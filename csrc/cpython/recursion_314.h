@@ -2,40 +2,13 @@
 #ifndef STACKFUL_CPYTHON_RECURSION_314_H
 #define STACKFUL_CPYTHON_RECURSION_314_H
 
+#include "cpython/recursion_python.h"
 #include "internal/pycore_ceval.h"
-
-typedef struct {
-    int python; /* frames in use, not what is left: the limit may be changed meanwhile */
-} Recursion;
-
-static inline void
-recursion_save(PyThreadState *ts, Recursion *saved)
-{
-    saved->python = ts->py_recursion_limit - ts->py_recursion_remaining;
-}
-
-static inline void
-recursion_restore(PyThreadState *ts, const Recursion *saved)
-{
-    ts->py_recursion_remaining = ts->py_recursion_limit - saved->python;
-}
-
-static inline void
-recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
-{
-    ts->py_recursion_remaining = ts->py_recursion_limit - saved->python - (int)frames;
-}
 
 static inline bool
 recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
 {
     return ts->py_recursion_remaining > frames + 2;
-}
-
-static inline bool
-recursion_had_room(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
-{
-    return ts->py_recursion_limit - saved->python > frames + 2;
 }
 
 /* The evaluator refuses to begin beyond a soft limit of the C stack (v3.14.0 Python/ceval.c,
