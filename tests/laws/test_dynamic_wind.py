@@ -4,30 +4,10 @@ import copy
 
 import pytest
 
-from stackful import (
-    Fiber,
-    PromptNotFoundError,
-    PromptTag,
-    abort,
-    call_cc,
-    call_ec,
-    control,
-    control0,
-    dynamic_wind,
-    prompt,
-    run,
-    shift,
-    suspend,
-)
+from laws.operators import Log, call_cc, control, control0, shift
+from stackful import Fiber, PromptNotFoundError, PromptTag, abort, call_ec, dynamic_wind, prompt, run, suspend
 
-pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
-
-
-class Log(list):
-    """A log with winders that write to it."""
-
-    def wind(self, name, thunk):
-        return dynamic_wind(lambda: self.append(f"in {name}"), thunk, lambda: self.append(f"out {name}"))
+pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
 
 def test_pre_thunk_post_in_order():
@@ -57,7 +37,7 @@ def test_r7rs_connect_talk_disconnect():
     """R7RS: (connect talk1 disconnect connect talk2 disconnect)."""
 
     def main():
-        path, c = [], [None]
+        path, c = Log(), [None]
 
         def add(s):
             path.append(s)
@@ -264,7 +244,7 @@ def test_an_error_in_a_post_thunk_comes_from_the_jump():
 def test_post_may_remove_the_target():
     """A post thunk that takes the prompt of the jump away: the jump is looked at again, and refused."""
     tag = PromptTag("goes away")
-    log = []
+    log = Log()
 
     def inner(k):
         def post():
