@@ -45,6 +45,7 @@ def way(request):
     with traced() if chosen == "traced" else contextlib.nullcontext():
         yield chosen
     ways.current = "cold"
+    ways.kept.clear()
 
 
 def _excuse(item, seconds):

@@ -11,16 +11,21 @@ from stackful.continuations.tags import DEFAULT, PromptTag
 from stackful.errors import PromptNotFoundError
 from stackful.fibers.operations import GATE, PUSH, operate, operate_in_new_fiber
 
-__all__ = ["abort", "barrier", "call_ec", "prompt", "prompt0", "reset", "reset0", "run"]
+__all__ = ["Abort", "abort", "barrier", "call_ec", "prompt", "prompt0", "reset", "reset0", "run"]
 
 _T = TypeVar("_T")
 
 
-class _Abort(BaseException):
+class Abort(BaseException):
     """On its way to the prompt whose tag is its first argument; the second is the value. The core ends it there (csrc/levels.c)."""
 
+    def look_again(self) -> None:
+        """`PromptNotFoundError` when there is no such prompt any more."""
+        if not any(item is self.args[0] for item in _core.prompts()):
+            raise prompt_not_found(self.args[0])
 
-_core.register("abort", _Abort)
+
+_core.register("abort", Abort)
 
 
 def prompt(thunk: Callable[[], Any], tag: PromptTag | None = None) -> Any:
@@ -106,7 +111,7 @@ def abort(tag: PromptTag | None = None, value: object = None) -> Any:
     tag = DEFAULT if tag is None else tag
     if not any(item is tag for item in _core.prompts()):
         raise prompt_not_found(tag)
-    raise _Abort(tag, value)
+    raise Abort(tag, value)
 
 
 class EscapeContinuation:
@@ -123,7 +128,7 @@ class EscapeContinuation:
             raise PromptNotFoundError(
                 "this escape continuation is over: call_ec() has returned, or was left; use call_cc() to come back later"
             )
-        raise _Abort(self._tag, value)
+        raise Abort(self._tag, value)
 
 
 def call_ec(f: Callable[[Callable[..., Any]], Any]) -> Any:
