@@ -67,3 +67,41 @@ def test_abort_ends_at_the_prompt_that_shift_leaves_around_k():
         return abort(None, "aborted")
 
     assert prompt(body) == ["k gave", "aborted"]
+
+
+@pytest.mark.xfail(strict=True, reason="the private exception of abort comes out where its prompt is gone")
+def test_an_abort_that_a_finally_block_kept_is_an_error_when_its_prompt_is_gone():
+    """A finally block captures what is left of the way out; gone on with later, it has nobody to go to, and says so."""
+    p, q, kept = PromptTag("p"), PromptTag("q"), Log()
+
+    def body():
+        try:
+            abort(q, "out")
+        finally:
+            call_cc(lambda k: kept.append(k) if not kept else None, p)
+
+    assert prompt(lambda: prompt(body, p), q) == "out"
+    with pytest.raises(BaseException) as caught:
+        prompt(lambda: kept[0](None), p)
+    assert caught.type is PromptNotFoundError
+
+
+def test_an_abort_that_a_finally_block_kept_goes_to_the_prompt_that_is_there():
+    """Gone on with beneath another prompt with its tag, it ends at that."""
+    p, q, kept = PromptTag("p"), PromptTag("q"), Log()
+
+    def body():
+        try:
+            abort(q, "out")
+        finally:
+            call_cc(lambda k: kept.append(k) if not kept else None, p)
+
+    assert prompt(lambda: prompt(body, p), q) == "out"
+    assert prompt(lambda: [prompt(lambda: kept[0](None), p)], q) == "out"
+
+
+def test_the_value_of_an_abort_may_be_anything():
+    """Also an exception, a continuation, a thunk to be called: Racket's handlers are called by whoever has the prompt."""
+    assert prompt(lambda: abort(None, lambda: 11))() == 11
+    assert isinstance(prompt(lambda: abort(None, KeyError("value"))), KeyError)
+    assert prompt(lambda: abort()) is None

@@ -54,3 +54,40 @@ def test_an_escape_crosses_suspensions():
 def test_escapes_work_in_callbacks_of_c_code():
     """A call of C code is no barrier to an escape."""
     assert call_ec(lambda out: sorted([3, 1], key=lambda x: out(x) if x == 1 else x)) == 1
+
+
+def test_escapes_pass_each_other():
+    """Racket: an escape within an escape's argument; the first to be called wins."""
+    assert call_ec(lambda a: a(call_ec(lambda b: b(1)) + 1)) == 2
+    assert call_ec(lambda a: [a("first"), a("second")]) == "first"
+
+
+def test_an_escape_is_not_stopped_by_except_exception():
+    """It is no Exception; finally blocks run on its way, innermost first."""
+    log = Log()
+
+    def body(out):
+        try:
+            try:
+                out("left")
+            except Exception:
+                log.append("except")
+            finally:
+                log.append("inner")
+        finally:
+            log.append("outer")
+
+    assert call_ec(body) == "left"
+    assert log == ["inner", "outer"]
+
+
+def test_an_escape_from_another_escape_s_finally_block_wins():
+    """The later jump replaces the one on its way, as a return in finally does."""
+
+    def body(a, b):
+        try:
+            a("first")
+        finally:
+            b("second")
+
+    assert call_ec(lambda a: ["a", call_ec(lambda b: body(a, b))]) == ["a", "second"]
