@@ -75,6 +75,9 @@ def travelled(value):
     return pickled(value) if ways.current == "pickled" else value
 
 
+LEFT_OUT = "left out"
+
+
 class _Operation(Operation):
     """An operation whose clauses get resumptions that have travelled."""
 
@@ -87,9 +90,10 @@ class _Operation(Operation):
         return super().ctl(self._travelling(function))
 
     def _travelling(self, function):
-        if self.__signature__.parameters:
-            return lambda k, argument: function(travelled(k), argument)
-        return lambda k: function(travelled(k))
+        def clause(k, argument=LEFT_OUT):
+            return function(travelled(k)) if argument is LEFT_OUT else function(travelled(k), argument)
+
+        return clause
 
 
 def effect(signature):
