@@ -1,5 +1,5 @@
 """Runs the leak checker (leakcheck.py) on the tests of the core and of fibers, and on those marked `leakcheck`; and those marked
-`three_ways` cold, warm and traced (ways.py).
+`three_ways` or `five_ways` in each of these ways (ways.py).
 """
 
 import contextlib
@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import ways
 from leakcheck import LATE_ROUNDS, find_leaks
-from ways import WARM_UP, WAYS, traced
+from ways import ROADS, WARM_UP, WAYS, traced
 
 TOO_SLOW = 2.0  # seconds of a test's first run beyond which it is not repeated; such tests are counted in the summary
 
@@ -23,22 +24,28 @@ checked: dict[str, int] = {}  # verdict or excuse -> number of tests, for the su
 
 
 def pytest_generate_tests(metafunc):
-    """A test marked `three_ways` is three tests."""
+    """A test marked `three_ways` is three tests, one marked `five_ways` five."""
     if metafunc.definition.get_closest_marker("three_ways"):
         metafunc.parametrize("way", WAYS, indirect=True)
+    if metafunc.definition.get_closest_marker("five_ways"):
+        metafunc.parametrize("way", WAYS + ROADS, indirect=True)
 
 
 @pytest.fixture(autouse=True)
 def way(request):
     """How the test is run (ways.py)."""
-    chosen = getattr(request, "param", "cold")
+    chosen = ways.current = getattr(request, "param", "cold")
     if chosen == "warm":
         names = [name for name in request.node._fixtureinfo.argnames if name != "way"]
         arguments = {name: request.getfixturevalue(name) for name in names}
+        if "way" in request.node._fixtureinfo.argnames:
+            arguments["way"] = chosen
         for _ in range(WARM_UP):
             request.function(**arguments)
     with traced() if chosen == "traced" else contextlib.nullcontext():
         yield chosen
+    ways.current = "cold"
+    ways.kept.clear()
 
 
 def _excuse(item, seconds):
@@ -49,6 +56,8 @@ def _excuse(item, seconds):
         return f"excused: {marker.args[0]}"
     if os.environ.get("STACKFUL_LEAKCHECK") == "0":
         return "switched off"
+    if ways.current == "pickled":
+        return "pickled"  # the pickler fills caches of CPython with names
     if hasattr(item.obj, "hypothesis"):
         return "property test"
     if sys.gettrace() is not None or sys.getprofile() is not None:

@@ -1,13 +1,17 @@
 """The situations of OCaml 5's own tests of effects (testsuite/tests/effects, named in each docstring)."""
 
+import copy
+import gc
 import sys
+import threading
 from collections import deque
 
 import pytest
 
-from stackful import AlreadyResumedError, Handler, UnhandledError, effect, handle, perform
+from laws.operators import Log, effect
+from stackful import AlreadyResumedError, Handler, Operation, UnhandledError, handle, perform
 
-pytestmark = pytest.mark.three_ways
+pytestmark = pytest.mark.five_ways
 
 
 class XError(Exception):
@@ -30,7 +34,7 @@ def test_1_an_exception_is_no_effect():
 
 def test_2_resume_with_a_value():
     """test2: 42 goes in, the rest sees it."""
-    log = []
+    log = Log()
 
     def body():
         log.append(perform(e, 0))
@@ -158,9 +162,9 @@ def test_evenodd():
     assert (even(40), odd(40)) == (True, False)
 
 
-def test_manylive():
+def test_manylive(way):
     """manylive: ten thousand continuations at once, resumed afterwards."""
-    count = 10_000 if sys.gettrace() is None else 300
+    count = 10_000 if way == "cold" else 300
     waiting = []
 
     def body(i):
@@ -311,9 +315,9 @@ def test_overflow_many_arguments_and_deep_calls():
     assert handle(lambda: deep(1, 2, 3, 4, 400), e.once(lambda k, x: k.resume(x))) == 10
 
 
-def test_ten_thousand_tail_resumptions_in_constant_stack():
+def test_ten_thousand_tail_resumptions_in_constant_stack(way):
     """tail_resume gives the driver's frame back before the program goes on."""
-    n = 10_000 if sys.gettrace() is None else 1000
+    n = 10_000 if way == "cold" else 1000
 
     def body():
         total = 0
@@ -323,3 +327,186 @@ def test_ten_thousand_tail_resumptions_in_constant_stack():
 
     assert handle(body, e.once(lambda k, x: k.tail_resume(x))) == n * (n - 1) // 2
     assert handle(body, e.ctl(lambda k, x: k.tail_resume(x))) == n * (n - 1) // 2
+
+
+def test_7_and_9_a_copy_of_a_continuation_is_resumed_as_well():
+    """test7, test9, clone_test: "Hello" and "Hello, again!", through an inner handler of something else too."""
+    for body in (lambda: "Hello" + perform(e), lambda: handle(lambda: "Hello" + perform(e), f.once(lambda k: "never"))):
+        assert handle(body, e.once(lambda k: [copy.copy(k).resume(""), k.resume(", again!")])) == [
+            "Hello", "Hello, again!"
+        ]  # fmt: skip
+
+
+def test_8_a_request_that_is_intercepted_and_handed_on():
+    """test8: the inner clause asks the outer one; a multi-shot answer there resumes the inner continuation twice."""
+    intercepting = e.ctl(lambda k: k.resume("<" + perform(e) + ">"))
+    both = e.ctl(lambda k: [k.resume("one"), k.resume("two")])
+    assert handle(lambda: handle(lambda: "Hello " + perform(e), intercepting), both) == ["Hello <one>", "Hello <two>"]
+
+
+def test_cmphash_a_continuation_is_equal_to_itself_only():
+    """cmphash: comparing continuations is by identity, and they can be keys."""
+
+    def clause(k):
+        other = copy.copy(k)
+        return k == k, k == other, len({k, other, k})  # noqa: PLR0124
+
+    assert handle(lambda: perform(e), e.once(clause)) == (True, False, 2)
+
+
+def test_discontinue_with_what_performs():
+    """discontinue_with_effect: the error is handled by performing, which the same handler answers."""
+
+    def body():
+        try:
+            return perform(e)
+        except XError:
+            return perform(f) + 2
+
+    assert handle(body, e.once(lambda k: k.discontinue(XError())), f.once(lambda k: k.resume(1))) == 3
+
+
+def test_backtrace_of_an_error_that_was_discontinued():
+    """backtrace: it has the frames in which it is raised anew, and those of the handled program."""
+
+    def task(n):
+        perform(e)
+        return task(n - 1)
+
+    with pytest.raises(XError) as caught:
+        handle(lambda: task(3), e.once(lambda k: k.discontinue(XError())))
+    assert "task" in [entry.name for entry in caught.traceback]
+
+
+def test_issue479_an_iteration_becomes_a_generator():
+    """issue479: each step is a function that goes on; it may be called within another handler, or none."""
+
+    @effect
+    def hold(value: int) -> None: ...
+
+    def steps(items):
+        def iterate():
+            for item in items:
+                perform(hold, item)
+            return lambda: None
+
+        return handle(iterate, hold.once(lambda k, value: lambda: (value, k.resume(None))))
+
+    step, found = steps([1, 2, 3]), []
+    while (pair := step()) is not None:
+        found.append(pair[0])
+        step = pair[1]
+    assert found == [1, 2, 3]
+
+
+def test_lazy_a_computation_that_stops_half_way_is_forced_once():
+    """test_lazy: its loop goes on where it stopped, here or in another thread."""
+
+    def count(n):
+        total = 0
+        for i in range(n):
+            total += 1
+            if i == n // 2:
+                perform(e)
+        return total
+
+    def elsewhere(k):
+        found = []
+        thread = threading.Thread(target=lambda: found.append(k.resume(None)))
+        thread.start()
+        thread.join()
+        return found[0]
+
+    assert handle(lambda: count(100), e.once(lambda k: k.resume(None))) == 100
+    assert handle(lambda: count(200), e.once(elsewhere)) == 200
+
+
+@pytest.mark.parametrize("answer", ["forgotten", "kept", "in a cycle"])
+def test_finalise_cont_continuations_that_are_never_resumed(answer):
+    """finalise_cont1 to 4: a dropped one is unwound, the program sees it, and the next one is as good as the first."""
+    log, kept = Log(), []
+
+    def body():
+        try:
+            return perform(e)
+        finally:
+            log.append("unwound")
+
+    def clause(k):
+        if answer == "kept":
+            kept.append(k)
+        elif answer == "in a cycle":
+            cycle = [k]
+            cycle.append(cycle)
+        return 43
+
+    for _ in range(2):
+        assert handle(body, Operation.once(e, clause)) == 43  # what has travelled is not unwound
+    assert answer != "kept" or log == []
+    kept.clear()
+    gc.collect()
+    assert log == ["unwound", "unwound"]
+
+
+def test_cont_gc_test_continuations_of_many_sizes_survive_collections():
+    """cont_gc_test: stacks of every depth, collected while they are suspended."""
+
+    def deep(n):
+        return perform(e) if n == 0 else [deep(n - 1)][0] + 1
+
+    waiting = [handle(lambda n=n: deep(n), e.once(lambda k: k)) for n in range(0, 60, 3)]
+    gc.collect()
+    assert [k.resume(0) for k in waiting] == [*range(0, 60, 3)]
+
+
+def test_shallow_state_io():
+    """shallow_state_io: a handler that changes its own kind on the way: print until told to be silent, then count."""
+
+    @effect
+    def say(text: str) -> None: ...
+
+    @effect
+    def hush() -> None: ...
+
+    said = Log()
+
+    def talking():
+        return Handler(
+            say.once(lambda k, text: [said.append(text), k.resume_with(talking(), None)][1]),
+            hush.once(lambda k: k.resume_with(silent(0), None)),
+            returns=lambda value: value,
+            shallow=True,
+        )
+
+    def silent(count):
+        return Handler(
+            say.once(lambda k, text: k.resume_with(silent(count + 1), None)),
+            returns=lambda value: (value, count),
+            shallow=True,
+        )
+
+    def body():
+        perform(say, "a")
+        perform(say, "b")
+        perform(hush)
+        perform(say, "c")
+        perform(say, "d")
+        return "end"
+
+    assert handle(body, talking()) == ("end", 2)
+    assert said == ["a", "b"]
+
+
+def test_unhandled_effects_leave_as_errors_do():
+    """unhandled_effects: without a handler the error names the operation, and finally blocks have run."""
+    log = Log()
+
+    def body():
+        try:
+            perform(f)
+        finally:
+            log.append("unwound")
+
+    with pytest.raises(UnhandledError, match=r"<operation f\(\)"):
+        handle(body, e.once(lambda k: None))
+    assert log == ["unwound"]

@@ -9,6 +9,7 @@ import sys
 from corpus import BARRIERS, PROGRAMS
 from corpus.points import ANSWERS, REFUSALS, SCHEDULE, ask, point, probe
 from stackful import BarrierError, Fiber, FiberExit, snapshot, suspend
+from ways import traced
 
 CASES = 40
 
@@ -214,20 +215,6 @@ def attempted(name):
         return values
     finally:
         SCHEDULE.disarm()
-
-
-def trace_nothing(frame, event, argument):
-    return trace_nothing
-
-
-@contextlib.contextmanager
-def traced():
-    previous = sys.gettrace()
-    sys.settrace(trace_nothing)
-    try:
-        yield
-    finally:
-        sys.settrace(previous)
 
 
 @contextlib.contextmanager

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from stackful import BarrierError, Fiber, PromptNotFoundError, PromptTag, call_cc, prompt, run, shift, suspend
+from laws.operators import Log, call_cc, shift
+from stackful import BarrierError, Fiber, PromptNotFoundError, PromptTag, prompt, run, suspend
 
-pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
+pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
 
 def test_a_continuation_that_is_not_called_changes_nothing():
@@ -47,7 +48,7 @@ def test_re_entry_after_return():
     """A continuation goes on being valid when its call has returned, and never returns itself."""
 
     def main():
-        log = []
+        log = Log()
         holder = []
         value = call_cc(lambda k: [holder.append(k), 0][1])
         log.append(value)
@@ -77,7 +78,7 @@ def test_loops_are_re_entered_where_they_were():
     """A for loop goes on from the element that it was at."""
 
     def main():
-        ks, seen = [], []  # the heap: shared
+        ks, seen = Log(), Log()  # the heap: shared
         for x in [1, 2, 3]:
             tag = call_cc(lambda k: [ks.append(k), "first"][1])
             seen.append((x, tag))
@@ -229,7 +230,7 @@ def test_it_reaches_the_nearest_prompt_only():
     """What is outside of the prompt goes on as usual."""
 
     def main():
-        log = []
+        log = Log()
         k = prompt(lambda: call_cc(lambda k: k))
         log.append("returned")
         if not isinstance(k, str):

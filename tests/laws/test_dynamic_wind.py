@@ -4,30 +4,10 @@ import copy
 
 import pytest
 
-from stackful import (
-    Fiber,
-    PromptNotFoundError,
-    PromptTag,
-    abort,
-    call_cc,
-    call_ec,
-    control,
-    control0,
-    dynamic_wind,
-    prompt,
-    run,
-    shift,
-    suspend,
-)
+from laws.operators import Log, call_cc, control, control0, shift
+from stackful import Fiber, PromptNotFoundError, PromptTag, abort, call_ec, dynamic_wind, prompt, run, suspend
 
-pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
-
-
-class Log(list):
-    """A log with winders that write to it."""
-
-    def wind(self, name, thunk):
-        return dynamic_wind(lambda: self.append(f"in {name}"), thunk, lambda: self.append(f"out {name}"))
+pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
 
 def test_pre_thunk_post_in_order():
@@ -57,7 +37,7 @@ def test_r7rs_connect_talk_disconnect():
     """R7RS: (connect talk1 disconnect connect talk2 disconnect)."""
 
     def main():
-        path, c = [], [None]
+        path, c = Log(), [None]
 
         def add(s):
             path.append(s)
@@ -243,6 +223,19 @@ def test_a_post_thunk_that_escapes_ends_the_jump():
     assert log == ["in outer", "post", "out outer"]
 
 
+def test_a_post_thunk_that_raises_on_the_way_of_a_jump_runs_once():
+    """Its extent has been left, though its frames are still there for the error to leave through."""
+    log = Log()
+
+    def post():
+        log.append("post")
+        raise KeyError("post")
+
+    with pytest.raises(KeyError):
+        run(lambda: call_cc(lambda out: log.wind("a", lambda: dynamic_wind(lambda: None, lambda: out("left"), post))))
+    assert log == ["in a", "post", "out a"]
+
+
 def test_an_error_in_a_post_thunk_comes_from_the_jump():
     """The jump is over, and the error is raised where it was asked for."""
 
@@ -264,7 +257,7 @@ def test_an_error_in_a_post_thunk_comes_from_the_jump():
 def test_post_may_remove_the_target():
     """A post thunk that takes the prompt of the jump away: the jump is looked at again, and refused."""
     tag = PromptTag("goes away")
-    log = []
+    log = Log()
 
     def inner(k):
         def post():
@@ -299,3 +292,231 @@ def test_winders_of_a_copied_fiber_are_its_own():
     assert fiber.resume("x") == ["x", 1]
     assert twin.resume("y") == ["y", 1]
     assert log == ["in a", "out a", "out a"]
+
+
+# Racket's heading "dynamic wind": jumps from one extent to another, into and out of pre and post thunks (prompt-tests.rktl)
+
+
+def composed(thunk_of_k):
+    """Racket's call-with-composable-continuation, by control: `thunk_of_k` is called where it is captured."""
+    return control(lambda k: k(lambda: thunk_of_k(k)))()
+
+
+def test_a_jump_from_one_extent_into_another():
+    """Posts of what is left, innermost first; then pres of what is entered; extents beneath the prompt are untouched."""
+    log = Log()
+
+    def body():
+        k = prompt(lambda: log.wind("a", lambda: call_cc(lambda k: k)))
+        return prompt(lambda: log.wind("b", lambda: log.wind("c", lambda: call_cc(lambda j: k(j)))))
+
+    j = log.wind("0", body)
+    assert log == ["in 0", "in a", "out a", "in b", "in c", "out c", "out b", "in a", "out a", "out 0"]
+    log.clear()
+    assert prompt(lambda: j(8)) == 8
+    assert log == ["in b", "in c", "out c", "out b"]
+    log.clear()
+    log.wind("4", lambda: log.wind("5", lambda: prompt(lambda: j(8))))
+    assert log == ["in 4", "in 5", "in b", "in c", "out c", "out b", "out 5", "out 4"]
+
+
+def test_extents_come_back_with_frames_that_another_prompt_delimits():
+    """A continuation up to an outer prompt, captured within frames that were brought back: both extents are entered again."""
+    p, log = PromptTag("p"), Log()
+
+    def main():
+        k = prompt(lambda: log.wind("a", lambda: call_cc(lambda k: lambda: k, p)()), p)
+        log.clear()
+        found = [prompt(lambda: k(lambda: [log.append("in k"), call_cc(lambda j: lambda: j)()][1]), p)]
+        return found[0](lambda: [log.append("in j"), 10][1]) if callable(found[0]) else found
+
+    assert run(main) == [10]
+    assert log == ["in a", "in k", "out a", "in a", "in j", "out a"]
+
+
+def test_extents_within_and_around_a_composed_continuation():
+    """A capture leaves and a call enters what is within; what is around stays."""
+    log = Log()
+    k = prompt(lambda: log.wind("a", lambda: control(lambda k: k)()))
+    log.clear()
+    within = prompt(lambda: k(lambda: log.wind("b", lambda: control(lambda k: k)())))
+    assert log == ["in a", "in b", "out b", "out a"]
+    log.clear()
+    assert within(lambda: 99) == 99
+    assert log == ["in a", "in b", "out b", "out a"]
+    log.clear()
+    around = prompt(lambda: log.wind("c", lambda: k(lambda: control(lambda k: k)())))
+    assert log == ["in c", "in a", "out a", "out c"]
+    log.clear()
+    assert around(lambda: 99) == 99
+    assert log == ["in c", "in a", "out a", "out c"]
+
+
+def test_a_jump_back_into_a_post_thunk():
+    """Its extent is left already, and is neither entered nor left again; the rest of the thunk runs."""
+    p, kept, log = PromptTag("p"), Log(), Log()
+
+    def post():
+        call_cc(kept.append, p)
+        log.append("post")
+
+    log.wind("a", lambda: prompt(lambda: dynamic_wind(lambda: log.append("pre"), lambda: None, post), p))
+    assert log == ["in a", "pre", "post", "out a"]
+    prompt(lambda: kept[0](10), p)
+    assert log == ["in a", "pre", "post", "out a", "post"]
+
+
+@pytest.mark.parametrize("way_out", ["by a result", "by an escape"])
+def test_a_jump_into_a_post_thunk_and_out_again(way_out):
+    """Twice: the way out is that of the first time, and what it leaves is left then."""
+    p, kept, doors, log, count = PromptTag("p"), Log(), Log(), Log(), Log([0])
+
+    def post():
+        call_cc(lambda k: kept.append(k) if not kept else None, p)
+        log.append("post")
+        if way_out == "by a result":
+            doors[0]("out")
+
+    def thunk():
+        return doors[0]("out") if way_out == "by an escape" else None
+
+    def main():
+        if call_cc(lambda k: [doors.append(k), "first"][1]) == "first":
+            log.wind("a", lambda: prompt(lambda: dynamic_wind(lambda: log.append("pre"), thunk, post), p))
+        count[0] += 1
+        if count[0] < 3:
+            prompt(lambda: kept[0](10), p)
+        return count[0]
+
+    assert run(main) == 3
+    assert log == ["in a", "pre", "post", "out a", "post", "post"]
+
+
+def test_an_escape_that_is_redirected_by_a_continuation():
+    """A jump on its way, captured in a post thunk: its frames go on to the abort, and the prompt that is there now gets the value."""
+    p, q, kept, log = PromptTag("p"), PromptTag("q"), Log(), Log()
+
+    def post():
+        call_cc(lambda k: kept.append(k) if not kept else None, p)
+        log.append("inner")
+
+    def inner():
+        return prompt(lambda: dynamic_wind(lambda: None, lambda: abort(q, "done"), post), p)
+
+    def outer():
+        return dynamic_wind(lambda: None, inner, lambda: log.append("outer"))
+
+    log.append(("first", prompt(outer, q)))
+    log.append(("second", prompt(lambda: prompt(lambda: kept[0](10), p), q)))
+    assert log == ["inner", "outer", ("first", "done"), "inner", ("second", "done")]
+
+
+def test_a_continuation_captured_and_called_in_a_post_thunk():
+    """It is the rest of the leaving: that is done once for each call."""
+    log = Log()
+
+    def post():
+        log.append("post a")
+        control(lambda k: [k(1), log.append("between"), k(2)])
+        log.append("post b")
+
+    prompt(lambda: log.wind("o", lambda: dynamic_wind(lambda: log.append("pre"), lambda: log.append("thunk"), post)))
+    assert log == [
+        "in o", "pre", "thunk", "post a", "out o", "in o", "post b", "out o", "between", "in o", "post b", "out o"
+    ]  # fmt: skip
+
+
+def test_a_continuation_captured_in_a_pre_thunk():
+    """Called later, it goes on into the thunk and leaves by the post, within the extents of its caller."""
+    log, kept = Log(), Log()
+
+    def pre():
+        log.append("pre")
+        composed(lambda k: kept.append(k))
+
+    prompt(lambda: dynamic_wind(pre, lambda: log.append("thunk"), lambda: log.append("post")))
+    log.wind("a", lambda: kept[0](lambda: None))
+    assert log == ["pre", "thunk", "post", "in a", "thunk", "post", "out a"]
+
+
+def test_a_continuation_captured_in_a_pre_thunk_within_an_extent():
+    """The extent around is entered with it and left after it; again when it is captured within a call of itself."""
+    log, kept = Log(), Log()
+
+    def pre():
+        log.append("pre 1")
+        composed(lambda k: kept.append(k))
+
+    def body():
+        return dynamic_wind(pre, lambda: log.append("thunk"), lambda: log.append("post 1"))
+
+    prompt(lambda: log.wind("0", body))
+    first, again = "in 0, pre 1, out 0, in 0, thunk, post 1, out 0", "in 0, thunk, post 1, out 0"
+    assert ", ".join(log) == first
+    log.clear()
+    prompt(lambda: log.wind("2", lambda: kept[0](lambda: composed(lambda k: kept.append(k)))))
+    assert ", ".join(log) == f"in 2, in 0, out 0, out 2, in 2, {again}, out 2"
+    log.clear()
+    prompt(lambda: log.wind("3", lambda: kept[1](lambda: None)))
+    assert ", ".join(log) == f"in 3, in 2, {again}, out 2, out 3"
+
+
+def test_a_jump_out_of_a_pre_thunk_on_the_way_in():
+    """What was entered so far is left again; the thunk is not reached, and another call of the continuation begins anew."""
+    log, kept, doors = Log(), Log(), Log()
+
+    def pre():
+        log.append("in b")
+        for door in doors:
+            door("turned away")
+
+    def thunk():
+        return call_cc(lambda k: [kept.append(k), "first"][1])
+
+    def main():
+        return log.wind("a", lambda: dynamic_wind(pre, thunk, lambda: log.append("out b")))
+
+    assert run(main) == "first"
+    log.clear()
+
+    def again():
+        return call_cc(lambda door: [doors.append(door), kept[0]("second")])
+
+    assert run(again) == "turned away"
+    assert log == ["in a", "in b", "out a"]
+    doors.clear()
+    assert run(lambda: kept[0]("second")) == "second"
+    assert log == ["in a", "in b", "out a", "in a", "in b", "out b", "out a"]
+
+
+def test_an_error_in_a_pre_thunk_on_the_way_in():
+    """It leaves what was entered so far, and comes out of the prompt: the caller's frames are gone."""
+    log, kept = Log(), Log()
+
+    def pre():
+        log.append("in b")
+        if kept:
+            raise KeyError("closed")
+
+    def thunk():
+        return call_cc(lambda k: [kept.append(k), "first"][1])
+
+    run(lambda: log.wind("a", lambda: dynamic_wind(pre, thunk, lambda: log.append("out b"))))
+    log.clear()
+    with pytest.raises(KeyError, match="closed"):
+        run(lambda: kept[0]("second"))
+    assert log == ["in a", "in b", "out a"]
+
+
+def test_a_post_thunk_that_captures_what_is_left_of_a_jump_may_call_it_twice():
+    """The jump arrives twice, each time at the prompt that the call has made."""
+    tag, log = PromptTag("out"), Log()
+
+    def body(k):
+        return dynamic_wind(lambda: None, lambda: k("there"), lambda: shift(lambda j: [j(None), j(None)], tag))
+
+    def main():
+        return prompt(lambda: log.append(call_cc(lambda k: body(k), tag)), tag)
+
+    assert main() == [None, None]
+    assert log == ["there", "there"]

@@ -22,6 +22,13 @@ class Abort(BaseException):
     Or, with a third argument, to the level with that serial.
     """
 
+    def look_again(self) -> None:
+        """`PromptNotFoundError` when there is no such prompt any more."""
+        for item in _core.prompts():
+            if len(self.args) == 3 or item is self.args[0]:
+                return
+        raise prompt_not_found(self.args[0])
+
 
 _core.register("abort", Abort)
 

@@ -1,0 +1,170 @@
+"""The situations of Koka's tests of effects (test/algeff, named in each docstring): finalisation, masks by hand, linear clauses."""
+
+import pytest
+
+from laws.operators import Log, effect
+from stackful import FiberExit, Handler, Operation, handle, perform
+
+pytestmark = pytest.mark.five_ways
+
+
+@effect
+def fail(message: str) -> str: ...
+
+
+@effect
+def say(text: str) -> None: ...
+
+
+@effect
+def flip() -> bool: ...
+
+
+def guarded(log, thunk, name="finalizing.."):
+    """Koka's `finally`."""
+    try:
+        return thunk()
+    finally:
+        log.append(name)
+
+
+@pytest.mark.parametrize("kind", ["final", "once", "ctl"])
+def test_finalize1_who_does_not_resume_finalises(kind):
+    """finalize1: "finalizing.." comes, whether the clause says so (final) or just returns without resuming."""
+    log = Log()
+    clause = fail.final(lambda m: m) if kind == "final" else getattr(Operation, kind)(fail, lambda k, m: m)
+    assert handle(lambda: guarded(log, lambda: [perform(fail, "ouch"), "ok"]), clause) == "ouch"
+    assert log == ["finalizing.."]
+
+
+def test_finalize2_a_finally_block_may_perform():
+    """finalize2: on the way out by a normal end, it asks the handler that is still in force."""
+    log = Log()
+
+    def body():
+        try:
+            perform(say, "Error")
+            return 2
+        finally:
+            log.append("Pre final")
+            perform(say, "Final")
+            log.append("Post final")
+
+    # Not one that travels: what it leaves behind would be finalised as well, and perform where nobody handles.
+    clause = Operation.ctl(say, lambda k, text: [log.append(text), k.resume(None)][1])
+    assert handle(body, clause) == 2
+    assert log == ["Error", "Pre final", "Final", "Post final"]
+
+
+def test_finally_blocks_of_all_frames_run_innermost_first():
+    """Through nested finally blocks and an inner handler of something else."""
+    log = Log()
+
+    def inner():
+        return guarded(log, lambda: guarded(log, lambda: perform(fail, "ouch"), "one"), "two")
+
+    def body():
+        return guarded(log, lambda: handle(inner, say.fun(log.append)), "three")
+
+    assert handle(body, fail.final(str.upper)) == "OUCH"
+    assert log == ["one", "two", "three"]
+
+
+def test_a_finalised_program_cannot_be_brought_back_by_catching():
+    """FiberExit is no Exception: `except Exception` does not see it, and who catches it by name and goes on is over all the same."""
+    log = Log()
+
+    def body():
+        try:
+            perform(fail, "x")
+        except Exception:
+            log.append("wrong")
+        except FiberExit:
+            log.append("exit")
+        return "not the result"
+
+    assert handle(body, Operation.once(fail, lambda k, m: "result")) == "result"
+    assert log == ["exit"]
+
+
+def test_return_clauses_do_not_run_for_what_is_finalised():
+    """The value of a clause that does not resume is the handler's as it is."""
+    assert handle(lambda: perform(fail, "x"), Handler(fail.final(str.upper), returns=lambda v: ("returned", v))) == "X"
+    assert handle(lambda: "x", Handler(fail.final(str.upper), returns=lambda v: ("returned", v))) == ("returned", "x")
+
+
+def test_a_discontinued_program_can_recover():
+    """exn1, exn2: an error at the operation is caught in the program, or is the handler's."""
+
+    def body():
+        try:
+            return perform(fail, "x")
+        except KeyError:
+            return "recovered"
+
+    assert handle(body, fail.once(lambda k, m: k.discontinue(KeyError(m)))) == "recovered"
+
+
+def test_inject_an_operation_meant_for_the_next_handler_out():
+    """inject1: mask skips one handler; here the program says so by a clause that performs again."""
+    skipping = say.fun(lambda text: perform(say, f"skipped {text}"))
+    log = Log()
+    handle(lambda: handle(lambda: perform(say, "x"), skipping), say.fun(log.append))
+    assert log == ["skipped x"]
+
+
+def test_amb_states_and_choices_in_both_orders():
+    """amb1, amb2: xor with a counter, inside and outside of the choice."""
+
+    @effect
+    def tick() -> int: ...
+
+    def xor():
+        p = perform(flip)
+        if perform(tick) >= 0:
+            q = perform(flip)
+        return (p or q) and not (p and q)
+
+    both = Handler(flip.ctl(lambda k: [*k.resume(False), *k.resume(True)]), returns=lambda v: [v])
+    counting = Handler(tick.update(lambda s: (s, s + 1)), state=0, returns=lambda v, s: (v, s))
+    assert handle(lambda: handle(xor, counting), both) == [(False, 1), (True, 1), (True, 1), (False, 1)]
+    assert handle(lambda: handle(xor, both), counting) == ([False, True, True, False], 2)
+
+
+def test_linear_clauses_run_in_place():
+    """linear1: a fun clause is called where the operation is performed, with the program's frames beneath it."""
+    import sys
+
+    def clause(text):
+        frame, names = sys._getframe(), []
+        while frame is not None:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        return "marked_program" in names
+
+    def marked_program():
+        return perform(say, "x")
+
+    assert handle(marked_program, say.fun(clause)) is True
+
+
+def test_nim_strategies_are_handlers():
+    """nim: the same game, played perfectly, and by every possible move."""
+
+    @effect
+    def move(heap: int) -> int: ...
+
+    def game(heap, player="alice", other="bob"):
+        while True:
+            heap -= perform(move, heap)
+            if heap <= 0:
+                return player
+            player, other = other, player
+
+    perfect = move.once(lambda k, heap: k.resume(max(1, heap % 4)))
+    assert [handle(lambda n=n: game(n), perfect) for n in (7, 12)] == ["alice", "bob"]
+    every = Handler(
+        move.ctl(lambda k, heap: [w for taken in range(1, min(3, heap) + 1) for w in k.resume(taken)]),
+        returns=lambda winner: [winner],
+    )
+    assert handle(lambda: game(3), every) == ["alice", "bob", "bob", "alice"]
