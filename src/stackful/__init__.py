@@ -71,7 +71,7 @@ if TYPE_CHECKING:
     from stackful.effects import Clause, Handler, Operation, Resumption, effect, handle, perform
     from stackful.fibers import Frame
     from stackful.generators import Generator, copy_generator, generator, yield_
-    from stackful.search import choose, cut, fail, solutions
+    from stackful.search import choose, cut, fail, require, solutions
     from stackful.tail import tail_call, trampolined
 
 __all__ = [
@@ -122,6 +122,7 @@ __all__ = [
     "perform",
     "prompt",
     "prompt0",
+    "require",
     "reset",
     "reset0",
     "run",
@@ -151,7 +152,7 @@ def __getattr__(name: str) -> Any:
         "stackful.durable.checkpoints": ("checkpoint",),
         "stackful.effects": ("Clause", "Handler", "Operation", "Resumption", "effect", "handle", "perform"),
         "stackful.tail": ("tail_call", "trampolined"),
-        "stackful.search": ("choose", "cut", "fail", "solutions"),
+        "stackful.search": ("choose", "cut", "fail", "require", "solutions"),
         "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
         "stackful.fibers.frames": ("Frame",),
         "stackful.continuations": (
