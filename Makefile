@@ -26,7 +26,7 @@ test-cpython: $(VENV)/.dev ## run CPython's own tests inside of fibers
 	$(PYTEST) tests/cpython $(ARGS)
 
 test-all: ## the tests on each of Python 3.11 to 3.15: those that are present, else those of Debian sid
-	.ci/run --no-lint
+	.ci/run --all --no-lint
 
 test-debug: ## the tests of core, fibers, constructs, laws on a debug build of CPython: make test-debug PYTHON=python3.11d
 	tools/check debug $(PYTHON) $(ARGS)
