@@ -8,7 +8,18 @@ import weakref
 
 import pytest
 
-from stackful import BarrierError, Fiber, FiberError, FiberExit, PromptTag, current, is_suspendable, prompt, shift, suspend
+from stackful import (
+    BarrierError,
+    Fiber,
+    FiberError,
+    FiberExit,
+    PromptTag,
+    current,
+    is_suspendable,
+    prompt,
+    shift,
+    suspend,
+)
 
 pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
 

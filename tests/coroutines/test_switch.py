@@ -443,7 +443,16 @@ def test_misuse_at_the_same_call():
     dead = Coroutine(int)
     dead.resume()
     home = Coroutine(body)
-    assert transfer(home) == ["FiberError", "FiberError", "FiberError", "TypeError", "FiberError", 1, "FiberError", "TypeError"]
+    assert transfer(home) == [
+        "FiberError",
+        "FiberError",
+        "FiberError",
+        "TypeError",
+        "FiberError",
+        1,
+        "FiberError",
+        "TypeError",
+    ]
 
 
 def test_in_a_prompt_of_the_one_that_is_switched_to():
