@@ -42,6 +42,9 @@ def compile_flags() -> list[str]:
     flags += ["-isystem", str(INCLUDE), "-isystem", str(INCLUDE / "internal")]
     # Debian's headers of debug builds are links to those of the release, beside whose pyconfig.h gcc would stay.
     flags += ["-include", sysconfig.get_config_h_filename()]
+    # Whether the interpreter checks its own assertions is not for the switches below to say.
+    asserts = "-DNDEBUG" not in (sysconfig.get_config_var("CFLAGS") or "").split()
+    flags += [f"-DINTERPRETER_ASSERTS={asserts:d}"]
     if is_on("STACKFUL_DEBUG"):
         flags += ["-O0", "-g", "-UNDEBUG"]
     if is_on("STACKFUL_SANITIZE"):

@@ -127,11 +127,12 @@ typedef _PyInterpreterFrame Frame;
 typedef _PyStackChunk StackChunk;
 typedef _Py_CODEUNIT Exit; /* an instruction */
 
-/* Extensions are compiled as the interpreter was. */
-#if defined(NDEBUG) && !defined(Py_DEBUG)
-#define INTERPRETER_ASSERTS 0
-#else
+/* Does the interpreter check its own assertions? setup.py knows; on Windows, its debug builds do. */
+#if defined(Py_DEBUG)
+#undef INTERPRETER_ASSERTS
 #define INTERPRETER_ASSERTS 1
+#elif !defined(INTERPRETER_ASSERTS)
+#define INTERPRETER_ASSERTS 0
 #endif
 
 #if PY_VERSION_HEX >= 0x03100000
