@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
 from stackful import _core, stackmap
 from stackful._core import NULL, Fiber
 
-__all__ = ["Frame", "frames_of", "line_of", "slot_names"]
+__all__ = ["Frame", "frames_of", "line_of", "slot_names", "views_of"]
 
 
 class Frame(NamedTuple):
@@ -103,6 +104,11 @@ def _view(state: tuple[Any, ...]) -> Frame:
     return Frame(code, function, code.co_filename, line_of(code, offset), offset, visible, stack)
 
 
+def views_of(states: Iterable[tuple[Any, ...]]) -> tuple[Frame, ...]:
+    """Frames from their states, which the core gives innermost first: outermost first."""
+    return tuple(map(_view, reversed(list(states))))
+
+
 def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
     """Its frames, outermost first; none when it has not begun or is dead."""
-    return tuple(map(_view, reversed(_core.look(fiber))))
+    return views_of(_core.look(fiber))
