@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from stackful.durable.checkpoints import checkpoint
     from stackful.effects import Clause, Handler, Operation, Resumption, effect, handle, perform
     from stackful.fibers import Frame
+    from stackful.fibers.drawing import picture
     from stackful.generators import Generator, copy_generator, generator, yield_
     from stackful.search import choose, cut, fail, require, solutions
     from stackful.tail import tail_call, trampolined
@@ -120,6 +121,7 @@ __all__ = [
     "handle",
     "is_suspendable",
     "perform",
+    "picture",
     "prompt",
     "prompt0",
     "require",
@@ -154,6 +156,7 @@ def __getattr__(name: str) -> Any:
         "stackful.tail": ("tail_call", "trampolined"),
         "stackful.search": ("choose", "cut", "fail", "require", "solutions"),
         "stackful.generators": ("Generator", "copy_generator", "generator", "yield_"),
+        "stackful.fibers.drawing": ("picture",),
         "stackful.fibers.frames": ("Frame",),
         "stackful.continuations": (
             "PromptTag",

@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 import ways
-from laws.operators import Log, travelled
+from laws.operators import Log, effect, travelled
 from stackful import (
     BarrierError,
     Coroutine,
@@ -19,6 +19,7 @@ from stackful import (
     FiberExit,
     current,
     generator,
+    handle,
     is_suspendable,
     suspend,
     transfer,
@@ -555,3 +556,15 @@ def test_a_pending_coroutine_may_be_left():
     del coroutine
     gc.collect()
     assert log == ([] if ways.current in ways.ROADS else ["closed"])
+
+
+@effect
+def ask() -> int: ...
+
+
+@pytest.mark.xfail(
+    strict=True, raises=FiberError, reason="a handled program is a fiber of its own, which transfer leaves"
+)
+def test_transfer_beneath_a_handler_is_as_without_it():
+    """The handled program waits for the exchange to come back, as a prompt's does."""
+    assert handle(lambda: [transfer(Coroutine(lambda: 5))], ask.fun(lambda: 1)) == [5]

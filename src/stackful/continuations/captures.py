@@ -8,6 +8,7 @@ from typing import Any
 from stackful import _core
 from stackful.continuations.tags import DEFAULT, PromptTag
 from stackful.continuations.winders import Winder, enter, leave_all, leave_for
+from stackful.fibers.frames import Frame, frames_captured
 from stackful.fibers.operations import CALL, CAPTURE, GIVE, REPLACE, THROW, operate, operate_in_new_fiber
 from stackful.fibers.portable import Portable
 
@@ -16,14 +17,26 @@ __all__ = ["ComposableContinuation", "Continuation", "call_cc", "control", "cont
 Winders = list[Winder | None] | None
 
 
-class ComposableContinuation(Portable):
+class _Captured(Portable):
+    """What both kinds of continuations have in common."""
+
+    __slots__ = ("_captured",)
+    _captured: _core.Continuation
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The captured frames, outermost first, as `Fiber.frames`."""
+        return frames_captured(self._captured)
+
+
+class ComposableContinuation(_Captured):
     """Frames that `control` or `shift` has captured. What their functions are given is its method `resume`.
 
     It can be resumed any number of times, copied and pickled; ``k.__self__`` leads from the method to this object.
     """
 
     # The method is what callers get, because a call of an instance goes through C, and nothing can be captured across that.
-    __slots__ = ("_captured", "_delimiter", "_winders")
+    __slots__ = ("_delimiter", "_winders")
 
     def __init__(self, captured: _core.Continuation, delimiter: PromptTag | None, winders: Winders) -> None:
         self._captured = captured
@@ -46,13 +59,13 @@ class ComposableContinuation(Portable):
         return result
 
 
-class Continuation(Portable):
+class Continuation(_Captured):
     """Frames that `call_cc` has captured. What its function is given is its method `resume`, which never returns.
 
     It can be resumed any number of times, copied and pickled; ``k.__self__`` leads from the method to this object.
     """
 
-    __slots__ = ("_captured", "_tag", "_winders")
+    __slots__ = ("_tag", "_winders")
 
     def __init__(self, captured: _core.Continuation, tag: PromptTag, winders: Winders) -> None:
         self._captured = captured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import CellType, CodeType, FunctionType
 from typing import Any, NamedTuple
 
@@ -103,13 +104,16 @@ def _view(state: tuple[Any, ...]) -> Frame:
     return Frame(code, function, code.co_filename, line_of(code, offset), offset, visible, stack)
 
 
+def _views(states: Iterable[tuple[Any, ...]]) -> tuple[Frame, ...]:
+    """Frames from their states, which the core gives innermost first: outermost first."""
+    return tuple(map(_view, reversed(list(states))))
+
+
 def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
     """Its frames, outermost first; none when it has not begun or is dead."""
-    return tuple(map(_view, reversed(_core.look(fiber))))
+    return _views(_core.look(fiber))
 
 
 def frames_captured(captured: _core.Continuation) -> tuple[Frame, ...]:
     """The frames of a continuation, outermost first."""
-    return tuple(
-        _view(state) for *_, frames in reversed(_core.capture_continuation(captured)) for state in reversed(frames)
-    )
+    return _views(state for *_, frames in _core.capture_continuation(captured) for state in frames)
