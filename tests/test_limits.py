@@ -179,7 +179,6 @@ def test_captures_do_not_leave_their_fiber(capture, between):
         prompt(lambda: FIBERS[between](lambda: capture(lambda k: k)))
 
 
-@pytest.mark.xfail(strict=True, reason="a handled program is a fiber of its own, and so a boundary", raises=LookupError)
 @pytest.mark.parametrize("capture", [control, shift, control0, shift0, call_cc])
 def test_captures_reach_through_handlers(capture):
     """The handler is part of what is captured."""
