@@ -1,7 +1,7 @@
 """The operators of Stackful, by which every captured continuation first travels as the test's way says: not at all, copied, or pickled.
 
 A law says what frames do, and programs that state one share their logs: pickled in this process, frames leave what is not theirs behind. So
-cells, tags, winders, operations, clauses, other fibers and each `Log` are themselves at the end of the road, and all else is made anew: frames,
+cells, tags, winders, operations, clauses, handlers, other fibers and each `Log` are themselves at the end of the road, and all else is made anew: frames,
 iterators, functions, exceptions. (tests/continuations/test_portable.py sends everything.)
 """
 
@@ -11,8 +11,9 @@ from types import CellType
 
 import stackful
 import ways
-from stackful import Clause, Fiber, Operation, PromptTag, Resumption
+from stackful import Clause, Fiber, Handler, Operation, PromptTag, Resumption
 from stackful.continuations.winders import Winder
+from stackful.effects.answers import _Answer
 from stackful.snapshot.pickler import SnapshotPickler, SnapshotUnpickler
 
 
@@ -24,7 +25,7 @@ class Log(list):
         return stackful.dynamic_wind(lambda: self.append(f"in {name}"), thunk, lambda: self.append(f"out {name}"))
 
 
-HEAP = (CellType, PromptTag, Winder, Operation, Clause, Log)
+HEAP = (CellType, PromptTag, Winder, Operation, Clause, Handler, _Answer, Log)
 
 
 class _Pickler(SnapshotPickler):
