@@ -261,7 +261,6 @@ def pair():
     return perform(flip), perform(op, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="the kind of a clause is compared by identity, and pickled it is another string")
 @pytest.mark.parametrize("kind", ["fun", "update", "final", "ctl"])
 def test_inner_handlers_travel_with_a_resumption(kind):
     """A resumption whose captured frames have handlers in force answers, pickled, as it does unpickled."""

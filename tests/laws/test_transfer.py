@@ -562,9 +562,6 @@ def test_a_pending_coroutine_may_be_left():
 def ask() -> int: ...
 
 
-@pytest.mark.xfail(
-    strict=True, raises=FiberError, reason="a handled program is a fiber of its own, which transfer leaves"
-)
 def test_transfer_beneath_a_handler_is_as_without_it():
     """The handled program waits for the exchange to come back, as a prompt's does."""
     assert handle(lambda: [transfer(Coroutine(lambda: 5))], ask.fun(lambda: 1)) == [5]

@@ -20,7 +20,7 @@ _change_state = _core.change_state
 
 def answer_of(clause: Clause[Any], is_shallow: bool) -> Callable[..., Any]:
     """The function of a `fun` clause itself; for the others a method that knows what to do."""
-    return clause.function if clause.kind is Kind.FUN else _ANSWERS[clause.kind](clause.function, is_shallow).answer
+    return clause.function if clause.kind == Kind.FUN else _ANSWERS[clause.kind](clause.function, is_shallow).answer
 
 
 class _Answer:

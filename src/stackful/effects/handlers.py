@@ -43,7 +43,7 @@ class Handler(dict[Operation[Any, Any], Callable[..., Any]], Generic[_A]):
                 raise TypeError(f"a handler consists of clauses, as operation.ctl(function) makes them; not {clause!r}")
             if clause.operation in self:
                 raise TypeError(f"two clauses for {clause.operation!r}")
-            if clause.kind is Kind.UPDATE and state is NO_STATE:
+            if clause.kind == Kind.UPDATE and state is NO_STATE:
                 raise TypeError(f"{clause!r} needs a handler with state: handle(..., state=initial)")
             self[clause.operation] = answer_of(clause, shallow)
         self.returns = returns
