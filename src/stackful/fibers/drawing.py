@@ -16,7 +16,14 @@ _OWN_FOLDER = str(Path(__file__).parent.parent)
 _WIDTH = 44  # of a frame's text, beyond which variables are left out
 _MOST = 4  # items of a value that are shown
 _LONGEST = 16  # of a text
-_BRACKETS: dict[type, str] = {tuple: "()", list: "[]", set: "{}", frozenset: "{}", dict: "{}"}
+_CURLY = ("{", "}")
+_BRACKETS: dict[type, tuple[str, str]] = {
+    tuple: ("(", ")"),
+    list: ("[", "]"),
+    set: _CURLY,
+    frozenset: _CURLY,
+    dict: _CURLY,
+}
 _GAP = "   "
 
 
