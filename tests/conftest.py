@@ -17,10 +17,13 @@ from ways import ROADS, WARM_UP, WAYS, traced
 
 TOO_SLOW = 2.0  # seconds of a test's first run beyond which it is not repeated; such tests are counted in the summary
 
+FREEZE_EVERY = 25  # tests
+
 HERE = Path(__file__).parent
 FOLDERS = {HERE / "core", HERE / "fibers"}
 
 checked: dict[str, int] = {}  # verdict or excuse -> number of tests, for the summary
+finished = 0  # tests
 
 
 def pytest_generate_tests(metafunc):
@@ -89,10 +92,13 @@ def pytest_pyfunc_call(pyfuncitem):
     return result
 
 
-def pytest_collection_finish():
-    """Put what is loaded by now out of the collector's sight: it makes each of the many collections quick."""
-    gc.collect()
-    gc.freeze()
+def pytest_runtest_logfinish():
+    """Put what pytest keeps of each test out of the collector's sight: a collection takes as long in the last test as in the first."""
+    global finished
+    if finished % FREEZE_EVERY == 0:
+        gc.collect()
+        gc.freeze()
+    finished += 1
 
 
 def pytest_terminal_summary(terminalreporter):
