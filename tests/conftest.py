@@ -5,6 +5,7 @@
 import contextlib
 import gc
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -24,6 +25,11 @@ FOLDERS = {HERE / "core", HERE / "fibers"}
 
 checked: dict[str, int] = {}  # verdict or excuse -> number of tests, for the summary
 finished = 0  # tests
+
+
+def pytest_configure():
+    """Take SIGINT as a program in the foreground does: a shell starts its background jobs with the signal ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
