@@ -46,16 +46,9 @@ class _Pickler(SnapshotPickler):
 
 class _Unpickler(SnapshotUnpickler):
     def __init__(self, file, heap):
-        self.heap = heap
         super().__init__(file)
-
-    @property
-    def persistent_load(self):
-        return lambda name: self.heap[name] if name in self.heap else self.words(name)
-
-    @persistent_load.setter
-    def persistent_load(self, words):
-        self.words = words
+        words = self.persistent_load
+        self.persistent_load = lambda name: heap[name] if name in heap else words(name)
 
 
 def pickled(value):
