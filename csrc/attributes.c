@@ -8,9 +8,11 @@ status_name(Fiber *self)
     switch ((FiberPhase)self->phase) {
     case FIBER_DEAD:
         return "dead";
+    case FIBER_GUEST:
+        return fiber_or_guest(PyThreadState_Get()) == self ? "running" : "normal";
     case FIBER_ACTIVE:
         ts = PyThreadState_Get();
-        return fiber_is_of_thread(self, ts) && fiber_running_here(ts) != self ? "normal" : "running";
+        return fiber_is_of_thread(self, ts) && fiber_or_guest(ts) != self ? "normal" : "running";
     default:
         return "suspended";
     }

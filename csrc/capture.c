@@ -298,6 +298,7 @@ phase_fits(int phase, PyObject *arguments, Py_ssize_t frames)
     case FIBER_PARKED:
         return frames > 0;
     case FIBER_DEAD:
+    case FIBER_GUEST:
         return frames == 0;
     default:
         return false;

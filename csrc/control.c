@@ -187,6 +187,11 @@ perform(Fiber *fiber, Operation operation, PyObject **operands, Next *next)
     case OPERATION_REPLACE:
         next->callee = Py_NewRef(operands[1]);
         return replace(fiber, operands);
+    case OPERATION_RESUME:
+        return guest_enter(fiber, operands, next);
+    case OPERATION_LEAVE:
+        next->value = Py_NewRef(operands[1]);
+        return guest_leave(fiber, (Fiber *)operands[0]);
     default: /* OPERATION_TRANSFER */
         next->fiber = (Fiber *)Py_NewRef(operands[0]);
         next->value = operands[2] == Py_None ? Py_NewRef(operands[1]) : NULL;
@@ -284,6 +289,19 @@ check_handler(CoreState *core, Fiber *fiber, PyObject **operand)
     return *operand == NULL ? -1 : 0;
 }
 
+/* The error which says what prompts there are: NULL. */
+PyObject *
+prompt_not_found(CoreState *core, PyObject *tag)
+{
+    PyObject *hook = core_hook(core, "prompt_not_found");
+    PyObject *error = hook == NULL ? NULL : PyObject_CallOneArg(hook, tag);
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
 /* The prompt that the operation needs is in the running fiber, or an error says which prompts are. */
 static int
 check_prompt(CoreState *core, Fiber *fiber, Operation operation, PyObject **operands)
@@ -297,12 +315,7 @@ check_prompt(CoreState *core, Fiber *fiber, Operation operation, PyObject **oper
     if (tag == NULL || (fiber != NULL && level_find(fiber, tag) != NULL)) {
         return 0;
     }
-    PyObject *hook = core_hook(core, "prompt_not_found");
-    PyObject *error = hook == NULL ? NULL : PyObject_CallOneArg(hook, tag);
-    if (error != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
-        Py_DECREF(error);
-    }
+    (void)prompt_not_found(core, tag);
     return -1;
 }
 
@@ -311,7 +324,7 @@ read_operation(Frame *stub, Operation *operation)
 {
     PyObject *number = frame_first_local(stub);
     long value = number == NULL || !PyLong_CheckExact(number) ? -1 : PyLong_AsLong(number);
-    if (value < 0 || value >= OPERATION_COUNT) {
+    if (value < 0 || value > OPERATION_TRANSFER) { /* the others have stubs of their own */
         PyErr_Clear();
         PyErr_SetString(PyExc_ValueError, "no such operation");
         return -1;
@@ -321,7 +334,7 @@ read_operation(Frame *stub, Operation *operation)
 }
 
 /* What the stub was called with, from its local `first` on; new references. */
-static void
+void
 read_operands(Frame *stub, int first, PyObject **operands)
 {
     for (int i = 0; i < 3; i++) {
@@ -356,7 +369,7 @@ ask(CoreState *core, PyThreadState *ts, Operation operation, PyObject **operands
     return parked == 0 && !elsewhere ? -1 : parked;
 }
 
-static void
+void
 drop_operands(PyObject **operands)
 {
     for (int i = 0; i < 3; i++) {

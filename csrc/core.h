@@ -10,6 +10,7 @@
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
  *   handlers.c   which prompts handle an operation, and which are out of force for a while
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
+ *   nest.c       fibers on the stacks of other fibers
  *   control.c    the operations of prompts and continuations, and transfer
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
@@ -126,7 +127,7 @@ typedef struct {
 #define RULES 256
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
@@ -145,8 +146,9 @@ typedef struct {
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
-/* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. */
-typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD } FiberPhase;
+/* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. FIBER_GUEST: its frames are
+ * on another fiber's stack. */
+typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD, FIBER_GUEST } FiberPhase;
 
 /* What a resumption must put back; lives on the C stack of fiber_run. */
 typedef struct {
@@ -169,7 +171,8 @@ typedef enum {
     OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
     OPERATION_PERFORM,   /* function: in `perform`, take the frames up to and with the handler's prompt, call function(k) */
     OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
-    OPERATION_COUNT
+    OPERATION_RESUME,    /* the same: go on with that fiber on top of this one */
+    OPERATION_LEAVE      /* fiber, value: suspend that fiber, which is on top of this one */
 } Operation;
 
 /* What few fibers have. */
@@ -197,6 +200,7 @@ typedef struct Fiber {
     Parked *inner, *outermost; /* parked frames; while active: `inner` is outside of `active` */
     Py_ssize_t depth;          /* how many */
     Level *level;              /* the innermost prompt; NULL: none */
+    Level *guest;              /* the innermost whose tag is a fiber (nest.c), or NULL */
     Parked *floor;             /* its floor, or NULL */
     _PyErr_StackItem *handling; /* the innermost level's */
     Control *control;          /* or NULL */
@@ -243,10 +247,11 @@ frame_release(Frame *frame)
 }
 
 /* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
- * called. All owned. */
+ * called, with an argument or all that a Fiber was made with. All owned. */
 typedef struct {
     Fiber *fiber;
     PyObject *value, *thrown, *callee, *argument;
+    PyObject *arguments, *keywords;
 } Next;
 
 /* For the shortcuts of loops around `suspend` and its kin: is it the frame that was resumed that has called the
@@ -321,6 +326,7 @@ Frame *gate_stub(PyObject *gate, PyThreadState *ts, Stub stub);
 
 /* suspend.c */
 int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
+PyObject *fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value);
 bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *gate_yield(PyObject *gate);
@@ -347,6 +353,7 @@ Level *level_with_serial(Fiber *fiber, unsigned long long serial);
 Marks *fiber_own_marks(Fiber *fiber);
 PyObject *level_end(Fiber *fiber, PyThreadState *ts, PyObject *value);
 int levels_clone(Fiber *from, Parked *inner, Level **clone);
+void levels_become(Fiber *fiber, Level *level);
 void levels_adopt(Fiber *fiber, Level *level);
 void levels_free(Level *level);
 int levels_traverse(Level *level, visitproc visit, void *arg);
@@ -373,6 +380,7 @@ PyObject *core_outermost(PyObject *module, PyObject *k);
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
 int stand_in_expand(CoreState *core, Parked **inner);
+Parked *stand_in_expand_all(CoreState *core, Parked **link);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
 PyObject *continuation_capture(Fiber *fiber, Level *last, Taking how);
@@ -380,7 +388,20 @@ Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
 void continuation_unmake(PyObject *k, Made *made);
 void continuation_put(Fiber *fiber, PyObject *k, Made *made);
 
+/* nest.c */
+Level *level_of_guest(CoreState *core, Level *level);
+Fiber *fiber_or_guest(PyThreadState *ts);
+int guest_enter(Fiber *host, PyObject **operands, Next *next);
+int guest_leave(Fiber *host, Fiber *guest);
+void guest_end(Fiber *guest, PyObject *value);
+PyObject *guest_suspend(Fiber *host, PyThreadState *ts, Frame *stub, PyObject *guest, PyObject *value);
+PyObject *gate_resume(PyObject *gate);
+PyObject *gate_suspend_to(PyObject *gate);
+
 /* control.c */
+void read_operands(Frame *stub, int first, PyObject **operands);
+void drop_operands(PyObject **operands);
+PyObject *prompt_not_found(CoreState *core, PyObject *tag);
 Control *fiber_control(Fiber *fiber);
 int control_copy(Fiber *from, Fiber *to);
 void control_clear(Fiber *fiber);

@@ -164,6 +164,10 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     if (self->phase == FIBER_ACTIVE) {
         return PyErr_Format(self->core->fiber_error, "cannot copy %R: it is running", self);
     }
+    if (self->phase == FIBER_GUEST) {
+        return PyErr_Format(self->core->fiber_error, "cannot copy %R: its frames are on the stack of the fiber that resumed "
+                            "it, by resume(); copy that one", self);
+    }
     copy = (Fiber *)fiber_blank(self->core, Py_TYPE(self));
     if (copy == NULL) {
         return NULL;

@@ -37,8 +37,13 @@ check_idle(Fiber *fiber, const char *verb)
         PyErr_Format(fiber->core->fiber_error, "cannot %s %R: %s", verb, fiber, why);
         return -1;
     }
+    if (fiber->phase == FIBER_GUEST) {
+        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: its frames are on the stack of the fiber that resumed it, by "
+                     "resume(); go on with that one", verb, fiber);
+        return -1;
+    }
     if (fiber->phase == FIBER_HELD) {
-        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: it is being copied", verb, fiber);
+        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: it is being copied, looked at or left", verb, fiber);
         return -1;
     }
     if (fiber->phase == FIBER_DEAD) {

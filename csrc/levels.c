@@ -68,6 +68,9 @@ level_push(Fiber *fiber, Level *level)
     fiber->level = level;
     fiber->floor = level->floor;
     fiber->handling = &level->exc;
+    if (level->marks.tag != NULL && PyObject_TypeCheck(level->marks.tag, fiber->core->fiber_type)) {
+        fiber->guest = level;
+    }
 }
 
 /* Take the top level off; its frames are gone already. The caller frees it. */
@@ -78,6 +81,9 @@ level_pop(Fiber *fiber)
     fiber->level = level->below;
     fiber->floor = level->below == NULL ? NULL : level->below->floor;
     fiber->handling = level->exc.previous_item;
+    if (fiber->guest == level) {
+        fiber->guest = level_of_guest(fiber->core, level->below);
+    }
     return level;
 }
 
@@ -146,6 +152,9 @@ level_end(Fiber *fiber, PyThreadState *ts, PyObject *value)
             Py_CLEAR(thrown);
         }
     }
+    if (level->marks.tag != NULL && PyObject_TypeCheck(level->marks.tag, fiber->core->fiber_type)) {
+        guest_end((Fiber *)level->marks.tag, value);
+    }
     level_free(level);
     if (thrown != NULL) {
         exception_put(thrown);
@@ -191,13 +200,21 @@ levels_free(Level *level)
     }
 }
 
-/* Make levels, whose floors are set, those of a fiber that has none. Cannot fail. */
+/* Make these levels the fiber's; they are linked already. */
 void
-levels_adopt(Fiber *fiber, Level *level)
+levels_become(Fiber *fiber, Level *level)
 {
     fiber->level = level;
     fiber->floor = level == NULL ? NULL : level->floor;
     fiber->handling = level == NULL ? &fiber->exc : &level->exc;
+    fiber->guest = level_of_guest(fiber->core, level);
+}
+
+/* Make levels, whose floors are set, those of a fiber that has none. Cannot fail. */
+void
+levels_adopt(Fiber *fiber, Level *level)
+{
+    levels_become(fiber, level);
     for (; level != NULL; level = level->below) {
         level->exc.previous_item = level->below == NULL ? &fiber->exc : &level->below->exc;
         level->serial = ++fiber->core->last_serial;
@@ -217,8 +234,16 @@ levels_traverse(Level *level, visitproc visit, void *arg)
 
 /* ---- for floor 2 --------------------------------------------------------------------------- */
 
+static int
+append_steal(PyObject *list, PyObject *item)
+{
+    int failed = item == NULL || PyList_Append(list, item) < 0;
+    Py_XDECREF(item);
+    return failed ? -1 : 0;
+}
+
 /* prompts(): the tags of the running fiber's levels, innermost first, None where there is none; then
- * the same for the fibers that resumed it, each behind the fiber itself. */
+ * the same for the fibers that resumed it, each behind (the fiber itself,). */
 PyObject *
 core_prompts(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
@@ -229,7 +254,7 @@ core_prompts(PyObject *module, PyObject *Py_UNUSED(ignored))
         for (Level *level = fiber->level; level != NULL && !failed; level = level->below) {
             failed = PyList_Append(list, level->marks.tag == NULL ? Py_None : level->marks.tag) < 0;
         }
-        failed = failed || PyList_Append(list, (PyObject *)fiber) < 0;
+        failed = failed || append_steal(list, PyTuple_Pack(1, (PyObject *)fiber)) < 0;
     }
     if (failed) {
         Py_CLEAR(list);

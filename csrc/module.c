@@ -79,7 +79,7 @@ core_register(PyObject *module, PyObject *args)
 static PyObject *
 core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
-    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    Fiber *fiber = fiber_or_guest(PyThreadState_Get());
     if (fiber == NULL || fiber->core != core_state(module)) {
         Py_RETURN_NONE;
     }

@@ -221,6 +221,19 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
     return 0;
 }
 
+/* Drop what a function was called with after the fiber has been left: destructors run outside of it, and must not resume
+ * it before what it was left for has been done. */
+static void
+drop_outside(Fiber *fiber, PyObject *a, PyObject *b, PyObject *c, PyObject *d)
+{
+    (void)fiber_hold(fiber);
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    Py_XDECREF(c);
+    Py_XDECREF(d);
+    fiber_let_go(fiber);
+}
+
 static PyObject *
 begin(Fiber *fiber, PyThreadState *ts)
 {
@@ -231,9 +244,7 @@ begin(Fiber *fiber, PyThreadState *ts)
     enter(fiber, ts, &resumption);
     result = run_fresh(fiber, ts, arguments, keywords);
     leave(fiber, ts, &resumption, fiber->suspending);
-    /* Only now: their destructors run outside of the fiber. */
-    Py_DECREF(arguments);
-    Py_XDECREF(keywords);
+    drop_outside(fiber, arguments, keywords, NULL, NULL);
     return result;
 }
 
@@ -276,29 +287,34 @@ end_fresh(Fiber *fiber, PyObject *thrown)
     return NULL;
 }
 
-/* Call `callee(argument)`, or without, in the innermost level. Steals both. */
+/* Call what *next says, in the innermost level. Uses that up. */
 static PyObject *
-call_on(Fiber **running, PyThreadState *ts, PyObject *callee, PyObject *argument)
+call_on(Fiber **running, PyThreadState *ts, Next *next)
 {
     Fiber *fiber = *running;
+    Next call = *next;
     Resumption resumption;
-    PyObject *arguments[2], *function = callee, *result;
-    size_t count = 0;
-    if (PyMethod_Check(callee) && is_direct(fiber->core, PyMethod_GET_FUNCTION(callee))) {
-        function = PyMethod_GET_FUNCTION(callee);
-        arguments[count++] = PyMethod_GET_SELF(callee);
+    PyObject *few[2], *const *arguments = few, *function = call.callee, *result;
+    Py_ssize_t count = 0;
+    *next = (Next){0};
+    if (call.arguments != NULL) {
+        arguments = ((PyTupleObject *)call.arguments)->ob_item;
+        count = PyTuple_GET_SIZE(call.arguments) - (call.keywords == NULL ? 0 : PyTuple_GET_SIZE(call.keywords));
     }
-    if (argument != NULL) {
-        arguments[count++] = argument;
+    else if (PyMethod_Check(function) && is_direct(fiber->core, PyMethod_GET_FUNCTION(function))) {
+        few[count++] = PyMethod_GET_SELF(function);
+        function = PyMethod_GET_FUNCTION(function);
+    }
+    if (call.argument != NULL) {
+        few[count++] = call.argument;
     }
     fiber->is_direct = is_direct(fiber->core, function);
     enter_parked(fiber, ts, &resumption);
     thread_set_frame(ts, fiber->inner->place);
     recursion_charge(ts, &resumption.recursion, fiber->depth);
-    result = call_callee(fiber, ts, function, arguments, count, NULL);
+    result = call_callee(fiber, ts, function, arguments, (size_t)count, call.keywords);
     result = come_out(running, ts, &resumption, result);
-    Py_DECREF(callee);
-    Py_XDECREF(argument);
+    drop_outside(*running, call.callee, call.argument, call.arguments, call.keywords);
     return result;
 }
 
@@ -312,7 +328,7 @@ operate(Fiber **running, PyThreadState *ts, Next *next)
         return NULL;
     }
     if (next->callee != NULL) {
-        result = call_on(running, ts, next->callee, next->argument);
+        result = call_on(running, ts, next);
     }
     else {
         result = go_on(running, ts, next->value, next->thrown);

@@ -31,16 +31,18 @@ advance(Segment **segment, Parked **frame)
     }
 }
 
-static void
+/* Returns the segment that it referred to before, which the caller releases when all is linked; or NULL. */
+static Segment *
 place_stand_in(StandIn *stand_in, Segment *segment, Parked *from)
 {
     Segment *old = stand_in->segment;
     stand_in->from = from;
     stand_in->node.place = &from->frame;
-    if (segment != old) {
-        stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
-        Py_XDECREF(old);
+    if (segment == old) {
+        return NULL;
     }
+    stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
+    return old;
 }
 
 /* A node for all frames of the segment. */
@@ -58,7 +60,7 @@ stand_in_new(Segment *segment)
         from = segment->tail_from;
         segment = segment->tail;
     }
-    place_stand_in(stand_in, segment, from);
+    (void)place_stand_in(stand_in, segment, from);
     return &stand_in->node;
 }
 
@@ -101,17 +103,40 @@ stand_in_expand(CoreState *core, Parked **inner)
         segment->inner = next;
         segment->depth--;
     }
-    if (--stand_in->count == 0) {
-        own->outer = stand_in->node.outer;
-        parked_free_node(&stand_in->node);
-    }
-    else {
-        place_stand_in(stand_in, segment, next);
-        own->outer = &stand_in->node;
-    }
+    bool is_used_up = --stand_in->count == 0;
+    Segment *old = is_used_up ? NULL : place_stand_in(stand_in, segment, next);
+    own->outer = is_used_up ? stand_in->node.outer : &stand_in->node;
     parked_set_previous(own);
     *inner = own;
+    /* Only now: the frames of a segment may die, and destructors look at the chain. */
+    if (is_used_up) {
+        parked_free_node(&stand_in->node);
+    }
+    Py_XDECREF(old);
     return 0;
+}
+
+/* Put the frames that the node stands for in its stead, all of them. Returns the node, which the caller frees; or NULL
+ * with an exception. */
+Parked *
+stand_in_expand_all(CoreState *core, Parked **link)
+{
+    StandIn alone = *as_stand_in(*link);
+    Parked *frames = &alone.node, *rest = alone.node.outer;
+    alone.node.outer = NULL;
+    if (parked_clone_chains(core, &frames, 1) < 0) {
+        return NULL;
+    }
+    Parked *old = *link, *last = frames;
+    while (last->outer != NULL) {
+        last = last->outer;
+    }
+    last->outer = rest;
+    *link = frames;
+    for (Parked *frame = frames; frame != rest; frame = frame->outer) {
+        parked_set_previous(frame);
+    }
+    return old;
 }
 
 /* ---- the type Segment ---------------------------------------------------------------------- */

@@ -328,25 +328,38 @@ fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly)
     return parked;
 }
 
+/* Suspend the fiber that runs the stub, the current frame: what the stub returns; NULL with an exception. */
+PyObject *
+fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value)
+{
+    Barrier barrier;
+    Fiber *fiber = fiber_to_suspend(core, ts);
+    int parked = fiber == NULL ? -1 : try_to_park(fiber, ts, SUSPENDING, &barrier);
+    if (parked == 0) {
+        raise_barrier(fiber, &barrier);
+    }
+    return parked > 0 ? Py_NewRef(value) : NULL;
+}
+
 static NOINLINE PyObject *
 suspend_slowly(PyObject *gate, Stub which)
 {
     CoreState *core = ((Gate *)gate)->core;
     PyThreadState *ts = PyThreadState_Get();
     Frame *stub = gate_stub(gate, ts, which);
-    Barrier barrier;
     if (stub == NULL || (which == STUB_YIELD && generator_check_yield(core) < 0)) {
         return NULL;
     }
-    Fiber *fiber = fiber_to_suspend(core, ts);
-    if (fiber == NULL) {
-        return NULL;
+    PyObject *value = value_on_its_way(stub), *result;
+    Fiber *fiber = fiber_running_here(ts);
+    if (which == STUB_SUSPEND && fiber != NULL && fiber->core == core && fiber->guest != NULL && !fiber->suspending) {
+        result = guest_suspend(fiber, ts, stub, fiber->guest->marks.tag, value);
     }
-    int parked = try_to_park(fiber, ts, SUSPENDING, &barrier);
-    if (parked == 0) {
-        raise_barrier(fiber, &barrier);
+    else {
+        result = fiber_suspend(core, ts, value);
     }
-    return parked > 0 ? value_on_its_way(stub) : NULL;
+    Py_DECREF(value);
+    return result;
 }
 
 /* The shortcut, where it can be taken: what the stub returns, else NULL. */
@@ -377,7 +390,7 @@ gate_suspend(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
     PyObject *value = NULL;
-    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root)) {
+    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
     }
     return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_SUSPEND);
@@ -405,7 +418,7 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
     Frame *base, *stub = thread_frame(ts);
     Py_ssize_t count;
     Barrier barrier;
-    if (fiber == NULL || fiber->core != core || fiber->is_root || stub == NULL || fiber->suspending ||
+    if (fiber == NULL || fiber->core != core || (fiber->is_root && fiber->guest == NULL) || stub == NULL || fiber->suspending ||
         (PyObject *)frame_code(stub) != core->stub_codes[STUB_ASK]) {
         Py_RETURN_FALSE;
     }

@@ -84,8 +84,13 @@ def pytest_pyfunc_call(pyfuncitem):
         checked[excuse] = checked.get(excuse, 0) + 1
         return result
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+
+    def again():
+        ways.kept.clear()
+        pyfuncitem.obj(**arguments)
+
     try:
-        leaks = find_leaks(lambda: pyfuncitem.obj(**arguments))
+        leaks = find_leaks(again)
     except Exception as error:
         error.add_note("The test passed once and failed when the leak checker ran it again (see tests/leakcheck.py).")
         raise

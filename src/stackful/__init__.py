@@ -42,7 +42,7 @@ from stackful.errors import (
     UnhandledError,
     UnsaveableError,
 )
-from stackful.fibers import NULL, Fiber, current, is_suspendable, suspend
+from stackful.fibers import NULL, Fiber, current, is_suspendable, resume, suspend, suspend_to
 
 TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under `stackful run` would wait for it
 if TYPE_CHECKING:
@@ -127,12 +127,14 @@ __all__ = [
     "require",
     "reset",
     "reset0",
+    "resume",
     "run",
     "shift",
     "shift0",
     "snapshot",
     "solutions",
     "suspend",
+    "suspend_to",
     "tail_call",
     "trampolined",
     "transfer",

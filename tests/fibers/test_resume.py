@@ -190,3 +190,24 @@ def test_the_value_is_released_once_it_was_handed_out():
     fiber.resume(value)
     del value
     assert (out(), came_in()) == (None, None)
+
+
+def test_a_destructor_cannot_resume_a_fiber_that_is_being_left():
+    """The arguments of a function are dropped when it has first suspended, which is not over yet: their destructors cannot resume it."""
+    seen = []
+
+    class Late:
+        def __del__(self):
+            try:
+                seen.append(fiber.resume())
+            except FiberError as error:
+                seen.append("left" in str(error))
+
+    def body(late):
+        del late
+        return suspend("first")
+
+    fiber = Fiber(body, Late())
+    assert fiber.resume() == "first"
+    assert seen == [True]
+    assert fiber.resume("end") == "end"

@@ -12,20 +12,25 @@ __all__ = ["prompt_not_found"]
 
 
 def prompt_not_found(tag: Any) -> PromptNotFoundError:
-    """The error for an operation that names a prompt which is not in reach, with the prompts that are there."""
+    """The error for an operation that names a prompt which is not in reach, with the prompts that are there.
+
+    The tag may be a fiber: its base is a prompt for what it has resumed by `resume`, the function.
+    """
     here: list[Any] = []
     behind: list[Any] = []
     fibers: list[Any] = []
     for item in _core.prompts():
-        if isinstance(item, _core.Fiber):
-            fibers.append(item)
+        if type(item) is tuple:
+            fibers += item
         elif item is not None:
             (behind if fibers else here).append(item)
-    if tag in behind:
+    if tag in behind or tag in fibers[1:]:
         return PromptNotFoundError(
-            f"the prompt {tag!r} is outside of {fibers[0]!r}: frames of one fiber only can be captured, and that fiber was resumed"
-            f" within the prompt; capture outside of it, or make the prompt inside of it. {_list(here)}"
+            f"the prompt {tag!r} is outside of {fibers[0]!r}, which was resumed by C code, its method: nothing is captured across that;"
+            f" resume it by the function, stackful.resume(fiber), or make the prompt inside of it. {_list(here)}"
         )
+    if isinstance(tag, _core.Fiber):
+        return PromptNotFoundError(f"{tag!r} does not run this code as a prompt. {_list(here)}")
     make = "prompt(thunk) or run(main)" if tag is DEFAULT else f"prompt(thunk, {tag!r})"
     return PromptNotFoundError(f"no prompt {tag!r} is here: make one with {make}. {_list(here)}")
 

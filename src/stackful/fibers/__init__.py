@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers.frames import Frame
 
-__all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "suspend"]
+__all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "resume", "suspend", "suspend_to"]
 
 
 def __getattr__(name: str) -> Any:
@@ -42,6 +42,48 @@ def suspend(value: object = None) -> Any:
     >>> fiber = Fiber(add, 1, 2)
     >>> fiber.resume(), fiber.resume("done")
     (3, 'done')
+    """
+    return ~"gate"  # type: ignore[operator]
+
+
+@stub
+def resume(fiber: Fiber, value: object = None, error: BaseException | None = None) -> Any:
+    """As ``fiber.resume(value)``, or ``fiber.throw(error)``; within a fiber, the frames of `fiber` go on top of the caller's.
+
+    So nothing of C stands between the two: `suspend_to`, captures and handlers further out reach through, and take the frames along. What
+    they take can be copied and pickled, and `fiber` is then part of it; reinstated twice, it is suspended twice, and holds what was
+    suspended last. Where that is not possible it is the method: outside of fibers, behind a C call, for generators, for fibers with a context
+    or a successor.
+
+    `FiberError` as from the method. (The nested fibers of OCaml's effects; Dybvig, Peyton Jones and Sabry's sequences of
+    prompts.)
+
+    >>> def inner():
+    ...     return suspend("for middle"), suspend_to(outer, "for the outside")
+    >>> def middle():
+    ...     fiber = Fiber(inner)
+    ...     return resume(fiber), resume(fiber)
+    >>> outer = Fiber(middle)
+    >>> outer.resume()
+    'for the outside'
+    >>> outer.resume(1)
+    ('for middle', (None, 1))
+    """
+    return ~"gate"  # type: ignore[operator]
+
+
+@stub
+def suspend_to(fiber: Fiber, value: object = None) -> Any:
+    """Suspend `fiber`, which runs this code or has resumed what does: its ``resume`` returns `value`.
+
+    The fibers in between have been resumed by `resume`, the function, and go along. `PromptNotFoundError` where C code stands in between,
+    as the method ``fiber.resume``, or where `fiber` does not run this code.
+
+    >>> def inner():
+    ...     return suspend_to(outer, "out") + 1
+    >>> outer = Fiber(lambda: resume(Fiber(inner)))
+    >>> outer.resume(), outer.resume(41)
+    ('out', 42)
     """
     return ~"gate"  # type: ignore[operator]
 

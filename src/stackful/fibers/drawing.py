@@ -92,7 +92,7 @@ def _running_rows(frame: Any) -> list[_Row]:
 def _row(code: CodeType, line: int | None, variables: dict[str, Any]) -> _Row | None:
     name = code.co_name
     if code.co_filename.startswith(_OWN_FOLDER):
-        is_public = name in sys.modules["stackful"].__all__ and name != "picture"
+        is_public = code.co_qualname in sys.modules["stackful"].__all__ and name != "picture"  # not methods
         return _Row(name, True) if is_public else None
     text = f"{name}, {line}"
     if name == "<module>":

@@ -1,4 +1,4 @@
-"""Random programs of prompts, captures, jumps, suspensions and copies, with a busy collector: they may fail, and must not crash."""
+"""Random programs of prompts, captures, jumps, suspensions, nested fibers and copies, with a busy collector: they may fail, and must not crash."""
 
 import copy
 import gc
@@ -16,11 +16,14 @@ from stackful import (
     call_ec,
     control,
     control0,
+    current,
     dynamic_wind,
     prompt,
+    resume,
     shift,
     shift0,
     suspend,
+    suspend_to,
     transfer,
 )
 
@@ -28,6 +31,7 @@ TAGS = [None, PromptTag("a"), PromptTag("b")]
 dice = random.Random(5)
 kept = []
 fibers = []
+guests = []
 budget = [0]
 
 
@@ -74,6 +78,16 @@ def guarded(depth):
         budget[0] += 1
 
 
+def in_guest(depth):
+    guest = Fiber(guarded, depth)
+    guests.append(guest)
+    del guests[:-6]
+    total = number(resume(guest))
+    while guest.status == "suspended" and dice.random() < 0.8:
+        total += number(resume(guest, 1))
+    return total
+
+
 def step(depth):
     budget[0] += 1
     if depth > 12 or budget[0] > 300:
@@ -102,6 +116,11 @@ def step(depth):
             lambda: suspend(depth),
             lambda: dice.choice(kept)(7) if kept else 0,
             lambda: transfer(dice.choice(fibers)) if fibers else 0,
+            lambda: in_guest(depth + 1),
+            lambda: in_guest(depth + 1),
+            lambda: number(resume(dice.choice(guests))) if guests else 0,
+            lambda: suspend_to(dice.choice(fibers), depth) if fibers else 0,
+            lambda: control(use, current()),
             lambda: sorted([1], key=lambda _: number(step(depth + 1))),
         ]
     )()
