@@ -86,6 +86,14 @@ core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
     return Py_NewRef((PyObject *)fiber);
 }
 
+/* host(): the fiber whose stack this code is on, whichever of its guests runs; or None. */
+static PyObject *
+core_host(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    return Py_NewRef(fiber == NULL || fiber->core != core_state(module) ? Py_None : (PyObject *)fiber);
+}
+
 /* root(fiber): it runs for C code that waits for its result: nothing suspends it. */
 static PyObject *
 core_root(PyObject *module, PyObject *object)
@@ -135,6 +143,7 @@ core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
 
 static PyMethodDef core_functions[] = {
     {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
+    {"host", core_host, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},

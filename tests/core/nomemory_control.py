@@ -27,8 +27,10 @@ from stackful import (
     coroutines,
     dynamic_wind,
     prompt,
+    resume,
     shift,
     suspend,
+    suspend_to,
     transfer,
 )
 from stackful.continuations import captures, prompts, winders
@@ -36,7 +38,7 @@ from stackful.fibers import operations
 
 TAG = PromptTag("tag")
 OTHER = PromptTag("other")
-STUBS = (operations.operate, transfer)  # which the core knows by their code
+STUBS = (operations.operate, transfer, resume, suspend_to)  # which the core knows by their code
 KEPT = []
 RIGHT = 111  # what `levels` returns when its suspend and its capture are given 1 each
 
@@ -410,6 +412,55 @@ def jump_into_winders(token):
     outcome = yield fiber.resume
     must_have_come_to(fiber, outcome, token)
     assert log == ["in", "out"] * 2 or outcome.error
+
+
+# ---- nested fibers
+
+
+@operation_with_cells
+def resume_on_the_callers_stack(token):
+    def inner():
+        sys._getframe()
+        return [token, suspend(1)]
+
+    def main():
+        sys._getframe()
+        fiber = Fiber(inner)
+        return [resume(fiber), resume(fiber, 2)]
+
+    yield from control_of(Fiber(main), [1, [token, 2]])
+
+
+@operation_with_cells
+def suspend_an_outer_fiber(token):
+    box = []
+
+    def inner():
+        sys._getframe()
+        return [token, suspend_to(box[0], 1)]
+
+    box.append(Fiber(lambda: sys._getframe() and resume(Fiber(inner))))
+    outcome = yield box[0].resume
+    if box[0].status == "suspended" and box[0].frames:
+        assert outcome.error or outcome.value == 1
+        outcome = yield partial(box[0].resume, 2)
+    assert outcome.error or outcome.value == [token, 2]
+    box.clear()
+
+
+@operation_with_cells
+def capture_and_call_a_guest(token):
+    def inner():
+        sys._getframe()
+        control(lambda k: sys._getframe() and [k(1), k(2)], TAG)
+        return [suspend(token)]
+
+    def main():
+        sys._getframe()
+        fiber = Fiber(inner)
+        return [resume(fiber), resume(fiber, 3)]
+
+    yield from control_of(Fiber(lambda: sys._getframe() and prompt(main, TAG)), [[token, [3]]] * 2)
 
 
 # ---- coroutines

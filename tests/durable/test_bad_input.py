@@ -376,7 +376,7 @@ def test_a_checkpoint_across_a_c_call(commands):
     "text, place",
     [
         ("threading.Thread(target=work).start()", "another thread"),
-        ("stackful.Fiber(work).resume()", "a fiber that the script started"),
+        ("stackful.Fiber(work).resume()", "a fiber that the script resumed by its method"),
     ],
 )
 def test_a_checkpoint_elsewhere_than_in_the_script(commands, text, place):

@@ -10,7 +10,7 @@ import pytest
 
 from durable.commands import kill
 
-KILLS_EACH = 17  # times three scripts: more than fifty
+KILLS_EACH = 13  # times four scripts: more than fifty
 
 PROGRAMS = {
     # Recursion, evaluation stacks half filled, a large heap: the kill often comes while a checkpoint is written.
@@ -84,6 +84,27 @@ PROGRAMS = {
             finally:
                 print(step, more(), len(ledger.rows), ledger.open, flush=True)
         print(ledger.rows[-1], next(squares))
+        """,
+    ),
+    # Two fibers on the script's own stack, one on top of the other; the inner one calls checkpoint().
+    "nested": (
+        (),
+        """
+        from stackful import Fiber, checkpoint, resume, suspend
+        def count(n):
+            for i in range(n):
+                sum(j * j for j in range(3_000))
+                checkpoint()
+                suspend(i)
+        def pairs(n):
+            fiber = Fiber(count, n)
+            while (i := resume(fiber)) is not None:
+                suspend((i, i * i))
+        fiber, total = Fiber(pairs, 250), 0
+        while (pair := resume(fiber)) is not None:
+            total += pair[1]
+            print(pair, total, fiber.status, flush=True)
+        print(fiber.status)
         """,
     ),
 }

@@ -28,6 +28,7 @@ from stackful import (
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
 TAG = PromptTag("outer")
+hosts = Log()  # what a guest finds here does not travel with it
 
 
 def count_to(n):
@@ -517,6 +518,25 @@ def test_a_nested_program_as_bytes():
     expected = ["again", "suspended", ["a", "b"], "dead"]
     assert outer.resume("a") == expected
     assert box[0].resume("a") == expected
+
+
+@pytest.mark.no_leakcheck("pickle fills caches of CPython with names")
+def test_a_guest_alone_is_not_saved():
+    """A guest holds no frames of its own while its host is suspended: saved without the host it would be lost, and is refused."""
+
+    def inner(find):
+        return suspend_to(find())
+
+    guest = Fiber(inner, hosts.pop)
+    outer = Fiber(lambda: resume(guest))
+    hosts.append(outer)
+    outer.resume()
+    for save in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(FiberError, match="cannot be saved by itself"):
+            save(guest)
+    assert "cannot be saved by itself" in guest.why_not_portable()
+    assert outer.why_not_portable() is None
+    assert outer.resume(1) == 1
 
 
 def test_barriers_of_the_host_do_not_matter_inside():

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import enum
 
+from stackful import _core
 from stackful.errors import BarrierError
-from stackful.fibers import Fiber, current, is_suspendable, suspend
+from stackful.fibers import Fiber, current, is_suspendable, suspend_to
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def checkpoint() -> bool:
 
     Raises:
         BarrierError: a C call (``sorted(key=...)``, an ``__init__``, a generator) lies between here and the script,
-            or this is another thread or another fiber. Nothing was stored; the program is as it was.
+            or this is another thread, or a fiber that was not resumed by `resume`, the function. Nothing was stored; the program is as it was.
         UnsaveableError: the program refers to a value that cannot be stored; the message names its path.
         StoreError: the store cannot be written; the last good checkpoint is intact.
 
@@ -72,24 +73,23 @@ def checkpoint() -> bool:
     if _slot.fiber is None:
         return False
     _check_fiber()
-    answer: bool = suspend(Suspension.EXPLICIT)
+    answer: bool = suspend_to(_slot.fiber, Suspension.EXPLICIT)
     return answer
 
 
 def check() -> None:
     """The instrumented code's checkpoint: where nothing can be suspended it lets the moment pass."""
-    if _slot.fiber is not None and current() is _slot.fiber and is_suspendable():
-        suspend(Suspension.TIMED)
+    if _slot.fiber is not None and _core.host() is _slot.fiber and is_suspendable():
+        suspend_to(_slot.fiber, Suspension.TIMED)
     else:
         _slot.missed()
 
 
 def _check_fiber() -> None:
-    here = current()
-    if here is _slot.fiber:
+    if _core.host() is _slot.fiber:
         return
-    place = "another thread than the script's" if here is None else "a fiber that the script started"
+    place = "another thread than the script's" if current() is None else "a fiber that the script resumed by its method"
     raise BarrierError(
         f"a checkpoint stores the script's own call stack, but checkpoint() was called in {place}; "
-        "call it in the script's main thread, outside of other fibers"
+        "call it in the script's main thread, and in fibers that are resumed by stackful.resume(fiber)"
     )

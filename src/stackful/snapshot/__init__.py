@@ -9,7 +9,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from stackful.errors import CodeChangedError, SnapshotError, SnapshotFormatError, StackfulError
+from stackful.errors import CodeChangedError, FiberError, SnapshotError, SnapshotFormatError, StackfulError
 from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
 from stackful.snapshot.format import header, seal, unseal
@@ -88,10 +88,8 @@ def deepcopy_fiber(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:
 
 def why_not_portable(fiber: _core.Fiber) -> str | None:
     """``Fiber.why_not_portable``: try it, for nothing else knows what every value's own pickling will say."""
-    if fiber.status in {"running", "normal"}:
-        return f"{fiber!r} is running: only a suspended fiber can be copied or pickled"
     try:
         dumps(fiber)
-    except SnapshotError as error:
+    except (SnapshotError, FiberError) as error:
         return str(error)
     return None

@@ -21,6 +21,7 @@ from types import (
 from typing import Any
 
 from stackful import _core
+from stackful.errors import FiberError
 from stackful.fibers.portable import Portable
 from stackful.snapshot import codes, rebuild
 from stackful.snapshot.rebuild import Rebuilder
@@ -28,6 +29,7 @@ from stackful.snapshot.rebuild import Rebuilder
 __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
+_GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
 _VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
@@ -129,6 +131,8 @@ class SnapshotPickler(pickle.Pickler):
         self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
         self._codes: dict[int, _Code] = {}
         self._globals: dict[str, _Globals] = {}
+        self._guests: dict[int, _core.Fiber] = {}
+        self._hosted: set[int] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         """How to save `obj`; NotImplemented leaves it to the standard pickler."""
@@ -145,9 +149,24 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_class(obj)
         return NotImplemented
 
+    def dump(self, obj: Any) -> None:
+        """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
+        super().dump(obj)
+        for guest in self._guests.values():
+            if id(guest) not in self._hosted:
+                raise FiberError(
+                    f"{guest!r} cannot be saved by itself: its frames are on the stack of the fiber that resumed it, by resume();"
+                    " save that one"
+                )
+
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
         *rest, frames = _core.capture(fiber)
-        state = ((*rest, self._frames(frames)), getattr(fiber, "__dict__", None), _core.capture_levels(fiber))
+        if rest[0] == _GUEST:
+            self._guests[id(fiber)] = fiber
+        levels = _core.capture_levels(fiber)
+        if levels is not None:
+            self._hosted |= {id(marks[0]) for _, marks, _ in levels[0]}  # no generator, see rebuild.words_of
+        state = ((*rest, self._frames(frames)), getattr(fiber, "__dict__", None), levels)
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
     def _frames(self, frames: list[Any]) -> list[Any]:
@@ -160,6 +179,7 @@ class SnapshotPickler(pickle.Pickler):
 
     def _reduce_continuation(self, captured: _core.Continuation) -> Any:
         pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
+        self._hosted |= {id(marks[0]) for marks, _, _ in pieces}
         return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
     def _marked(self, code: CodeType, function: FunctionType) -> _Code:
