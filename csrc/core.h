@@ -352,6 +352,7 @@ Level *level_find(Fiber *fiber, PyObject *tag);
 Level *level_with_serial(Fiber *fiber, unsigned long long serial);
 Marks *fiber_own_marks(Fiber *fiber);
 PyObject *level_end(Fiber *fiber, PyThreadState *ts, PyObject *value);
+void abort_look_again(Fiber *fiber, PyThreadState *ts);
 int levels_clone(Fiber *from, Parked *inner, Level **clone);
 void levels_become(Fiber *fiber, Level *level);
 void levels_adopt(Fiber *fiber, Level *level);

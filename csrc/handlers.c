@@ -291,12 +291,26 @@ core_change_state(PyObject *module, PyObject *state)
     Py_RETURN_NONE;
 }
 
-/* way_out(): by which serial an abort names the level of its handler. */
+/* way_out(): how an abort names the level of its handler: by the handler, and how many more of its levels, out of force, are
+ * passed before. */
 PyObject *
 core_way_out(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
-    Level *level = masked_last_here(module);
-    return level == NULL ? NULL : PyLong_FromUnsignedLongLong(level->serial);
+    PyThreadState *ts = PyThreadState_Get();
+    Level *last = masked_last_here(module);
+    Py_ssize_t passing = 0;
+    if (last == NULL) {
+        return NULL;
+    }
+    for (Fiber *fiber = fiber_running_here(ts); fiber != NULL; fiber = fiber_resumer(ts, fiber)) {
+        for (Level *level = fiber->level; level != NULL; level = level->below) {
+            if (level == last) {
+                return Py_BuildValue("On", last->marks.tag, passing);
+            }
+            passing += level->marks.tag == last->marks.tag;
+        }
+    }
+    Py_UNREACHABLE();
 }
 
 /* ---- the end of a handled program ------------------------------------------------------------------ */

@@ -108,33 +108,74 @@ level_with_serial(Fiber *fiber, unsigned long long serial)
     return level;
 }
 
-/* Does abort(tag, value), or abort(None, value, serial), name this level? */
-static bool
-is_named(Level *level, PyObject *arguments)
-{
-    if (PyTuple_GET_SIZE(arguments) == 2) {
-        return PyTuple_GET_ITEM(arguments, 0) == level->marks.tag;
-    }
-    if (PyTuple_GET_SIZE(arguments) != 3 || !PyLong_CheckExact(PyTuple_GET_ITEM(arguments, 2))) {
-        return false;
-    }
-    unsigned long long serial = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(arguments, 2));
-    if (PyErr_Occurred()) {
-        PyErr_Clear(); /* too large to be one */
-        return false;
-    }
-    return serial == level->serial;
-}
+/* An exception on its way to a level: Abort(tag, value), or Abort(tag, value, how many levels with that tag it passes first). It
+ * names a level by where that is, not by which: a copy of the frames that it leaves has copies of these levels beneath. */
+typedef struct {
+    PyObject *tag, *value; /* borrowed */
+    Py_ssize_t passing;
+} Way;
 
-/* An abort that has reached the level which it names is the level's result. */
-static PyObject *
-value_of_abort(CoreState *core, PyObject *thrown, Level *level)
+static bool
+read_abort(CoreState *core, PyObject *thrown, Way *way)
 {
     if (core->abort_signal == NULL || !Py_IS_TYPE(thrown, (PyTypeObject *)core->abort_signal)) {
-        return NULL;
+        return false;
     }
-    PyObject *arguments = ((PyBaseExceptionObject *)thrown)->args;
-    return is_named(level, arguments) ? Py_NewRef(PyTuple_GET_ITEM(arguments, 1)) : NULL;
+    way->passing = 0;
+    if (PyArg_ParseTuple(((PyBaseExceptionObject *)thrown)->args, "OO|n", &way->tag, &way->value, &way->passing)) {
+        return true;
+    }
+    PyErr_Clear();
+    return false;
+}
+
+/* What has been thrown leaves a level: *value if the level has that tag and is the one that it is for, which uses it up. */
+static PyObject *
+leave_level(CoreState *core, PyObject *thrown, Level *level, PyObject **value)
+{
+    Way way;
+    *value = NULL;
+    if (level->marks.tag == NULL || !read_abort(core, thrown, &way) || way.tag != level->marks.tag) {
+        return thrown;
+    }
+    if (way.passing > 0) { /* another one: copies of these frames may have this one */
+        PyObject *rest = PyObject_CallFunction(core->abort_signal, "OOn", way.tag, way.value, way.passing - 1);
+        Py_DECREF(thrown);
+        return rest == NULL ? exception_take() : rest;
+    }
+    *value = Py_NewRef(way.value);
+    Py_DECREF(thrown);
+    return NULL;
+}
+
+/* Is that level on the stack of the fiber, or of those that resumed it? */
+static bool
+is_in_reach(PyThreadState *ts, Fiber *fiber, const Way *way)
+{
+    Py_ssize_t passing = way->passing;
+    for (; fiber != NULL; fiber = fiber_resumer(ts, fiber)) {
+        for (Level *level = fiber->level; level != NULL; level = level->below) {
+            if (level->marks.tag == way->tag && passing-- == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* An exception has left a frame that was parked. If it is an abort, and what it leaves for is gone (for the frame was
+ * captured in a `finally`, and is gone on with elsewhere), it is an error from here on. */
+void
+abort_look_again(Fiber *fiber, PyThreadState *ts)
+{
+    PyObject *thrown = exception_take();
+    Way way;
+    if (read_abort(fiber->core, thrown, &way) && !is_in_reach(ts, fiber, &way)) {
+        PyObject *hook = core_hook(fiber->core, "prompt_not_found");
+        PyObject *error = hook == NULL ? NULL : PyObject_CallOneArg(hook, way.tag);
+        Py_SETREF(thrown, error == NULL ? exception_take() : error);
+    }
+    exception_put(thrown);
 }
 
 /* The frames of the running fiber's top level have ended with `value`; NULL: by the exception that is
@@ -146,11 +187,8 @@ level_end(Fiber *fiber, PyThreadState *ts, PyObject *value)
     PyObject *thrown = value == NULL ? exception_take() : NULL;
     ts->exc_info = fiber->handling;
     thread_set_frame(ts, fiber->inner->place);
-    if (thrown != NULL && level->marks.tag != NULL) {
-        value = value_of_abort(fiber->core, thrown, level);
-        if (value != NULL) {
-            Py_CLEAR(thrown);
-        }
+    if (thrown != NULL) {
+        thrown = leave_level(fiber->core, thrown, level, &value);
     }
     if (level->marks.tag != NULL && PyObject_TypeCheck(level->marks.tag, fiber->core->fiber_type)) {
         guest_end((Fiber *)level->marks.tag, value);

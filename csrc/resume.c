@@ -138,6 +138,10 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 #endif
             parked_free(ended);
         }
+        if (value == NULL && PyErr_Occurred() == fiber->core->abort_signal) {
+            thread_set_frame(ts, fiber->inner == NULL ? resumption->frame : fiber->inner->place);
+            abort_look_again(fiber, ts);
+        }
         while (fiber->inner == fiber->floor && fiber->floor != NULL) {
             value = level_end(fiber, ts, value);
         }

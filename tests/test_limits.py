@@ -258,6 +258,22 @@ def test_a_dropped_continuation_runs_no_finally():
     assert log == ["finally"]
 
 
+def test_an_abort_that_a_plain_generator_holds_back_comes_out_as_it_is():
+    """The generator's frames are CPython's own: nothing looks at what leaves them."""
+
+    def held_back():
+        try:
+            abort(None, 1)
+        finally:
+            yield "in finally"
+
+    one = held_back()
+    assert prompt(lambda: next(one)) == "in finally"
+    with pytest.raises(BaseException) as caught:
+        next(one)
+    assert caught.type.__name__ == "Abort" and not issubclass(caught.type, Exception)
+
+
 def test_going_back_undoes_nothing():
     """Plain locals are as at the capture, objects and variables of inner functions as they are now."""
 

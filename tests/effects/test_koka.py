@@ -1,9 +1,11 @@
 """The situations of Koka's tests of effects (test/algeff, named in each docstring): finalisation, masks by hand, linear clauses."""
 
+import copy
+
 import pytest
 
-from laws.operators import Log, effect
-from stackful import FiberExit, Handler, Operation, handle, perform
+from laws.operators import Log, call_cc, effect, travelled
+from stackful import Fiber, FiberExit, Handler, Operation, PromptTag, UnhandledError, handle, perform, prompt, suspend
 
 pytestmark = pytest.mark.five_ways
 
@@ -168,3 +170,91 @@ def test_nim_strategies_are_handlers():
         returns=lambda winner: [winner],
     )
     assert handle(lambda: game(3), every) == ["alice", "bob", "bob", "alice"]
+
+
+# Koka's final clauses leave as exceptions do; here what they leave may be captured on the way
+
+
+def test_a_finally_block_on_the_way_of_a_final_clause_may_perform():
+    """What the same handler answers by a capture: the frames come back with their handler, and the way out goes on to that."""
+    log = Log()
+
+    def body():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            log.append(perform(flip))
+
+    handler = Handler(fail.final(str.upper), flip.ctl(lambda k: [k.resume(True), k.resume(False)]))
+    assert handle(body, handler) == ["OUCH", "OUCH"]
+    assert log == [True, False]
+
+
+@pytest.mark.parametrize("where", ["around the handler", "within it"])
+def test_a_final_clause_whose_way_out_is_captured_by_a_finally_block(where):
+    """It goes on to the handler that came along, or to the one that is in force where it goes on."""
+    p, kept = PromptTag("p"), Log()
+
+    def body():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            call_cc(lambda k: kept.append(k) if not kept else None, p)
+
+    handler = Handler(fail.final(str.upper))
+    if where == "around the handler":
+        assert prompt(lambda: ["p", handle(body, handler)], p) == ["p", "OUCH"]
+        assert prompt(lambda: kept[0](None), p) == ["p", "OUCH"]
+    else:
+        assert handle(lambda: ["handled", prompt(body, p)], handler) == "OUCH"
+        assert handle(lambda: ["handled", prompt(lambda: kept[0](None), p)], handler) == "OUCH"
+
+
+def test_a_final_clause_whose_handler_is_gone_is_an_error():
+    """Its way out, captured within the handler and gone on with outside of it: there is nobody to answer."""
+    p, kept = PromptTag("p"), Log()
+
+    def body():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            call_cc(lambda k: kept.append(k) if not kept else None, p)
+
+    assert handle(lambda: prompt(body, p), fail.final(str.upper)) == "OUCH"
+    with pytest.raises(UnhandledError, match="handler of fail> is gone"):
+        prompt(lambda: kept[0](None), p)
+
+
+def test_a_fiber_that_is_copied_on_the_way_of_a_final_clause():
+    """Each copy leaves for its own handler."""
+
+    def body():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            suspend("in finally")
+
+    fiber = Fiber(lambda: ["never", handle(body, fail.final(str.upper))][1])
+    assert fiber.resume() == "in finally"
+    twin = copy.copy(fiber)
+    fiber = travelled(fiber)
+    assert (fiber.resume(), twin.resume()) == ("OUCH", "OUCH")
+
+
+def test_a_final_clause_passes_handlers_that_are_out_of_force():
+    """The same handler twice: within its own clause the inner one is out of force, and the outer one is left for, also after a capture."""
+    p, kept = PromptTag("p"), Log()
+
+    def clause(text):
+        try:
+            return perform(fail, text)
+        finally:
+            call_cc(lambda k: kept.append(k) if not kept else None, p)
+
+    twice = Handler(say.fun(clause), fail.final(lambda message: ["left", message]))
+
+    def body():
+        return ["outer", handle(lambda: ["inner", perform(say, "x")], twice)]
+
+    assert prompt(lambda: ["p", handle(body, twice)], p) == ["p", ["left", "x"]]
+    assert prompt(lambda: kept[0](None), p) == ["p", ["left", "x"]]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from laws.operators import Log, call_cc, control, control0, shift
-from stackful import BarrierError, Fiber, PromptNotFoundError, PromptTag, abort, barrier, call_ec, prompt, run, suspend
+from laws.operators import Log, call_cc, control, control0, shift, travelled
+from stackful import Fiber, PromptNotFoundError, PromptTag, abort, generator, prompt, suspend, yield_
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
@@ -69,7 +69,6 @@ def test_abort_ends_at_the_prompt_that_shift_leaves_around_k():
     assert prompt(body) == ["k gave", "aborted"]
 
 
-@pytest.mark.xfail(strict=True, reason="the private exception of abort comes out where its prompt is gone")
 def test_an_abort_that_a_finally_block_kept_is_an_error_when_its_prompt_is_gone():
     """A finally block captures what is left of the way out; gone on with later, it has nobody to go to, and says so."""
     p, q, kept = PromptTag("p"), PromptTag("q"), Log()
@@ -84,6 +83,61 @@ def test_an_abort_that_a_finally_block_kept_is_an_error_when_its_prompt_is_gone(
     with pytest.raises(BaseException) as caught:
         prompt(lambda: kept[0](None), p)
     assert caught.type is PromptNotFoundError
+
+
+@pytest.mark.parametrize("capture", [control, shift, control0])
+def test_that_error_can_be_caught_around_the_call_of_what_was_kept(capture):
+    """It is raised where the kept frames end: for their caller it is what the call comes to."""
+    p, q, kept = PromptTag("p"), PromptTag("q"), Log()
+
+    def body():
+        try:
+            abort(q, "out")
+        finally:
+            capture(lambda k: kept.append(k), p)
+
+    def again():
+        try:
+            return kept[0](None)
+        except PromptNotFoundError as error:
+            return "q" in str(error)
+
+    prompt(lambda: prompt(body, p), q)
+    assert prompt(again, p) is True
+
+
+@pytest.mark.parametrize("kind", [Fiber, generator])
+def test_an_abort_that_a_suspension_kept_is_an_error_when_its_prompt_is_gone(kind):
+    """The same where a fiber suspends, or a generator yields, in its finally block."""
+
+    def body():
+        try:
+            abort(None, "out")
+        finally:
+            (suspend if kind is Fiber else yield_)("held back")
+
+    fiber = Fiber(body) if kind is Fiber else generator(body)()
+    go_on = fiber.resume if kind is Fiber else fiber.__next__
+    assert prompt(go_on) == "held back"
+    with pytest.raises(PromptNotFoundError, match="default"):
+        go_on()
+    assert fiber.status == "dead" if kind is Fiber else list(fiber) == []
+
+
+@pytest.mark.no_leakcheck("a fiber that a copy stands for is kept to the test's end")
+def test_an_abort_that_a_suspension_kept_goes_to_the_prompt_that_is_there():
+    """Whoever resumes the fiber next has made it."""
+
+    def body():
+        try:
+            abort(None, "out")
+        finally:
+            suspend("held back")
+
+    fiber = Fiber(body)
+    assert [prompt(fiber.resume)] == ["held back"]
+    fiber = travelled(fiber)
+    assert prompt(lambda: ["never", fiber.resume()]) == "out"
 
 
 def test_an_abort_that_a_finally_block_kept_goes_to_the_prompt_that_is_there():

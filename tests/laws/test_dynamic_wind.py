@@ -1,11 +1,29 @@
 """The laws of dynamic_wind: R7RS 6.10, and Racket's headings."""
 
 import copy
+import sys
+import threading
 
 import pytest
 
-from laws.operators import Log, call_cc, control, control0, shift
-from stackful import Fiber, PromptNotFoundError, PromptTag, abort, call_ec, dynamic_wind, prompt, run, suspend
+from laws.operators import Log, call_cc, control, control0, effect, shift
+from stackful import (
+    Coroutine,
+    Fiber,
+    PromptNotFoundError,
+    PromptTag,
+    abort,
+    call_ec,
+    dynamic_wind,
+    generator,
+    handle,
+    perform,
+    prompt,
+    run,
+    suspend,
+    transfer,
+    yield_,
+)
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
@@ -520,3 +538,158 @@ def test_a_post_thunk_that_captures_what_is_left_of_a_jump_may_call_it_twice():
 
     assert main() == [None, None]
     assert log == ["there", "there"]
+
+
+def test_the_way_in_can_be_captured_by_a_pre_thunk():
+    """What it takes is the rest of the arrival: called twice, it arrives twice, and enters anew what was entered."""
+    log, kept = Log(), Log()
+
+    def pre():
+        log.append("in b")
+        if kept:
+            control(lambda j: [j(None), j(None)])
+
+    def thunk():
+        return call_cc(lambda k: [kept.append(k), "first"][1])
+
+    run(lambda: log.wind("a", lambda: dynamic_wind(pre, thunk, lambda: log.append("out b"))))
+    log.clear()
+    assert run(lambda: kept[0]("second")) == ["second", "second"]
+    assert log == ["in a", "in b", "out a", "in a", "out b", "out a", "in a", "out b", "out a"]
+
+
+def test_an_abort_out_of_a_pre_thunk_on_the_way_in():
+    """It leaves what was entered so far, innermost first, and the prompt has its value."""
+    log, kept = Log(), Log()
+
+    def pre():
+        log.append("in b")
+        if kept:
+            abort(None, "aborted")
+
+    def thunk():
+        return call_cc(lambda k: [kept.append(k), "first"][1])
+
+    run(lambda: log.wind("a", lambda: dynamic_wind(pre, thunk, lambda: log.append("out b"))))
+    log.clear()
+    assert run(lambda: kept[0]("second")) == "aborted"
+    assert log == ["in a", "in b", "out a"]
+
+
+def test_a_pre_thunk_may_remove_the_target_on_the_way_in():
+    """The prompt that the jump came to goes, its frames stay: the value arrives all the same, and returns to whoever was outside."""
+    tag, kept = PromptTag("goes away"), Log()
+
+    def pre():
+        if kept:
+            control0(lambda rest: ["no prompt", rest(None)], tag)
+
+    def body():
+        return dynamic_wind(pre, lambda: call_cc(lambda k: [kept.append(k), "first"][1], tag), lambda: None)
+
+    prompt(lambda: ["body", body()], tag)
+    assert prompt(lambda: ["outer", prompt(lambda: kept[0]("second"), tag)], tag) == [
+        "outer", ["no prompt", ["body", "second"]]
+    ]  # fmt: skip
+
+
+def test_a_fiber_may_suspend_on_the_way_in_and_on_the_way_out():
+    """Pre and post thunks of a jump are calls like any other: the jump goes on when the fiber does."""
+    log = Log()
+
+    def body():
+        k = dynamic_wind(
+            lambda: log.append(suspend("in")), lambda: call_cc(lambda k: k), lambda: log.append(suspend("out"))
+        )
+        return k("second") if callable(k) else k
+
+    fiber = Fiber(run, body)
+    assert [fiber.resume(), *map(fiber.resume, "abcd")] == ["in", "out", "in", "out", "second"]
+    assert log == [*"abcd"]
+
+
+def test_a_post_thunk_that_raises_while_an_error_leaves():
+    """As in a finally block: its error goes on, with the other one as context, and outer extents are left by it."""
+    log = Log()
+
+    def post():
+        raise KeyError("post")
+
+    with pytest.raises(KeyError) as caught:
+        prompt(lambda: log.wind("a", lambda: dynamic_wind(lambda: None, lambda: [][1], post)))
+    assert isinstance(caught.value.__context__, IndexError)
+    assert log == ["in a", "out a"]
+
+
+def test_a_continuation_called_by_an_except_block_leaves_by_its_posts_only():
+    """The error was caught within the extent: the extent is left once, by the jump, and nothing is handled where it arrives."""
+    log = Log()
+
+    def body(out):
+        try:
+            return [][1]
+        except IndexError:
+            return out(None)
+
+    def main():
+        call_cc(lambda out: log.wind("a", lambda: body(out)))
+        return sys.exc_info()[1]
+
+    assert run(main) is None
+    assert log == ["in a", "out a"]
+
+
+def test_a_transfer_is_no_exit():
+    """As suspension: who waits for a transfer back is still within."""
+    log = Log()
+    a = Coroutine(lambda: log.wind("a", lambda: transfer(b)))
+    b = Coroutine(lambda: [log.append("b"), transfer(a, "back")])
+    assert transfer(a) == "back"
+    assert log == ["in a", "b", "out a"]
+    b.close()
+
+
+def test_a_yield_is_no_exit_and_close_is_one():
+    """A generator's extents are left when its frames end."""
+    log = Log()
+    one = generator(lambda: log.wind("a", lambda: [yield_(1), yield_(2)]))()
+    assert [next(one), next(one)] == [1, 2]
+    assert log == ["in a"]
+    one.close()
+    assert log == ["in a", "out a"]
+
+
+@pytest.mark.no_leakcheck("a resumption that a copy stands for is kept to the test's end")
+@pytest.mark.parametrize("kind", ["once", "ctl"])
+def test_an_operation_is_no_exit(kind):
+    """What a clause gets is suspended, not left: the extent is left when the program ends, once for each time that it does."""
+    log = Log()
+
+    @effect
+    def ask() -> int: ...
+
+    def clause(k):
+        log.append("clause")
+        return [k.resume(1)] if kind == "once" else [k.resume(1), k.resume(2)]
+
+    handled = getattr(ask, kind)(clause)
+    assert handle(lambda: log.wind("a", lambda: perform(ask)), handled) == ([1] if kind == "once" else [1, 2])
+    assert log == ["in a", "clause", "out a"] + (["out a"] if kind == "ctl" else [])
+
+
+def test_extents_in_another_thread():
+    """A continuation that goes on there enters and leaves its extents there."""
+    log, kept, where = Log(), Log(), Log()
+
+    def note():
+        where.append(threading.get_ident())
+
+    def body():
+        return dynamic_wind(note, lambda: call_cc(lambda k: [kept.append(k), 1][1]), note)
+
+    run(lambda: log.wind("a", body))
+    thread = threading.Thread(target=lambda: log.append(run(lambda: kept[0](2))))
+    thread.start()
+    thread.join()
+    assert log == ["in a", "out a", "in a", "out a", 2]
+    assert where[:2] == [threading.get_ident()] * 2 and where[2] == where[3] != where[0]

@@ -127,6 +127,62 @@ def test_it_can_be_transferred_to_after_it_has_travelled():
     assert transfer(b, 1) == ["a got", 2]
 
 
+def test_a_ring_of_coroutines_passes_a_token_round():
+    """Each is the next one's only caller; none of them is on another's stack."""
+    turns = Log()
+
+    def member(i):
+        token = None
+        while True:
+            turns.append(i)
+            if len(turns) == 10:
+                return token
+            token = transfer(ring[(i + 1) % 3], ("token", i) if len(turns) > 3 else None)
+
+    ring = [Coroutine(member, i) for i in range(3)]
+    assert transfer(ring[0]) == ("token", 2)
+    assert turns == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    for coroutine in ring:
+        coroutine.close()
+
+
+def test_closing_one_that_has_a_successor():
+    """Its end is nobody's turn: who would have gone on stays where it is, and can be gone on with."""
+    log = Log()
+
+    def body():
+        try:
+            suspend("ready")
+        finally:
+            log.append("closed")
+
+    a, b = Coroutine(lambda: ["a got", suspend("a waits")]), Coroutine(body)
+    b.successor = a
+    assert [transfer(a), transfer(b)] == ["a waits", "ready"]
+    b.close()
+    assert (b.status, a.status, log) == ("dead", "suspended", ["closed"])
+    assert a.resume("later") == ["a got", "later"]
+
+
+def test_an_error_on_its_way_through_successors():
+    """Each may turn it into a result, which goes to the next."""
+
+    def catch(name):
+        try:
+            suspend(name)
+        except KeyError as error:
+            return f"{name} caught {error}"
+
+    first, second, third = (
+        Coroutine(lambda: {}[suspend("first")]),
+        Coroutine(catch, "second"),
+        Coroutine(lambda: ["third", suspend("third")]),
+    )
+    first.successor, second.successor = second, third
+    assert [transfer(coroutine) for coroutine in (first, second, third)] == ["first", "second", "third"]
+    assert transfer(first, "key") == ["third", "second caught 'key'"]
+
+
 # Lua: basics
 
 

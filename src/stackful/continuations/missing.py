@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from stackful import _core
-from stackful.continuations.tags import DEFAULT
-from stackful.errors import PromptNotFoundError
+from stackful.continuations.tags import DEFAULT, PromptTag
+from stackful.errors import PromptNotFoundError, UnhandledError
 
 __all__ = ["prompt_not_found"]
 
 
-def prompt_not_found(tag: Any) -> PromptNotFoundError:
+def prompt_not_found(tag: Any) -> PromptNotFoundError | UnhandledError:
     """The error for an operation that names a prompt which is not in reach, with the prompts that are there.
 
-    The tag may be a fiber: its base is a prompt for what it has resumed by `resume`, the function.
+    The tag may be a fiber: its base is a prompt for what it has resumed by `resume`, the function. Or a handler, for which a program was
+    leaving.
     """
+    if not isinstance(tag, PromptTag | _core.Fiber):
+        return UnhandledError(
+            f"the handler {tag!r} is gone: the program was leaving for it, because of a clause made by `final`, and a `finally` block was"
+            " captured or suspended on the way; go on with that where the handler is in force"
+        )
     here: list[Any] = []
     behind: list[Any] = []
     fibers: list[Any] = []

@@ -17,17 +17,10 @@ _T = TypeVar("_T")
 
 
 class Abort(BaseException):
-    """On its way to the prompt whose tag is its first argument; the second is the value. The core ends it there (csrc/levels.c).
+    """On its way to the prompt whose tag is its first argument; the second is the value, the third how many prompts with the tag it passes.
 
-    Or, with a third argument, to the level with that serial.
+    The core ends it there, or makes an error of it where there is no such prompt any more (csrc/levels.c).
     """
-
-    def look_again(self) -> None:
-        """`PromptNotFoundError` when there is no such prompt any more."""
-        for item in _core.prompts():
-            if len(self.args) == 3 or item is self.args[0]:
-                return
-        raise prompt_not_found(self.args[0])
 
 
 _core.register("abort", Abort)

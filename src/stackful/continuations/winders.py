@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
-from stackful.continuations.prompts import Abort
 
 if TYPE_CHECKING:
     from stackful.continuations.tags import PromptTag
@@ -59,12 +58,10 @@ def dynamic_wind(pre: Callable[[], object], thunk: Callable[[], Any], post: Call
     is_outside = _core.winders(0) is None  # of any fiber: nothing there is captured, and no winders are kept
     try:
         result = thunk()
-    except BaseException as error:
+    except BaseException:
         # Else its extent has been left: a jump was on its way out and a `post` raised, or on its way in and a `pre` did.
         if is_outside or _core.winders(0) is winder:
             _leave(Place(0, winder))
-            if isinstance(error, Abort):
-                error.look_again()  # `post` may have gone on where the prompt is gone
         raise
     _leave(Place(0, winder))
     return result

@@ -54,7 +54,8 @@ class _Leave(_Answer):
     __slots__ = ()
 
     def answer(self, *args: Any) -> Any:
-        raise Abort(None, Final(self.function, args), _core.way_out())
+        handler, passing = _core.way_out()
+        raise Abort(handler, Final(self.function, args), passing)
 
 
 class _Once(_Answer):
