@@ -262,12 +262,13 @@ def test_a_fresh_generator_needs_what_its_code_takes_for_granted():
     any(instruction.opname == "GET_ITER" for instruction in dis.get_instructions((x for x in ()).gi_code)),
     reason="the code of this CPython (later ones of 3.13; 3.15) calls iter() on what it was given",
 )
-def test_a_generator_expression_that_has_not_begun_needs_an_iterator():
+@pytest.mark.parametrize("instead", [5, types.CellType(iter([3]))], ids=["number", "cell"])
+def test_a_generator_expression_that_has_not_begun_needs_an_iterator(instead):
     """Its code advances what it was given without a look: anything else is refused."""
     function, kind, offset, slots, *rest = _core.capture_generator(x for x in (1, 2))
     fresh = (x for x in (3,))
     with pytest.raises(SnapshotFormatError, match="iterator"):
-        _core.reinstate_generator(fresh, (function, kind, offset, (5, *slots[1:]), *rest))
+        _core.reinstate_generator(fresh, (function, kind, offset, (instead, *slots[1:]), *rest))
     assert list(fresh) == [3]
 
 

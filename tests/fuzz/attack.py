@@ -137,9 +137,11 @@ class Attacker:
             outcome = f"refused: {type(error).__name__}"
         except BaseException as error:
             outcome = f"raised: {type(error).__name__}"
-        finally:
+        try:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            self.watch.armed = False
+        except TimeUpError:  # just before it was switched off
+            outcome = "time up"
+        self.watch.armed = False
         self.counts[f"{kind}: {outcome}"] += 1
 
     def pick(self, things):

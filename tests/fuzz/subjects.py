@@ -5,7 +5,20 @@ import warnings
 
 from corpus import PROGRAMS
 from laws import harness
-from stackful import Fiber, _core, snapshot, suspend
+from stackful import (
+    Fiber,
+    _core,
+    control,
+    dynamic_wind,
+    effect,
+    handle,
+    perform,
+    prompt,
+    resume,
+    snapshot,
+    suspend,
+    suspend_to,
+)
 
 KEY = b"fuzz"
 POINTS_PER_PROGRAM = 3
@@ -61,6 +74,37 @@ def holds_generators(point):
     return [list(generator) for generator in held]
 
 
+@effect
+def ask(question: str) -> int: ...
+
+
+def in_levels(box):
+    """Frames above prompts and a handler, within winders, one fiber on top of another, and continuations among the values."""
+    k = prompt(lambda: [control(lambda k: k), perform(ask, "?")])
+
+    def inner():
+        got = dynamic_wind(list, lambda: suspend_to(box[0], "out"), list)
+        return [suspend(got), k(1)]
+
+    def middle():
+        fiber = Fiber(inner)
+        return [
+            resume(fiber),
+            resume(fiber, 2),
+            handle(lambda: prompt(lambda: k(3)), ask.ctl(lambda k, q: k.resume(4))),
+        ]
+
+    return handle(lambda: prompt(middle), ask.fun(lambda question: 7))
+
+
+def fiber_in_levels():
+    """It is suspended in its innermost guest."""
+    box = []
+    box.append(Fiber(in_levels, box))
+    box[0].resume()
+    return box[0]
+
+
 def fibers():
     """(name, fiber) for each program and some of its points."""
     for name in NAMES:
@@ -69,6 +113,7 @@ def fibers():
     other = Fiber(holds_generators, suspend)
     other.resume()
     yield "generators", other
+    yield "levels", fiber_in_levels()
     yield "fresh", Fiber(holds_generators, point=suspend)
 
 

@@ -152,6 +152,14 @@ def is_half_built(code: CodeType, offset: int, waiting: str, index: int) -> bool
     return _rules_for(code, offset, waiting).stack[index] in _DISPLAYS
 
 
+def _content(value: object) -> object:
+    """What a cell holds; NULL where that is nothing, or not known yet."""
+    try:
+        return value.cell_contents if isinstance(value, CellType) else NULL
+    except ValueError:
+        return NULL
+
+
 def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None:
     if len(slots) != rules.slots:
         raise ValueError(f"{rules.slots} locals are expected, {len(slots)} given")
@@ -162,9 +170,11 @@ def _check_locals(code: CodeType, rules: _Rules, slots: tuple[Any, ...]) -> None
         if not isinstance(slots[index], CellType):
             raise ValueError(f"local {slot_names(code)[index]!r} must be a cell there")
     for index, kind in rules.typed:
-        value = slots[index]
-        if value is not NULL and not isinstance(value, CellType) and not _fits(kind, value, code):
-            raise ValueError(f"local {slot_names(code)[index]!r} must be a {kind} there")
+        name, value = slot_names(code)[index], slots[index]
+        if name in (*code.co_cellvars, *code.co_freevars):
+            value = _content(value)
+        if value is not NULL and not _fits(kind, value, code):
+            raise ValueError(f"local {name!r} must be a {kind} there")
 
 
 def _slot_fits(rules: _Rules, stack: tuple[Any, ...], place: int, code: CodeType) -> bool:
