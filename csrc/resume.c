@@ -197,7 +197,7 @@ finish(Fiber *fiber, PyObject *result)
         return result;
     }
     Py_CLEAR(fiber->exc.exc_value);
-    fiber->result = Py_XNewRef(result);
+    Py_XSETREF(fiber->result, Py_XNewRef(result)); /* a stored state may have had one before */
     return result;
 }
 
