@@ -181,10 +181,10 @@ core_look(PyObject *module, PyObject *object)
         return NULL;
     }
     Fiber *fiber = (Fiber *)object;
-    FiberPhase phase = fiber_hold(fiber);
-    PyObject *done = phase == FIBER_ACTIVE ? active_states(core, fiber, list)
-                                           : parked_states(core, fiber->inner, list);
-    fiber_let_go(fiber);
+    int was_enabled = hold_collector();
+    PyObject *done = fiber->phase == FIBER_ACTIVE ? active_states(core, fiber, list)
+                                                  : parked_states(core, fiber->inner, list);
+    let_collect(was_enabled);
     if (done == NULL) {
         Py_CLEAR(list);
     }
@@ -217,9 +217,9 @@ core_capture(PyObject *module, PyObject *object)
     if (fiber->phase == FIBER_ACTIVE) {
         return PyErr_Format(core->fiber_error, "%R is running: only a suspended fiber can be captured", object);
     }
-    FiberPhase phase = fiber_hold(fiber);
-    PyObject *state = fiber_state(core, fiber, phase);
-    fiber_let_go(fiber);
+    int was_enabled = hold_collector();
+    PyObject *state = fiber_state(core, fiber, fiber->phase == FIBER_HELD ? FIBER_PARKED : (FiberPhase)fiber->phase);
+    let_collect(was_enabled);
     return state;
 }
 

@@ -209,7 +209,8 @@ control_perform(Fiber *fiber, Next *next)
     memcpy(operands, fiber->control->operands, sizeof(operands));
     memset(fiber->control->operands, 0, sizeof(operands));
     fiber->suspending = RUNNING;
-    (void)fiber_hold(fiber);
+    /* Not held, as while it is read: what changes is not to be copied either, by other threads for instance. */
+    fiber->phase = FIBER_ACTIVE;
     if (perform(fiber, operation, operands, next) < 0) {
         Py_CLEAR(next->value);
         Py_CLEAR(next->callee);
@@ -218,7 +219,7 @@ control_perform(Fiber *fiber, Next *next)
     for (int i = 0; i < 3; i++) {
         Py_XDECREF(operands[i]);
     }
-    fiber_let_go(fiber);
+    fiber->phase = FIBER_PARKED;
 }
 
 /* ---- asking: the fiber runs -------------------------------------------------------------------- */

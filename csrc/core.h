@@ -246,6 +246,22 @@ frame_release(Frame *frame)
     frame_drop_names(frame);
 }
 
+/* Nothing may change what is being read: reading allocates, and in 3.11 that may run the collector, which may run
+ * anything, on other threads too (v3.11.2 Modules/gcmodule.c, gc_alloc). Returns what to give to let_collect. */
+static inline int
+hold_collector(void)
+{
+    return PyGC_Disable();
+}
+
+static inline void
+let_collect(int was_enabled)
+{
+    if (was_enabled) {
+        PyGC_Enable();
+    }
+}
+
 /* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
  * called, with an argument or all that a Fiber was made with. All owned. */
 typedef struct {

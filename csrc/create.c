@@ -161,21 +161,25 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     Parked *inner;
     Level *level = NULL;
     Fiber *copy;
-    if (self->phase == FIBER_ACTIVE) {
-        return PyErr_Format(self->core->fiber_error, "cannot copy %R: it is running", self);
-    }
-    if (self->phase == FIBER_GUEST) {
-        return PyErr_Format(self->core->fiber_error, "cannot copy %R: its frames are on the stack of the fiber that resumed "
-                            "it, by resume(); copy that one", self);
-    }
     copy = (Fiber *)fiber_blank(self->core, Py_TYPE(self));
     if (copy == NULL) {
         return NULL;
     }
+    int failed = copy_members(self, (PyObject *)copy) < 0;
+    /* Only now: so far other code may have run. A fiber without frames is copied without running any. */
+    if (!failed && (self->phase == FIBER_ACTIVE || self->phase == FIBER_GUEST)) {
+        PyErr_Format(self->core->fiber_error, "cannot copy %R: %s", self,
+                     self->phase == FIBER_ACTIVE ? "it is running"
+                                                 : "its frames are on the stack of the fiber that resumed it, by resume(); copy that one");
+        failed = 1;
+    }
+    if (failed) {
+        Py_DECREF(copy);
+        return NULL;
+    }
     FiberPhase phase = fiber_hold(self);
     inner = self->inner;
-    int failed = copy_members(self, (PyObject *)copy) < 0 ||
-                 parked_clone_chains(self->core, &inner, 1) < 0;
+    failed = parked_clone_chains(self->core, &inner, 1) < 0;
     if (!failed && (levels_clone(self, inner, &level) < 0 || control_copy(self, copy) < 0)) {
         parked_clear_chain(inner);
         levels_free(level);

@@ -31,7 +31,8 @@ check_idle(Fiber *fiber, const char *verb)
 {
     if (fiber->phase == FIBER_ACTIVE) {
         PyThreadState *ts = PyThreadState_Get();
-        const char *why = !fiber_is_of_thread(fiber, ts)     ? "another thread runs it"
+        const char *why = fiber->ts == NULL                   ? "its stack is being changed"
+                          : !fiber_is_of_thread(fiber, ts)    ? "another thread runs it"
                           : fiber_running_here(ts) == fiber ? "it is running"
                                                             : "it has resumed another fiber";
         PyErr_Format(fiber->core->fiber_error, "cannot %s %R: %s", verb, fiber, why);
@@ -43,7 +44,7 @@ check_idle(Fiber *fiber, const char *verb)
         return -1;
     }
     if (fiber->phase == FIBER_HELD) {
-        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: it is being copied, looked at or left", verb, fiber);
+        PyErr_Format(fiber->core->fiber_error, "cannot %s %R: it is being copied or looked at", verb, fiber);
         return -1;
     }
     if (fiber->phase == FIBER_DEAD) {

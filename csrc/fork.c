@@ -57,25 +57,38 @@ forks_clear(Forks *forks)
     PyMem_Free(forks->pairs);
 }
 
+/* Types that are not exported are known by their names, which no class of a program can have: those can be changed. */
+static bool
+is_named(PyTypeObject *type, const char *name)
+{
+    return (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
+}
+
+/* Iterators whose fork runs nobody's code, and fails for want of memory only. */
+static bool
+is_simple_iterator(PyTypeObject *type)
+{
+    return type == &PyListIter_Type || type == &PyTupleIter_Type || type == &PyRangeIter_Type ||
+           type == &PyLongRangeIter_Type || type == &PyUnicodeIter_Type || type == &PyBytesIter_Type ||
+           type == &PyByteArrayIter_Type || type == &PyListRevIter_Type ||
+           is_named(type, "str_ascii_iterator");
+}
+
 /* Iterators whose __reduce__ names what they iterate over and where they stand. */
 static bool
 is_leaf_iterator(PyTypeObject *type)
 {
-    return type == &PyListIter_Type || type == &PyTupleIter_Type || type == &PyRangeIter_Type ||
-           type == &PyLongRangeIter_Type || type == &PyUnicodeIter_Type ||
-           type == &PyBytesIter_Type || type == &PyByteArrayIter_Type || type == &PySetIter_Type ||
-           type == &PyDictIterKey_Type || type == &PyDictIterValue_Type ||
-           type == &PyDictIterItem_Type || type == &PyDictRevIterKey_Type ||
-           type == &PyDictRevIterValue_Type || type == &PyDictRevIterItem_Type ||
-           type == &PyListRevIter_Type || type == &PyReversed_Type || type == &PyCallIter_Type ||
-           type == &PySeqIter_Type || strcmp(type->tp_name, "str_ascii_iterator") == 0;
+    return is_simple_iterator(type) || type == &PySetIter_Type || type == &PyDictIterKey_Type ||
+           type == &PyDictIterValue_Type || type == &PyDictIterItem_Type || type == &PyDictRevIterKey_Type ||
+           type == &PyDictRevIterValue_Type || type == &PyDictRevIterItem_Type || type == &PyReversed_Type ||
+           type == &PyCallIter_Type || type == &PySeqIter_Type;
 }
 
 /* The buffer that the iterators of tee() share is shared by their forks as well. */
 static bool
 is_of_itertools(PyTypeObject *type)
 {
-    return strncmp(type->tp_name, "itertools.", 10) == 0 &&
+    return (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) && strncmp(type->tp_name, "itertools.", 10) == 0 &&
            strcmp(type->tp_name, "itertools._tee_dataobject") != 0;
 }
 
@@ -249,12 +262,6 @@ fork_coroutine_wrapper(Forks *forks, PyObject *wrapper)
     return awaited;
 }
 
-static bool
-is_coroutine_wrapper(Forks *forks, PyTypeObject *type)
-{
-    return forks->awaited && strcmp(type->tp_name, "coroutine_wrapper") == 0;
-}
-
 /* The awaitables of an asynchronous generator are half-way through it: neither they nor it can go on twice. */
 static int
 check_awaited(Forks *forks, PyObject *object)
@@ -290,7 +297,7 @@ fork_object(Forks *forks, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     bool nested = is_iterator_of_iterators(type), generator = is_forked_generator(forks, type);
-    bool stackful = type == forks->core->generator_type, wrapper = is_coroutine_wrapper(forks, type);
+    bool stackful = type == forks->core->generator_type, wrapper = forks->awaited && is_named(type, "coroutine_wrapper");
     PyObject *fork;
     if (!nested && !generator && !stackful && !wrapper && !is_leaf_iterator(type)) {
         return check_awaited(forks, object) < 0 ? NULL : Py_NewRef(object);
@@ -462,8 +469,8 @@ parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count)
 {
     Forks forks = {.core = core};
     Parked **clones = PyMem_Calloc(count, sizeof(Parked *));
-    int failed = clones == NULL;
-    if (failed) {
+    int failed = 0;
+    if (clones == NULL) {
         PyErr_NoMemory();
         return -1;
     }
@@ -507,51 +514,46 @@ parked_clone_one(CoreState *core, Parked *parked)
     return clone;
 }
 
-/* Iterators whose fork runs nobody's code, and fails for want of memory only. */
-static bool
-is_simple_iterator(PyTypeObject *type)
-{
-    return type == &PyListIter_Type || type == &PyTupleIter_Type || type == &PyRangeIter_Type ||
-           type == &PyLongRangeIter_Type || type == &PyUnicodeIter_Type || type == &PyBytesIter_Type ||
-           type == &PyByteArrayIter_Type || type == &PyListRevIter_Type ||
-           strcmp(type->tp_name, "str_ascii_iterator") == 0;
-}
-
 static bool
 is_forkable(PyTypeObject *type)
 {
     return type == &PyGen_Type || is_leaf_iterator(type) || is_iterator_of_iterators(type);
 }
 
-static int check_referent(PyObject *object, void *nested);
+#define MOST_NESTED 100
 
-/* Can the object, to which nothing else refers, be forked apart from others, later? */
+static int check_referent(PyObject *object, void *depth);
+
+/* Can the object, to which nothing else refers, be forked apart from others, later? `depth` is how many iterators it is
+ * in; of very many nobody asks here, and fork_object refuses them. */
 static bool
-forks_alone(PyObject *object)
+forks_alone(PyObject *object, int depth)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (!is_forkable(type) || is_simple_iterator(type)) {
         return true;
     }
-    if (type != &PyEnum_Type && type != &PyZip_Type && type != &PyMap_Type && type != &PyFilter_Type) {
+    if ((type != &PyEnum_Type && type != &PyZip_Type && type != &PyMap_Type && type != &PyFilter_Type) ||
+        depth == MOST_NESTED) {
         return false;
     }
-    return type->tp_traverse(object, check_referent, NULL) == 0;
+    depth++;
+    return type->tp_traverse(object, check_referent, &depth) == 0;
 }
 
 static int
-check_referent(PyObject *object, void *Py_UNUSED(ignored))
+check_referent(PyObject *object, void *depth)
 {
     if (PyTuple_CheckExact(object)) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
             PyObject *item = PyTuple_GET_ITEM(object, i);
-            if (item != NULL && is_forkable(Py_TYPE(item)) && check_referent(item, NULL) != 0) {
+            if (item != NULL && is_forkable(Py_TYPE(item)) && check_referent(item, depth) != 0) {
                 return 1;
             }
         }
         return 0;
     }
-    return is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object));
+    return is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object, *(int *)depth));
 }
 
 /* A slot that borrows is not counted: then another frame may hold what it borrows. */
@@ -576,7 +578,7 @@ frame_forks_alone(Frame *frame)
     for (int i = code_has_hidden_iterator(code) ? 0 : code->co_nlocalsplus; i < depth; i++) {
         PyObject *object = i > 0 && i < code->co_nlocalsplus ? NULL : slot_object(slots[i]);
         if (object != NULL && is_forkable(Py_TYPE(object)) &&
-            !(is_held_by_frame_only(object, slots, depth) && forks_alone(object))) {
+            !(is_held_by_frame_only(object, slots, depth) && forks_alone(object, 0))) {
             return false;
         }
     }

@@ -49,7 +49,7 @@ check_not_executing(Fiber *self)
         return -1;
     }
     if (self->phase == FIBER_HELD) {
-        PyErr_Format(self->core->fiber_error, "cannot advance %R: it is being copied, looked at or left", self);
+        PyErr_Format(self->core->fiber_error, "cannot advance %R: it is being copied or looked at", self);
         return -1;
     }
     return 0;

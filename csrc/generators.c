@@ -41,22 +41,6 @@ generator_blank(PyObject *function, PyTypeObject *type)
     return result;
 }
 
-/* Nothing may advance a generator while its frame is being read: reading allocates, and that may
- * run the collector, which may run anything. Returns what to give to let_collect. */
-static int
-hold_collector(void)
-{
-    return PyGC_Disable();
-}
-
-static void
-let_collect(int was_enabled)
-{
-    if (was_enabled) {
-        PyGC_Enable();
-    }
-}
-
 static PyObject *
 generator_state_tuple(CoreState *core, PyGenObject *generator)
 {
@@ -152,13 +136,14 @@ fill_from_frame(Frame *to, Frame *from)
 PyObject *
 generator_duplicate(PyGenObject *original)
 {
-    int was_enabled = hold_collector();
     PyObject *function = frame_function(generator_frame(original));
-    PyGenObject *copy = (PyGenObject *)generator_blank(function, Py_TYPE(original));
-    if (copy != NULL && frame_code(generator_frame(copy)) != frame_code(generator_frame(original))) {
+    if ((PyCodeObject *)PyFunction_GET_CODE(function) != frame_code(generator_frame(original))) {
+        /* Before it is called: another code may be that of an ordinary function, which runs. */
         PyErr_Format(PyExc_TypeError, "%R cannot be copied: its function has another __code__ now", original);
-        Py_CLEAR(copy);
+        return NULL;
     }
+    int was_enabled = hold_collector();
+    PyGenObject *copy = (PyGenObject *)generator_blank(function, Py_TYPE(original));
     if (copy != NULL) {
         fill_from_frame(generator_frame(copy), generator_frame(original));
         generator_copy_state(copy, original);

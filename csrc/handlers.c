@@ -188,13 +188,14 @@ gate_perform(PyObject *gate)
 {
     PyThreadState *ts = PyThreadState_Get();
     Frame *stub = gate_stub(gate, ts, STUB_PERFORM);
-    PyObject *operation = stub == NULL ? NULL : frame_first_local(stub);
+    PyObject *operation = stub == NULL ? NULL : Py_XNewRef(frame_first_local(stub));
     if (operation == NULL) {
         return stub == NULL ? NULL : raise_unhandled(((Gate *)gate)->core, Py_None);
     }
     Fiber *fiber = fiber_running_here(ts);
     Search search = search_from(((Gate *)gate)->core, fiber);
     PyObject *answer = Py_XNewRef(find_answer(&search, operation));
+    Py_DECREF(operation); /* held, because its __hash__ may change the stub's local */
     if (answer != NULL && mask(fiber, &search) < 0) {
         Py_CLEAR(answer);
     }
@@ -328,7 +329,9 @@ core_leave_force(PyObject *module, PyObject *Py_UNUSED(ignored))
     }
     Marks *marks = &fiber->level->marks;
     Search here = {.core = core, .passed = 1};
+    int was_enabled = hold_collector(); /* a destructor may change the state */
     PyObject *pair = PyTuple_Pack(2, marks->tag, marks->state == NULL ? Py_None : marks->state);
+    let_collect(was_enabled);
     if (pair != NULL && mask(fiber, &here) < 0) {
         Py_CLEAR(pair);
     }

@@ -83,10 +83,10 @@ core_capture_levels(PyObject *module, PyObject *object)
     }
     Marks none = {0}, *own = fiber->control == NULL ? &none : &fiber->control->marks;
     PyObject *successor = fiber->control == NULL ? NULL : fiber->control->successor;
-    (void)fiber_hold(fiber);
+    int was_enabled = hold_collector();
     PyObject *levels = level_states(fiber);
     PyObject *state = levels == NULL ? NULL : Py_BuildValue("NNO", levels, marks_tuple(own), or_none(successor));
-    fiber_let_go(fiber);
+    let_collect(was_enabled);
     return state;
 }
 
@@ -95,11 +95,16 @@ static int
 levels_from_states(CoreState *core, PyObject *states, Parked *node, Level **levels)
 {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(states); i++) {
-        Py_ssize_t count;
         PyObject *marks, *handled, *state = PyList_GET_ITEM(states, i);
-        if (!PyTuple_Check(state) || !PyArg_ParseTuple(state, "nOO", &count, &marks, &handled)) {
-            return PyErr_Occurred() ? -1 : malformed(core, "a level is not a tuple");
+        if (!PyTuple_Check(state) || PyTuple_GET_SIZE(state) != 3 || !PyLong_CheckExact(PyTuple_GET_ITEM(state, 0))) {
+            return malformed(core, "a level is not a tuple of its kind"); /* another number could run code here */
         }
+        Py_ssize_t count = PyLong_AsSsize_t(PyTuple_GET_ITEM(state, 0));
+        if (count == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+        marks = PyTuple_GET_ITEM(state, 1);
+        handled = PyTuple_GET_ITEM(state, 2);
         for (; count > 0 && node != NULL; count--) {
             node = node->outer;
         }

@@ -201,7 +201,7 @@ finish(Fiber *fiber, PyObject *result)
         return result;
     }
     Py_CLEAR(fiber->exc.exc_value);
-    fiber->result = Py_XNewRef(result);
+    Py_XSETREF(fiber->result, Py_XNewRef(result)); /* a stored state may have had one before */
     return result;
 }
 
@@ -226,16 +226,17 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
 }
 
 /* Drop what a function was called with after the fiber has been left: destructors run outside of it, and must not resume
- * it before what it was left for has been done. */
+ * or copy it before what it was left for has been done. */
 static void
 drop_outside(Fiber *fiber, PyObject *a, PyObject *b, PyObject *c, PyObject *d)
 {
-    (void)fiber_hold(fiber);
+    char phase = fiber->phase;
+    fiber->phase = phase == FIBER_PARKED ? FIBER_ACTIVE : phase;
     Py_XDECREF(a);
     Py_XDECREF(b);
     Py_XDECREF(c);
     Py_XDECREF(d);
-    fiber_let_go(fiber);
+    fiber->phase = phase;
 }
 
 static PyObject *

@@ -222,6 +222,24 @@ def test_damaged_levels_are_refused():
         _core.reinstate_levels(fiber, (levels, own, successor))
 
 
+def test_a_number_of_frames_that_runs_code_is_refused():
+    """It could change what is being read: only an int is taken."""
+
+    class Number:
+        def __index__(self):
+            wrong.clear()
+            return 1
+
+    fiber = Fiber(body)
+    fiber.resume()
+    state = _core.capture(fiber)
+    _, own, successor = _core.capture_levels(fiber)
+    wrong = [(Number(), [], {})]
+    with pytest.raises(SnapshotFormatError):
+        _core.reinstate_levels(_core.reinstate(_core.blank(Fiber), state), (wrong, own, successor))
+    assert len(wrong) == 1
+
+
 def test_damaged_continuations_are_refused():
     """All or nothing; one that was never filled cannot be called."""
     captured = reset(lambda: wait("name"), TAG).__self__._captured

@@ -4,6 +4,7 @@ import dis
 import itertools
 import sys
 import types
+import weakref
 
 import pytest
 
@@ -181,6 +182,20 @@ def test_a_phase_that_does_not_fit_is_refused(phase):
     """Only a suspended fiber has frames."""
     with pytest.raises(SnapshotFormatError):
         _core.reinstate(_core.blank(Fiber), (phase, *state_of(body, 1)[1:]))
+
+
+def test_a_result_that_a_suspended_fiber_should_not_have_is_replaced():
+    """What it was is dropped."""
+    phase, function, arguments, keywords, _, *rest = state_of(body, 1)
+    wrong = {1, 2}
+    dropped = weakref.ref(wrong)
+    fiber = _core.reinstate(_core.blank(Fiber), (phase, function, arguments, keywords, wrong, *rest))
+    del wrong
+    fiber.resume()
+    assert dropped() == {1, 2}
+    fiber.resume()
+    assert fiber.result == [1, None, None]
+    assert dropped() is None
 
 
 def test_a_suspended_fiber_without_frames_is_refused():

@@ -1,6 +1,7 @@
 """copy.copy gives a second continuation: frames copied, heap shared, running iterators forked."""
 
 import copy
+import weakref
 
 import pytest
 
@@ -154,6 +155,38 @@ def test_a_local_that_names_a_forked_iterator_names_the_fork():
     fiber = started(body)
     twin = copy.copy(fiber)
     assert [fiber.resume(), twin.resume()] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["str_ascii_iterator", "itertools.chain", "coroutine_wrapper"])
+def test_an_iterator_of_a_class_is_shared_whatever_its_name(name):
+    """A class written in Python is no iterator of CPython's: not even where it has the name of one."""
+
+    class Letters:
+        __slots__ = ("__weakref__", "letters")
+
+        def __init__(self):
+            self.letters = iter("abc")
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            return next(self.letters)
+
+    def body(letters):
+        for letter in letters:
+            suspend(letter)
+
+    members = {key: value for key, value in vars(Letters).items() if key not in Letters.__slots__}
+    letters = type(name, (), members)()
+    alive = weakref.ref(letters)
+    fiber = Fiber(body, letters)
+    assert fiber.resume() == "a"
+    twin = copy.copy(fiber)
+    assert twin.resume() == "b"
+    assert fiber.resume() == "c"
+    del twin
+    assert alive() is letters
 
 
 def test_a_fresh_fiber_can_be_copied():

@@ -201,7 +201,7 @@ def test_a_destructor_cannot_resume_a_fiber_that_is_being_left():
             try:
                 seen.append(fiber.resume())
             except FiberError as error:
-                seen.append("left" in str(error))
+                seen.append("being changed" in str(error))
 
     def body(late):
         del late
