@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import pytest
 
@@ -271,7 +272,6 @@ def test_an_error_is_raised_at_the_suspension():
 
 def test_what_is_handled_stays_with_the_frames():
     """Frames that suspend within an ``except`` still handle that exception when they go on, and their resumer does not."""
-    import sys
 
     def inner():
         try:
@@ -294,7 +294,6 @@ def test_what_is_handled_stays_with_the_frames():
 
 def test_f_back_is_the_resumer():
     """The frames of a guest have been called by those that resumed it."""
-    import sys
 
     def inner():
         suspend()
@@ -488,8 +487,6 @@ def test_constant_c_stack():
     def nest(n):
         return resume(Fiber(nest, n - 1)) + 1 if n else suspend_to(outer, "bottom")
 
-    import sys
-
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(50_000)
     try:
@@ -549,7 +546,7 @@ def test_barriers_of_the_host_do_not_matter_inside():
     assert Fiber(lambda: max([1], key=lambda _: 0) and [Fiber(drive).resume()]).resume() == [[0, 1, "end"]]
 
 
-def test_prompts_without_a_prompt_of_the_operators():
+def test_control0_takes_the_base_along():
     """`control0` at the base of a guest takes the prompt along: its caller goes on outside of the guest."""
 
     def inner():
