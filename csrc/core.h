@@ -388,7 +388,7 @@ PyObject *core_outermost(PyObject *module, PyObject *k);
 /* segment.c */
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
-int stand_in_expand(CoreState *core, Parked **inner);
+int stand_in_expand(CoreState *core, Parked **inner, Segment **unused);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
 PyObject *continuation_capture(Fiber *fiber, Level *last, Taking how);

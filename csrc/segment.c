@@ -31,16 +31,15 @@ advance(Segment **segment, Parked **frame)
     }
 }
 
-static void
+/* Returns the segment that it does not need any more, for the caller to drop, or NULL. */
+static Segment *
 place_stand_in(StandIn *stand_in, Segment *segment, Parked *from)
 {
     Segment *old = stand_in->segment;
     stand_in->from = from;
     stand_in->node.place = &from->frame;
-    if (segment != old) {
-        stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
-        Py_XDECREF(old);
-    }
+    stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
+    return old;
 }
 
 /* A node for all frames of the segment. */
@@ -58,7 +57,7 @@ stand_in_new(Segment *segment)
         from = segment->tail_from;
         segment = segment->tail;
     }
-    place_stand_in(stand_in, segment, from);
+    (void)place_stand_in(stand_in, segment, from); /* there was none before */
     return &stand_in->node;
 }
 
@@ -81,9 +80,10 @@ walk_next(Walk *walk)
     return frame;
 }
 
-/* The innermost node is a stand-in: put the frame that it begins with before it, or in its stead. */
+/* The innermost node is a stand-in: put the frame that it begins with before it, or in its stead. *unused is to be
+ * dropped when the chain is in order and the thread's current frame is none of its: it may run any code. */
 int
-stand_in_expand(CoreState *core, Parked **inner)
+stand_in_expand(CoreState *core, Parked **inner, Segment **unused)
 {
     StandIn *stand_in = as_stand_in(*inner);
     Segment *segment = stand_in->segment;
@@ -103,10 +103,12 @@ stand_in_expand(CoreState *core, Parked **inner)
     }
     if (--stand_in->count == 0) {
         own->outer = stand_in->node.outer;
+        *unused = stand_in->segment;
+        stand_in->segment = NULL;
         parked_free_node(&stand_in->node);
     }
     else {
-        place_stand_in(stand_in, segment, next);
+        *unused = place_stand_in(stand_in, segment, next);
         own->outer = &stand_in->node;
     }
     parked_set_previous(own);
@@ -425,10 +427,12 @@ continuation_make(CoreState *core, PyObject *k, PyObject *delimiter)
     if (Py_REFCNT(k) == 1) {
         hand_over((Continuation *)k, made);
     }
-    if (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner) < 0) {
+    Segment *unused = NULL;
+    if (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner, &unused) < 0) {
         continuation_unmake(k, made);
         return NULL;
     }
+    Py_XDECREF(unused);
     return made;
 }
 
