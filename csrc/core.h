@@ -396,7 +396,7 @@ PyObject *core_outermost(PyObject *module, PyObject *k);
 /* segment.c */
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
-int stand_in_expand(CoreState *core, Parked **inner);
+int stand_in_expand(CoreState *core, Parked **inner, Segment **unused);
 Parked *stand_in_expand_all(CoreState *core, Parked **link);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);

@@ -237,11 +237,14 @@ bring_up_floor(Fiber *host, Level *base, Parked *outermost)
         return 0;
     }
     Parked *floor = base->floor;
-    if (stand_in_expand(host->core, &floor) < 0) {
+    Segment *unused = NULL;
+    if (stand_in_expand(host->core, &floor, &unused) < 0) {
         return -1;
     }
     base->floor = outermost->outer = floor;
+    host->floor = host->level->floor;
     parked_set_previous(outermost);
+    Py_XDECREF(unused);
     return 0;
 }
 

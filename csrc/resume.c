@@ -105,8 +105,13 @@ static NOINLINE PyObject *
 bring_up_innermost(Fiber *fiber, PyThreadState *ts, PyObject *value)
 {
     PyObject *thrown = value == NULL ? exception_take() : NULL;
+    Segment *unused = NULL;
     thread_set_frame(ts, fiber->inner->place);
-    if (stand_in_expand(fiber->core, &fiber->inner) < 0) {
+    if (stand_in_expand(fiber->core, &fiber->inner, &unused) == 0) {
+        thread_set_frame(ts, fiber->inner->place);
+        Py_XDECREF(unused);
+    }
+    else {
         Parked *lost = fiber->inner;
         fiber->inner = lost->outer;
         fiber->depth -= parked_count(lost);

@@ -31,16 +31,13 @@ advance(Segment **segment, Parked **frame)
     }
 }
 
-/* Returns the segment that it referred to before, which the caller releases when all is linked; or NULL. */
+/* Returns the segment that it does not need any more, for the caller to drop, or NULL. */
 static Segment *
 place_stand_in(StandIn *stand_in, Segment *segment, Parked *from)
 {
     Segment *old = stand_in->segment;
     stand_in->from = from;
     stand_in->node.place = &from->frame;
-    if (segment == old) {
-        return NULL;
-    }
     stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
     return old;
 }
@@ -60,7 +57,7 @@ stand_in_new(Segment *segment)
         from = segment->tail_from;
         segment = segment->tail;
     }
-    (void)place_stand_in(stand_in, segment, from);
+    (void)place_stand_in(stand_in, segment, from); /* there was none before */
     return &stand_in->node;
 }
 
@@ -83,9 +80,10 @@ walk_next(Walk *walk)
     return frame;
 }
 
-/* The innermost node is a stand-in: put the frame that it begins with before it, or in its stead. */
+/* The innermost node is a stand-in: put the frame that it begins with before it, or in its stead. *unused is to be
+ * dropped when the chain is in order and the thread's current frame is none of its: it may run any code. */
 int
-stand_in_expand(CoreState *core, Parked **inner)
+stand_in_expand(CoreState *core, Parked **inner, Segment **unused)
 {
     StandIn *stand_in = as_stand_in(*inner);
     Segment *segment = stand_in->segment;
@@ -103,16 +101,18 @@ stand_in_expand(CoreState *core, Parked **inner)
         segment->inner = next;
         segment->depth--;
     }
-    bool is_used_up = --stand_in->count == 0;
-    Segment *old = is_used_up ? NULL : place_stand_in(stand_in, segment, next);
-    own->outer = is_used_up ? stand_in->node.outer : &stand_in->node;
-    parked_set_previous(own);
-    *inner = own;
-    /* Only now: the frames of a segment may die, and destructors look at the chain. */
-    if (is_used_up) {
+    if (--stand_in->count == 0) {
+        own->outer = stand_in->node.outer;
+        *unused = stand_in->segment;
+        stand_in->segment = NULL;
         parked_free_node(&stand_in->node);
     }
-    Py_XDECREF(old);
+    else {
+        *unused = place_stand_in(stand_in, segment, next);
+        own->outer = &stand_in->node;
+    }
+    parked_set_previous(own);
+    *inner = own;
     return 0;
 }
 
@@ -450,10 +450,12 @@ continuation_make(CoreState *core, PyObject *k, PyObject *delimiter)
     if (Py_REFCNT(k) == 1) {
         hand_over((Continuation *)k, made);
     }
-    if (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner) < 0) {
+    Segment *unused = NULL;
+    if (parked_is_stand_in(made[0].inner) && stand_in_expand(core, &made[0].inner, &unused) < 0) {
         continuation_unmake(k, made);
         return NULL;
     }
+    Py_XDECREF(unused);
     return made;
 }
 
