@@ -306,6 +306,11 @@ fork_object(Forks *forks, PyObject *object)
     if (fork != NULL) {
         return Py_NewRef(fork);
     }
+    if ((nested || generator || stackful) && !c_stack_has_room(PyThreadState_Get())) {
+        PyErr_SetString(PyExc_RecursionError, "an iterator of iterators is nested too deeply to be copied: the thread's C "
+                        "stack is used up");
+        return NULL;
+    }
     if (Py_EnterRecursiveCall(" while copying an iterator of iterators")) {
         return NULL;
     }
