@@ -22,6 +22,13 @@ static const struct {
     [STUB_ASK] = {"is_suspendable", NULL, NULL},
 };
 
+/* The same in every process, as that of the other constants of a stub: code is known again by these (snapshot/codes.py). */
+static PyObject *
+gate_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("<%s>", Py_TYPE(self)->tp_name);
+}
+
 /* The one object of a new type. Its type does not hold the module: the stub holds the gate, the module the code of
  * the stub, and the collector cannot look into code objects. */
 static PyObject *
@@ -30,6 +37,7 @@ gate_new(CoreState *core, const char *name, unaryfunc enter)
     PyType_Slot slots[] = {
         {Py_tp_doc, (void *)PyDoc_STR("Private: use the functions of stackful.")},
         {Py_nb_invert, (void *)enter},
+        {Py_tp_repr, (void *)gate_repr},
         {0, NULL},
     };
     PyType_Spec spec = {

@@ -1,5 +1,6 @@
 /* The module stackful._core: its state and what it exports. Private; use the package `stackful`. */
 #include "core.h"
+#include <time.h>
 
 struct PyModuleDef core_module;
 
@@ -259,6 +260,16 @@ refuse_jit(void)
     return is_enabled ? -1 : 0;
 }
 
+/* Nanoseconds, which pass faster than levels are made: a serial in a snapshot (handlers.c) is not that of a level of
+ * another process. */
+static unsigned long long
+first_serial(void)
+{
+    struct timespec now = {0};
+    (void)timespec_get(&now, TIME_UTC);
+    return (unsigned long long)now.tv_sec * 1000000000 + (unsigned long long)now.tv_nsec;
+}
+
 static int
 core_exec(PyObject *module)
 {
@@ -266,6 +277,7 @@ core_exec(PyObject *module)
     if (refuse_jit() < 0) {
         return -1;
     }
+    core->last_serial = first_serial();
     core->hooks = PyDict_New();
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");

@@ -1,0 +1,61 @@
+"""What waits in the middle of an operation goes on in another process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stackful
+
+PROGRAM = """
+import sys
+from stackful import Fiber, effect, handle, perform, snapshot, suspend
+
+@effect
+def ask(): ...
+
+@effect
+def other(): ...
+
+def clause():
+    suspend()
+    return perform(other)
+
+def body():
+    return perform(ask)
+
+def store():
+    fiber = Fiber(body)
+    handle(fiber.resume, ask.fun(clause), other.fun(lambda: "gone"))
+    k = handle(lambda: [body()], ask.ctl(lambda k: k))
+    return snapshot.dumps((fiber, k))
+
+def load(data):
+    fiber, k = snapshot.loads(data)
+    nested = lambda: handle(fiber.resume, other.fun(lambda: "inner"))
+    print(handle(nested, other.fun(lambda: "outer")), k.resume(1))
+
+if sys.argv[1] == "store":
+    sys.stdout.buffer.write(store())
+else:
+    load(sys.stdin.buffer.read())
+"""
+
+
+@pytest.mark.no_leakcheck("the programs run in other processes")
+def test_clauses_and_resumptions_go_on_in_another_process(tmp_path):
+    """Where the code is the same; and no handler that is there is taken for one that was left behind."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}
+
+    def run(word, data):
+        done = subprocess.run(
+            [sys.executable, program, word], input=data, capture_output=True, env=environment, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    assert run("load", run("store", b"")).decode().split("\n")[0] == "inner [1]"
