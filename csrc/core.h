@@ -12,6 +12,7 @@
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
  *   nest.c       fibers on the stacks of other fibers
  *   control.c    the operations of prompts and continuations, and transfer
+ *   iterators.c  which iterators are forked
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -348,6 +349,16 @@ PyObject *gate_suspend(PyObject *gate);
 PyObject *gate_yield(PyObject *gate);
 PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
+
+/* iterators.c */
+bool is_builtin_named(PyTypeObject *type, const char *name);
+bool iterator_is_simple(PyTypeObject *type);
+bool iterator_is_leaf(PyTypeObject *type);
+bool iterator_is_of_itertools(PyTypeObject *type);
+bool iterator_has_iterators(PyTypeObject *type);
+bool iterator_is_forkable(PyTypeObject *type);
+bool iterator_is_copied_whole(PyTypeObject *type);
+PyObject *iterator_copy(PyObject *iterator);
 
 /* fork.c */
 Parked *parked_clone_one(CoreState *core, Parked *parked);

@@ -57,49 +57,6 @@ forks_clear(Forks *forks)
     PyMem_Free(forks->pairs);
 }
 
-/* Types that are not exported are known by their names, which no class of a program can have: those can be changed. */
-static bool
-is_named(PyTypeObject *type, const char *name)
-{
-    return (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) && strcmp(type->tp_name, name) == 0;
-}
-
-/* Iterators whose fork runs nobody's code, and fails for want of memory only. */
-static bool
-is_simple_iterator(PyTypeObject *type)
-{
-    return type == &PyListIter_Type || type == &PyTupleIter_Type || type == &PyRangeIter_Type ||
-           type == &PyLongRangeIter_Type || type == &PyUnicodeIter_Type || type == &PyBytesIter_Type ||
-           type == &PyByteArrayIter_Type || type == &PyListRevIter_Type ||
-           is_named(type, "str_ascii_iterator");
-}
-
-/* Iterators whose __reduce__ names what they iterate over and where they stand. */
-static bool
-is_leaf_iterator(PyTypeObject *type)
-{
-    return is_simple_iterator(type) || type == &PySetIter_Type || type == &PyDictIterKey_Type ||
-           type == &PyDictIterValue_Type || type == &PyDictIterItem_Type || type == &PyDictRevIterKey_Type ||
-           type == &PyDictRevIterValue_Type || type == &PyDictRevIterItem_Type || type == &PyReversed_Type ||
-           type == &PyCallIter_Type || type == &PySeqIter_Type;
-}
-
-/* The buffer that the iterators of tee() share is shared by their forks as well. */
-static bool
-is_of_itertools(PyTypeObject *type)
-{
-    return (type->tp_flags & Py_TPFLAGS_IMMUTABLETYPE) && strncmp(type->tp_name, "itertools.", 10) == 0 &&
-           strcmp(type->tp_name, "itertools._tee_dataobject") != 0;
-}
-
-/* Iterators over other iterators, which must be forked first. */
-static bool
-is_iterator_of_iterators(PyTypeObject *type)
-{
-    return type == &PyEnum_Type || type == &PyZip_Type || type == &PyMap_Type ||
-           type == &PyFilter_Type || is_of_itertools(type);
-}
-
 /* A copy of a tuple in which each forkable item is forked; tuples of iterators as well (zip). */
 static PyObject *
 fork_items(Forks *forks, PyObject *tuple)
@@ -122,7 +79,7 @@ static PyObject *
 set_state(Forks *forks, PyObject *fork, PyObject *state)
 {
     PyObject *quietly;
-    if (!is_of_itertools(Py_TYPE(fork))) {
+    if (!iterator_is_of_itertools(Py_TYPE(fork))) {
         return PyObject_CallMethodOneArg(fork, forks->core->setstate_name, state);
     }
     quietly = core_hook(forks->core, "set_state_quietly");
@@ -162,7 +119,7 @@ static PyObject *
 fork_iterator(Forks *forks, PyObject *iterator, bool nested)
 {
     PyObject *fork = NULL, *reduced;
-    if (is_of_itertools(Py_TYPE(iterator))) {
+    if (iterator_is_of_itertools(Py_TYPE(iterator))) {
         PyObject *quietly = core_hook(forks->core, "reduce_quietly");
         reduced = quietly == NULL ? NULL : PyObject_CallOneArg(quietly, iterator);
     }
@@ -174,39 +131,6 @@ fork_iterator(Forks *forks, PyObject *iterator, bool nested)
         Py_DECREF(reduced);
     }
     return fork;
-}
-
-static int
-count_reference(PyObject *object, void *Py_UNUSED(ignored))
-{
-    Py_INCREF(object);
-    return 0;
-}
-
-/* A leaf is a position and references that its forks share: its memory is copied, and the references are those
- * that the garbage collector is told of. Nothing of this runs any code. */
-static PyObject *
-fork_leaf(PyObject *iterator)
-{
-    PyTypeObject *type = Py_TYPE(iterator);
-    bool is_collected = PyType_IS_GC(type);
-    PyObject *fork = is_collected ? _PyObject_GC_New(type) : _PyObject_New(type);
-    if (fork == NULL) {
-        return NULL;
-    }
-    memcpy((char *)fork + sizeof(PyObject), (char *)iterator + sizeof(PyObject), type->tp_basicsize - sizeof(PyObject));
-    if (is_collected) {
-        (void)type->tp_traverse(fork, count_reference, NULL);
-        PyObject_GC_Track(fork);
-    }
-    return fork;
-}
-
-/* Those whose references the garbage collector is not told of (ranges of large numbers) go the long way. */
-static bool
-is_copied_whole(PyTypeObject *type)
-{
-    return is_leaf_iterator(type) && (PyType_IS_GC(type) ? type->tp_traverse != NULL : type == &PyRangeIter_Type);
 }
 
 static int fork_stack(Forks *forks, Frame *frame, int unit, const char *waiting);
@@ -296,19 +220,18 @@ static PyObject *
 fork_object(Forks *forks, PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    bool nested = is_iterator_of_iterators(type), generator = is_forked_generator(forks, type);
-    bool stackful = type == forks->core->generator_type, wrapper = forks->awaited && is_named(type, "coroutine_wrapper");
+    bool nested = iterator_has_iterators(type), generator = is_forked_generator(forks, type);
+    bool stackful = type == forks->core->generator_type, wrapper = forks->awaited && is_builtin_named(type, "coroutine_wrapper");
     PyObject *fork;
-    if (!nested && !generator && !stackful && !wrapper && !is_leaf_iterator(type)) {
+    if (!nested && !generator && !stackful && !wrapper && !iterator_is_leaf(type)) {
         return check_awaited(forks, object) < 0 ? NULL : Py_NewRef(object);
     }
     fork = forks_find(forks, object);
     if (fork != NULL) {
         return Py_NewRef(fork);
     }
-    if ((nested || generator || stackful) && !c_stack_has_room(PyThreadState_Get())) {
-        PyErr_SetString(PyExc_RecursionError, "an iterator of iterators is nested too deeply to be copied: the thread's C "
-                        "stack is used up");
+    if (!c_stack_has_room(PyThreadState_Get())) {
+        PyErr_SetString(PyExc_RecursionError, "an iterator is nested too deeply to be copied: the C stack is used up");
         return NULL;
     }
     if (Py_EnterRecursiveCall(" while copying an iterator of iterators")) {
@@ -317,7 +240,7 @@ fork_object(Forks *forks, PyObject *object)
     fork = generator  ? fork_generator(forks, object)
            : stackful ? fork_stackful_generator(object)
            : wrapper  ? fork_coroutine_wrapper(forks, object)
-           : is_copied_whole(type) ? fork_leaf(object)
+           : iterator_is_copied_whole(type) ? iterator_copy(object)
                       : fork_iterator(forks, object, nested);
     Py_LeaveRecursiveCall();
     if (fork != NULL && forks_add(forks, object, fork) < 0) {
@@ -519,12 +442,6 @@ parked_clone_one(CoreState *core, Parked *parked)
     return clone;
 }
 
-static bool
-is_forkable(PyTypeObject *type)
-{
-    return type == &PyGen_Type || is_leaf_iterator(type) || is_iterator_of_iterators(type);
-}
-
 #define MOST_NESTED 100
 
 static int check_referent(PyObject *object, void *depth);
@@ -535,7 +452,7 @@ static bool
 forks_alone(PyObject *object, int depth)
 {
     PyTypeObject *type = Py_TYPE(object);
-    if (!is_forkable(type) || is_simple_iterator(type)) {
+    if (!iterator_is_forkable(type) || iterator_is_simple(type)) {
         return true;
     }
     if ((type != &PyEnum_Type && type != &PyZip_Type && type != &PyMap_Type && type != &PyFilter_Type) ||
@@ -552,13 +469,13 @@ check_referent(PyObject *object, void *depth)
     if (PyTuple_CheckExact(object)) {
         for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); i++) {
             PyObject *item = PyTuple_GET_ITEM(object, i);
-            if (item != NULL && is_forkable(Py_TYPE(item)) && check_referent(item, depth) != 0) {
+            if (item != NULL && iterator_is_forkable(Py_TYPE(item)) && check_referent(item, depth) != 0) {
                 return 1;
             }
         }
         return 0;
     }
-    return is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object, *(int *)depth));
+    return iterator_is_forkable(Py_TYPE(object)) && (Py_REFCNT(object) > 1 || !forks_alone(object, *(int *)depth));
 }
 
 /* A slot that borrows is not counted: then another frame may hold what it borrows. */
@@ -582,7 +499,7 @@ frame_forks_alone(Frame *frame)
     int depth = frame_depth(frame);
     for (int i = code_has_hidden_iterator(code) ? 0 : code->co_nlocalsplus; i < depth; i++) {
         PyObject *object = i > 0 && i < code->co_nlocalsplus ? NULL : slot_object(slots[i]);
-        if (object != NULL && is_forkable(Py_TYPE(object)) &&
+        if (object != NULL && iterator_is_forkable(Py_TYPE(object)) &&
             !(is_held_by_frame_only(object, slots, depth) && forks_alone(object, 0))) {
             return false;
         }

@@ -1,6 +1,8 @@
 """The situations of Koka's tests of effects (test/algeff, named in each docstring): finalisation, masks by hand, linear clauses."""
 
 import copy
+import gc
+import sys
 
 import pytest
 
@@ -258,3 +260,120 @@ def test_a_final_clause_passes_handlers_that_are_out_of_force():
 
     assert prompt(lambda: ["p", handle(body, twice)], p) == ["p", ["left", "x"]]
     assert prompt(lambda: kept[0](None), p) == ["p", ["left", "x"]]
+
+
+def test_a_finally_block_that_fails_on_the_way_of_a_final_clause():
+    """Its error leaves in the stead of the clause, as it would take the place of any exception; outer finally blocks run."""
+    log = Log()
+
+    def fails():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            raise KeyError("in finally")
+
+    with pytest.raises(KeyError, match="in finally"):
+        handle(lambda: guarded(log, fails), fail.final(str.upper))
+    assert log == ["finalizing.."]
+
+
+def test_a_finally_block_that_fails_when_nobody_resumes():
+    """Whoever drops the rest of a program has no part in it: the error is unraisable, and what the clause returns is the result."""
+
+    def fails():
+        try:
+            return perform(fail, "ouch")
+        finally:
+            raise KeyError("in finally")
+
+    seen, before = [], sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: seen.append(unraisable.exc_type)
+    try:
+        assert handle(fails, Operation.once(fail, lambda k, m: m)) == "ouch"
+    finally:
+        sys.unraisablehook = before
+    assert seen == [KeyError]
+
+
+def test_initially_runs_for_each_time_that_the_program_goes_on():
+    """Koka's initially counts resumptions: here it is what stands behind perform, once for each of them."""
+    log = Log()
+
+    def body():
+        answer = perform(flip)
+        log.append("initially")
+        return guarded(log, lambda: answer, "finally")
+
+    assert handle(body, flip.ctl(lambda k: [k.resume(True), k.resume(False)])) == [True, False]
+    assert log == ["initially", "finally"] * 2
+
+
+def test_discontinuing_one_shot_of_many():
+    """One resumption ends by an error, the other by its end: finally blocks run in each, and the clause goes on."""
+    log = Log()
+
+    def clause(k):
+        try:
+            k.discontinue(KeyError("first"))
+        except KeyError as error:
+            return [str(error), k.resume(True)]
+
+    assert handle(lambda: guarded(log, lambda: perform(flip)), flip.ctl(clause)) == ["'first'", True]
+    assert log == ["finalizing.."] * 2
+
+
+def test_state_outside_of_an_exception_stays_and_inside_of_it_is_lost():
+    """State and exn in both orders: what a failing program has written is kept where its handler is outside."""
+
+    @effect
+    def put(value: int) -> None: ...
+
+    def body():
+        perform(put, 1)
+        return perform(fail, "ouch")
+
+    def counting():
+        return Handler(put.update(lambda s, v: (None, v)), state=0, returns=lambda value, s: (value, s))
+
+    failing = Handler(fail.final(str.upper))
+    assert handle(lambda: handle(body, failing), counting()) == ("OUCH", 1)
+    assert handle(lambda: handle(body, counting()), failing) == "OUCH"
+
+
+def test_an_error_of_a_clause_is_raised_where_its_handler_stands():
+    """Neither in the program, which is finalised, nor at the handlers between; in place it is raised at perform."""
+    log = Log()
+
+    def body():
+        try:
+            return perform(fail, "ouch")
+        except KeyError:
+            return "caught in the program"
+        finally:
+            log.append("finally")
+
+    def clause(k, message):
+        raise KeyError(message)
+
+    with pytest.raises(KeyError):
+        handle(lambda: handle(body, say.fun(log.append)), Operation.once(fail, clause))
+    gc.collect()
+    assert handle(body, fail.fun(lambda message: clause(None, message))) == "caught in the program"
+    assert log == ["finally"] * 2
+
+
+def test_named_handlers_of_one_effect():
+    """named: each handler has an operation of its own, so that the program says which one it means, whatever the nesting."""
+
+    def named():
+        @effect
+        def get() -> str: ...
+
+        return get
+
+    a, b = named(), named()
+
+    def body():
+        return perform(a) + perform(b) + handle(lambda: perform(a) + perform(b), a.fun(lambda: "inner "))
+
+    assert handle(lambda: handle(body, a.fun(lambda: "a ")), b.fun(lambda: "b ")) == "a b inner b "

@@ -9,7 +9,7 @@ from collections import deque
 import pytest
 
 from laws.operators import Log, effect
-from stackful import AlreadyResumedError, Handler, Operation, UnhandledError, handle, perform
+from stackful import AlreadyResumedError, BarrierError, Handler, Operation, UnhandledError, handle, perform, snapshot
 
 pytestmark = pytest.mark.five_ways
 
@@ -510,3 +510,147 @@ def test_unhandled_effects_leave_as_errors_do():
     with pytest.raises(UnhandledError, match=r"<operation f\(\)"):
         handle(body, e.once(lambda k: None))
     assert log == ["unwound"]
+
+
+def test_marshal_a_continuation_that_was_written_out():
+    """marshal: OCaml refuses; here the bytes are a continuation of their own, each time that they are read."""
+    kept = handle(lambda: ["result", perform(e)], e.ctl(lambda k: snapshot.dumps(k)))
+    for value in (1, 2):
+        assert snapshot.loads(kept).resume(value) == ["result", value]
+
+
+def test_unhandled_unlinked_what_a_kept_continuation_performs_where_nobody_handles():
+    """unhandled_unlinked: the handlers it was captured in are gone; the error is raised in it, where it can be caught."""
+
+    def body():
+        perform(e)
+        try:
+            return perform(f)
+        except UnhandledError as error:
+            return str(error).partition("; ")[2]
+
+    k = handle(lambda: handle(body, e.once(lambda k: k)), f.fun(lambda: 1))
+    assert k.resume(None).startswith("in force, innermost first: <handler of e")
+
+
+def test_callback_an_effect_beneath_a_call_of_c():
+    """callback: OCaml's effects do not cross C; here clauses in place do, and a clause that captures is refused where it was asked for."""
+
+    def body():
+        return sorted([3, 1, 2], key=lambda x: perform(e, x))
+
+    assert handle(body, e.fun(lambda x: -x)) == [3, 2, 1]
+    with pytest.raises(BarrierError, match="sorted"):
+        handle(body, e.once(lambda k, x: k.resume(x)))
+
+
+def test_finaliser_an_effect_in_a_finaliser():
+    """A destructor is called by C wherever the last reference goes: clauses in place answer it, others are refused there."""
+    log = Log()
+
+    class Thing:
+        def __del__(self):
+            try:
+                log.append(perform(e, 5))
+            except BarrierError:
+                log.append("refused")
+
+    def body():
+        thing = Thing()
+        del thing
+        return "end"
+
+    assert handle(body, e.fun(lambda x: x + 1)) == "end"
+    assert handle(body, e.once(lambda k, x: k.resume(x))) == "end"
+    assert log == [6, "refused"]
+
+
+def test_a_continuation_is_discontinued_once():
+    """used_cont, by its other end: continue after discontinue, and discontinue after continue."""
+
+    def clause(k):
+        with pytest.raises(XError):
+            k.discontinue(XError())
+        for again in (lambda: k.resume(1), lambda: k.discontinue(XError())):
+            with pytest.raises(AlreadyResumedError):
+                again()
+        return "refused"
+
+    assert handle(lambda: perform(e), e.once(clause)) == "refused"
+
+
+def test_what_a_return_clause_does_is_outside_of_its_handler():
+    """OCaml's retc: what it performs goes to the next handler out, and what it raises is not the program's."""
+    inner = Handler(e.once(lambda k, x=0: k.resume("inner")), returns=lambda value: [value, perform(e)])
+    assert handle(lambda: handle(lambda: perform(e), inner), e.once(lambda k, x=0: k.resume("outer"))) == [
+        "inner", "outer"
+    ]  # fmt: skip
+
+    def body():
+        try:
+            return perform(e)
+        except XError:
+            return "caught in the program"
+
+    def fails(value):
+        raise XError
+
+    with pytest.raises(XError):
+        handle(body, Handler(e.once(lambda k: k.resume(1)), returns=fails))
+
+
+def test_an_effect_in_an_exception_handler():
+    """OCaml's exnc: the clause for exceptions is an except around handle; it may perform for the handlers outside."""
+
+    def inner():
+        try:
+            return handle(lambda: 1 / perform(e), e.fun(lambda x=0: 0))
+        except ZeroDivisionError as error:
+            return [perform(e), repr(error)]
+
+    assert handle(inner, e.ctl(lambda k, x=0: [k.resume("one"), k.resume("two")])) == [
+        ["one", "ZeroDivisionError('division by zero')"],
+        ["two", "ZeroDivisionError('division by zero')"],
+    ]
+
+
+def test_a_handler_of_an_effect_that_is_made_at_run_time():
+    """Effects as first-class values: each call makes an operation of its own, and only its own handler answers it."""
+
+    def make():
+        @effect
+        def local() -> int: ...
+
+        return local
+
+    one, other = make(), make()
+    assert handle(lambda: handle(lambda: [perform(one), perform(other)], one.fun(lambda: 1)), other.fun(lambda: 2)) == [
+        1,
+        2,
+    ]
+    with pytest.raises(UnhandledError):
+        handle(lambda: perform(other), one.fun(lambda: 1))
+
+
+def test_an_error_leaves_through_whoever_resumed():
+    """A program that another one resumes stands on top of that: its error ends both, and finally blocks run innermost first."""
+    log = Log()
+
+    def one():
+        try:
+            return 1 / perform(e)
+        finally:
+            log.append("one")
+
+    def other(k):
+        try:
+            return k.resume(perform(f))
+        finally:
+            log.append("other")
+
+    def clause(k):
+        return handle(lambda: other(k), f.once(lambda j: j.resume(0)))
+
+    with pytest.raises(ZeroDivisionError):
+        handle(one, e.once(clause))
+    assert log == ["one", "other"]
