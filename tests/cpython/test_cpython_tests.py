@@ -32,7 +32,7 @@ OUTSIDE = {
     "copied": "outside, pointed",
 }
 
-if importlib.util.find_spec("test") is None or importlib.util.find_spec("test.support") is None:
+if importlib.util.find_spec("test") is None or importlib.util.find_spec("test.test_generators") is None:
     pytest.skip(
         f"CPython's tests are not installed with {sys.executable} (Debian has them in libpython3.x-testsuite): NOT RUN",
         allow_module_level=True,
