@@ -3,8 +3,14 @@
 The schedule lives outside of every fiber: a copy or a restored snapshot finds it disarmed and runs to its end.
 """
 
+import sys
+
 from stackful import is_suspendable, suspend
 from stackful.errors import StackfulError
+
+# v3.13.0 Objects/exceptions.c, _PyExc_PrepReraiseStar: debug builds abort at except* where a group has no traceback (any program
+# may take it away, and snapshots do).
+ASSERTS_TRACEBACKS = sys.version_info >= (3, 12) and hasattr(sys, "gettotalrefcount")
 
 
 class Schedule:

@@ -6,6 +6,8 @@ a program and its points lie plain calls only, and every loop and every recursio
 
 import sys
 
+from corpus.points import ASSERTS_TRACEBACKS
+
 PRELUDE = '''\
 import itertools
 
@@ -283,6 +285,9 @@ class Maker:
             self.block(indent + 1, depth, in_loop)
 
     def attempt_of_groups(self, indent, depth, in_loop):
+        if ASSERTS_TRACEBACKS:
+            self.attempt(indent, depth, in_loop)
+            return
         self.add(indent, "try:")
         group = f"ExceptionGroup('g', [ValueError({self.value(1)}), KeyError({self.value(1)})])"
         self.add(indent + 1, f"if {self.value(1)} % 2: raise {group}")

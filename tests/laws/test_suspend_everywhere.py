@@ -3,12 +3,11 @@
 import copy
 import gc
 import pickle
-import sys
 
 import pytest
 
 from corpus import PROGRAMS
-from corpus.points import Interruption
+from corpus.points import ASSERTS_TRACEBACKS, Interruption
 from laws import harness
 from laws.harness import OBSERVERS, expected_outcome, finished_outcome, sampled_points, suspended_fiber
 from stackful import FiberExit
@@ -16,9 +15,6 @@ from stackful.errors import UnsaveableError
 
 ALL = sorted(PROGRAMS)
 COPYABLE = [name for name in ALL if not PROGRAMS[name].shares_heap]
-# v3.13.0 Objects/exceptions.c, _PyExc_PrepReraiseStar: debug builds abort where a group has no traceback (any program may take
-# it away, and snapshots do).
-ASSERTS_TRACEBACKS = sys.version_info >= (3, 12) and hasattr(sys, "gettotalrefcount")
 NOT_IN_DEBUG_BUILDS = pytest.mark.skipif(
     ASSERTS_TRACEBACKS, reason="this debug build aborts at except* without a traceback"
 )

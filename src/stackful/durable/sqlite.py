@@ -134,7 +134,8 @@ class SqliteStore:
             if status is Status.FINISHED:
                 self._db.execute("DELETE FROM checkpoints WHERE run = ?", [run_id])
         with self._explained():
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            # A step frees a page and yields a row without columns, which a cursor cannot read (debug builds of CPython abort).
+            self._db.executescript("PRAGMA incremental_vacuum")
 
     def add_checkpoint(self, run_id: str, state: SavedState) -> Checkpoint:
         """Record a state and drop those that are too old, in one transaction."""
