@@ -2,7 +2,9 @@
  *
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   running.c    which fiber runs here
- *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
+ *   cstack.c     C stacks for fibers: made, kept in a pool
+ *   drive.c      resume a fiber: a stack for it, and who goes on after it
+ *   resume.c     run a fiber there: its parked frames, innermost first, one evaluation each
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
  *   switch.c     transfers that need not leave the interpreter loop
@@ -47,6 +49,7 @@
 #define STACKFUL_CORE_H
 
 #include "cpython/frame.h"
+#include "machine/switch.h"
 
 typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
@@ -125,6 +128,33 @@ typedef struct {
     char waiting; /* c: at a call, y: at a yield, f: has not begun */
 } Rule;
 
+/* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
+ * called, with an argument or all that a Fiber was made with. All owned. */
+typedef struct {
+    struct Fiber *fiber;
+    PyObject *value, *thrown, *callee, *argument;
+    PyObject *arguments, *keywords;
+} Next;
+
+/* One stay in a fiber: from resume to the next suspension, the end or a transfer. */
+typedef struct {
+    struct Fiber *fiber;      /* owned: who is resumed, afterwards who has run at last */
+    PyObject *value, *thrown; /* one of them is given to the waiting suspend; owned */
+    Next next;                /* afterwards: who goes on instead, if anyone */
+    struct CStack *stack;     /* that it happens on, or NULL: the resumer's */
+    PyThreadState *ts;
+    bool is_odd;              /* it has not come to a plain suspension */
+} Run;
+
+/* A stack of its own for the C code, and for the Python frames, that a run of a fiber needs. */
+typedef struct CStack {
+    struct CStack *next;    /* in the pool */
+    char *low, *high;       /* of the C stack */
+    void *resumer;          /* where whoever resumed waits (machine/switch.h) */
+    ThreadStack unused;
+    Run run;
+} CStack;
+
 #define RULES 256
 
 /* The Python functions that stand between user code and this core. */
@@ -144,6 +174,9 @@ typedef struct {
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    CStack *stacks; /* the pool */
+    int stacks_pooled;
+    bool makes_no_stacks;
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
@@ -151,11 +184,11 @@ typedef struct {
  * on another fiber's stack. */
 typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD, FIBER_GUEST } FiberPhase;
 
-/* What a resumption must put back; lives on the C stack of fiber_run. */
+/* What a resumption must put back; lives on the C stack that the fiber runs on. */
 typedef struct {
     struct Fiber *fiber; /* that was resumed, or to which it has been switched since (switch.c) */
-    StackChunk *chunk;
-    PyObject **top;
+    CStack *stack;       /* that it runs on, or NULL: the resumer's */
+    ThreadStack outer;   /* the resumer's */
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     StackChunk full; /* see thread_end_stack_at */
@@ -263,14 +296,6 @@ let_collect(int was_enabled)
     }
 }
 
-/* What goes on after an operation: in `fiber` (NULL: in the same one) one of these is given, raised or
- * called, with an argument or all that a Fiber was made with. All owned. */
-typedef struct {
-    Fiber *fiber;
-    PyObject *value, *thrown, *callee, *argument;
-    PyObject *arguments, *keywords;
-} Next;
-
 /* For the shortcuts of loops around `suspend` and its kin: is it the frame that was resumed that has called the
  * stub, at a call that has been checked? That says all: fiber->ts is the current thread state, no other stack (of a
  * greenlet) has been switched to, no generator runs in between, and the fiber is not being left already. */
@@ -321,11 +346,27 @@ Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
 bool fiber_is_of_thread(Fiber *fiber, PyThreadState *ts);
 
+/* Where the Python frames of its fiber begin, if those are not on the heap. */
+static inline const ThreadStack *
+resumption_base(Resumption *resumption)
+{
+    return resumption->stack != NULL ? &resumption->stack->unused : &resumption->outer;
+}
+
+/* cstack.c */
+bool cstack_has_room(PyThreadState *ts);
+CStack *cstack_take_slowly(CoreState *core);
+void cstack_give(CoreState *core, CStack *stack);
+void cstacks_free(CoreState *core);
+
 /* resume.c */
+void *run_fiber(void *run);
+void *run_parked_fiber(void *run);
+
+/* drive.c */
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
-
 
 /* switch.c */
 PyObject *fiber_switch(PyObject *gate);

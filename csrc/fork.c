@@ -230,7 +230,7 @@ fork_object(Forks *forks, PyObject *object)
     if (fork != NULL) {
         return Py_NewRef(fork);
     }
-    if (!c_stack_has_room(PyThreadState_Get())) {
+    if (!cstack_has_room(PyThreadState_Get())) {
         PyErr_SetString(PyExc_RecursionError, "an iterator is nested too deeply to be copied: the C stack is used up");
         return NULL;
     }

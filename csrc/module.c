@@ -348,6 +348,7 @@ core_free(void *module)
 {
     CoreState *core = core_state((PyObject *)module);
     gates_shut(core);
+    cstacks_free(core);
     rules_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->generator_type);

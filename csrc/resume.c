@@ -1,12 +1,15 @@
-/* Running a fiber: from resume() to the next suspension, the result or an exception. */
+/* Running a fiber, on its stack: from resume() to the next suspension, the result or an exception. */
 #include "core.h"
 
-static inline void
-enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
+static ALWAYS_INLINE void
+enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
 {
     resumption->fiber = fiber;
-    resumption->chunk = ts->datastack_chunk;
-    resumption->top = ts->datastack_top;
+    resumption->stack = stack;
+    thread_stack_save(ts, &resumption->outer);
+    if (stack != NULL) {
+        thread_stack_put(ts, &stack->unused);
+    }
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
     fiber->exc.previous_item = ts->exc_info;
@@ -20,9 +23,9 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 }
 
 static inline void
-enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption)
+enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
 {
-    enter(fiber, ts, resumption);
+    enter(fiber, ts, resumption, stack);
     frame_set_previous(&fiber->outermost->frame, resumption->frame);
 }
 
@@ -52,18 +55,22 @@ leave_stub(Fiber *fiber, PyThreadState *Py_UNUSED(ts))
 }
 #endif
 
-static inline void
-leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, bool suspended)
+static ALWAYS_INLINE void
+leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack, bool suspended)
 {
     if (suspended) {
         leave_stub(fiber, ts);
     }
     thread_set_frame(ts, resumption->frame);
-    if (LIKELY(ts->datastack_chunk == resumption->chunk)) {
-        ts->datastack_top = resumption->top;
+    const ThreadStack *base = stack != NULL ? &stack->unused : &resumption->outer;
+    if (UNLIKELY(ts->datastack_chunk != base->chunk)) {
+        thread_trim(ts, base->chunk, base->top);
     }
-    else {
-        thread_trim(ts, resumption->chunk, resumption->top);
+    if (stack != NULL) {
+        thread_stack_put(ts, &resumption->outer);
+    }
+    else if (base->chunk != NULL) {
+        ts->datastack_top = base->top;
     }
     recursion_restore(ts, &resumption->recursion);
     ts->exc_info = fiber->exc.previous_item;
@@ -135,7 +142,7 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
     while (!fiber->suspending) {
         Parked *ended = fiber->active;
         /* The evaluator popped the frame from where it lay: not from the data stack. */
-        ts->datastack_top = resumption->top;
+        ts->datastack_top = resumption_base(resumption)->top;
         if (ended != NULL) {
             fiber->active = NULL;
 #if FRAME_ENTRY_LEFT_TO_CALLER
@@ -210,26 +217,6 @@ finish(Fiber *fiber, PyObject *result)
     return result;
 }
 
-static int
-check_can_run(Fiber *fiber, PyThreadState *ts)
-{
-    if (!c_stack_has_room(ts)) {
-        PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
-                     "the thread's C stack is used up", fiber);
-        return -1;
-    }
-    if (!recursion_has_room(ts, fiber->depth)) {
-        PyErr_Format(PyExc_RecursionError,
-                     "maximum recursion depth exceeded: no room for %R; resume it from less deep, or "
-                     "raise sys.setrecursionlimit", fiber);
-        return -1;
-    }
-    if (fiber->context != NULL && PyContext_Enter(fiber->context) < 0) {
-        return -1;
-    }
-    return 0;
-}
-
 /* Drop what a function was called with after the fiber has been left: destructors run outside of it, and must not resume
  * or copy it before what it was left for has been done. */
 static void
@@ -245,68 +232,57 @@ drop_outside(Fiber *fiber, PyObject *a, PyObject *b, PyObject *c, PyObject *d)
 }
 
 static PyObject *
-begin(Fiber *fiber, PyThreadState *ts)
+begin(Run *run, PyThreadState *ts)
 {
+    Fiber *fiber = run->fiber;
     Resumption resumption;
     PyObject *result, *arguments = fiber->arguments, *keywords = fiber->keywords;
     fiber->arguments = NULL;
     fiber->keywords = NULL;
-    enter(fiber, ts, &resumption);
+    enter(fiber, ts, &resumption, run->stack);
     result = run_fresh(fiber, ts, arguments, keywords);
-    leave(fiber, ts, &resumption, fiber->suspending);
+    leave(fiber, ts, &resumption, run->stack, fiber->suspending);
     drop_outside(fiber, arguments, keywords, NULL, NULL);
     return result;
 }
 
-/* After an evaluation: what the fiber that has come out of it comes to; *running is that one. */
+/* After an evaluation: what the fiber that has come out of it comes to; run->fiber is that one. */
 static inline PyObject *
-come_out(Fiber **running, PyThreadState *ts, Resumption *resumption, PyObject *result)
+come_out(Run *run, PyThreadState *ts, Resumption *resumption, PyObject *result)
 {
     result = run_outward(ts, resumption, result);
-    *running = resumption->fiber;
-    leave(*running, ts, resumption, (*running)->suspending);
+    run->fiber = resumption->fiber;
+    leave(run->fiber, ts, resumption, run->stack, run->fiber->suspending);
     return result;
 }
 
 /* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
 static PyObject *
-go_on(Fiber **running, PyThreadState *ts, PyObject *value, PyObject *thrown)
+go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
-    Fiber *fiber = *running;
+    Fiber *fiber = run->fiber;
     Resumption resumption;
     PyObject *result;
-    enter_parked(fiber, ts, &resumption);
+    enter_parked(fiber, ts, &resumption, run->stack);
     if (thrown != NULL) {
         /* The suspended frames' exc_info is current: what they handle becomes its context. */
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
     result = evaluate_innermost(fiber, ts, &resumption, value);
-    return come_out(running, ts, &resumption, result);
+    return come_out(run, ts, &resumption, result);
 }
 
-/* An exception thrown at a function that has not begun: it never does. */
+/* Call what run->next says, in the innermost level. Uses that up. */
 static PyObject *
-end_fresh(Fiber *fiber, PyObject *thrown)
+call_on(Run *run, PyThreadState *ts)
 {
-    fiber->phase = FIBER_DEAD;
-    Py_CLEAR(fiber->arguments);
-    Py_CLEAR(fiber->keywords);
-    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
-    Py_DECREF(thrown);
-    return NULL;
-}
-
-/* Call what *next says, in the innermost level. Uses that up. */
-static PyObject *
-call_on(Fiber **running, PyThreadState *ts, Next *next)
-{
-    Fiber *fiber = *running;
-    Next call = *next;
+    Fiber *fiber = run->fiber;
+    Next call = run->next;
     Resumption resumption;
     PyObject *few[2], *const *arguments = few, *function = call.callee, *result;
     Py_ssize_t count = 0;
-    *next = (Next){0};
+    run->next = (Next){0};
     if (call.arguments != NULL) {
         arguments = ((PyTupleObject *)call.arguments)->ob_item;
         count = PyTuple_GET_SIZE(call.arguments) - (call.keywords == NULL ? 0 : PyTuple_GET_SIZE(call.keywords));
@@ -319,40 +295,39 @@ call_on(Fiber **running, PyThreadState *ts, Next *next)
         few[count++] = call.argument;
     }
     fiber->is_direct = is_direct(fiber->core, function);
-    enter_parked(fiber, ts, &resumption);
+    enter_parked(fiber, ts, &resumption, run->stack);
     thread_set_frame(ts, fiber->inner->place);
     recursion_charge(ts, &resumption.recursion, fiber->depth);
     result = call_callee(fiber, ts, function, arguments, (size_t)count, call.keywords);
-    result = come_out(running, ts, &resumption, result);
-    drop_outside(*running, call.callee, call.argument, call.arguments, call.keywords);
+    result = come_out(run, ts, &resumption, result);
+    drop_outside(run->fiber, call.callee, call.argument, call.arguments, call.keywords);
     return result;
 }
 
-/* Perform the operation that the fiber was left for, and go on; with another fiber if *next says so. */
+/* Perform the operation that the fiber was left for, and go on; with another fiber if run->next says so. */
 static PyObject *
-operate(Fiber **running, PyThreadState *ts, Next *next)
+operate(Run *run, PyThreadState *ts)
 {
-    PyObject *result = NULL;
-    control_perform(*running, next);
-    if (next->fiber != NULL) {
+    PyObject *result;
+    control_perform(run->fiber, &run->next);
+    if (run->next.fiber != NULL) {
         return NULL;
     }
-    if (next->callee != NULL) {
-        result = call_on(running, ts, next);
+    if (run->next.callee != NULL) {
+        return call_on(run, ts);
     }
-    else {
-        result = go_on(running, ts, next->value, next->thrown);
-    }
-    *next = (Next){0};
+    Next next = run->next;
+    run->next = (Next){0};
+    result = go_on(run, ts, next.value, next.thrown);
     return result;
 }
 
-/* What a run of the fiber comes to: the value it suspended with, its result, or an exception; nothing
- * when *next says which fiber goes on. *running is the one that has run at last. */
-static NOINLINE PyObject *
-settle(Fiber **running, PyThreadState *ts, PyObject *result, Next *next)
+/* What a run comes to: the value that the fiber suspended with, its result, or an exception; nothing when run->next says
+ * which fiber goes on. */
+static PyObject *
+settle(Run *run, PyThreadState *ts, PyObject *result)
 {
-    Fiber *fiber = *running;
+    Fiber *fiber = run->fiber;
     while (fiber->suspending == OPERATING || (fiber->suspending && result == NULL)) {
         if (result == NULL) {
             /* A signal handler or a trace function raised inside of `suspend`, when the frames were
@@ -360,183 +335,71 @@ settle(Fiber **running, PyThreadState *ts, PyObject *result, Next *next)
             PyObject *thrown = exception_take();
             control_forget(fiber);
             fiber->suspending = RUNNING;
-            result = go_on(running, ts, NULL, thrown);
+            result = go_on(run, ts, NULL, thrown);
         }
         else {
             Py_DECREF(result);
-            result = operate(running, ts, next);
-            if (next->fiber != NULL) {
+            result = operate(run, ts);
+            if (run->next.fiber != NULL) {
                 return NULL;
             }
         }
-        fiber = *running;
+        fiber = run->fiber;
     }
     return finish(fiber, result);
 }
 
-/* A fiber with a successor has ended: that one goes on, with its result or exception. */
-static PyObject *
-hand_on(Fiber *fiber, PyObject *result, Next *next)
+/* Run a fresh or parked fiber. */
+void *
+run_fiber(void *argument)
 {
-    next->fiber = (Fiber *)fiber->control->successor;
-    fiber->control->successor = NULL;
-    next->value = result;
-    next->thrown = result == NULL ? exception_take() : NULL;
-    return NULL;
-}
-
-/* A fiber could not be transferred to, because it cannot be run: `from` gets the exception. */
-static void
-give_back(Fiber *from, Next *next)
-{
-    if (from != NULL && from->phase == FIBER_PARKED) {
-        next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
-        next->thrown = exception_take();
-    }
-}
-
-/* Run what *next says, which is used up; then *next says what to run instead, if anything. `from` transferred
- * there; *ran, a new reference, is who ran at last. */
-static PyObject *
-run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
-{
-    Fiber *fiber = next->fiber;
-    PyObject *result, *value = next->value, *thrown = next->thrown, *context;
-    *next = (Next){0};
-    if (fiber->phase == FIBER_FRESH && thrown != NULL) {
+    Run *run = argument;
+    PyThreadState *ts = run->ts;
+    PyObject *value = run->value, *thrown = run->thrown, *result;
+    run->value = run->thrown = NULL;
+    run->is_odd = true;
+    if (run->fiber->phase == FIBER_FRESH) {
         Py_XDECREF(value);
-        *ran = fiber;
-        return end_fresh(fiber, thrown);
-    }
-    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
-        Py_XDECREF(value);
-        Py_XDECREF(thrown);
-        *ran = fiber;
-        give_back(from, next);
-        return NULL;
-    }
-    context = Py_XNewRef(fiber->context);
-    if (fiber->phase == FIBER_FRESH) {
-        Py_XDECREF(value);
-        result = begin(fiber, ts);
+        result = begin(run, ts);
     }
     else {
-        result = go_on(&fiber, ts, value, thrown);
+        result = go_on(run, ts, value, thrown);
     }
-    result = settle(&fiber, ts, result, next);
-    if (context != NULL) {
-        if (PyContext_Exit(context) < 0) {
-            Py_CLEAR(result);
-        }
-        Py_DECREF(context);
-    }
-    if (fiber->phase == FIBER_DEAD && fiber->control != NULL && fiber->control->successor != NULL) {
-        result = hand_on(fiber, result, next);
-    }
-    *ran = fiber;
-    return result;
-}
-
-/* Run what *next says, and what follows by transfers, until a fiber suspends or has ended. */
-static NOINLINE PyObject *
-run_all(Next *next, PyThreadState *ts, Fiber *from)
-{
-    PyObject *result = NULL;
-    Py_XINCREF(from);
-    while (next->fiber != NULL) {
-        Fiber *ran;
-        result = run_next(next, ts, from, &ran);
-        /* A fiber that was given back what it could not transfer to is not given it twice. */
-        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)ran));
-        Py_DECREF(ran);
-    }
-    Py_XDECREF(from);
-    return result;
-}
-
-/* What follows when a run has not come to a plain suspension. */
-static NOINLINE PyObject *
-end_run(Fiber **running, PyThreadState *ts, PyObject *result)
-{
-    Next next = {0};
-    result = settle(running, ts, result, &next);
-    Fiber *fiber = *running;
-    if (next.fiber == NULL && fiber->phase == FIBER_DEAD && fiber->control != NULL &&
-        fiber->control->successor != NULL) {
-        result = hand_on(fiber, result, &next);
-    }
-    return next.fiber == NULL ? result : run_all(&next, ts, fiber);
+    return settle(run, ts, result);
 }
 
 static NOINLINE PyObject *
-end_parked_run(Fiber **running, PyThreadState *ts, Resumption *resumption, PyObject *result)
+end_parked_run(Run *run, PyThreadState *ts, Resumption *resumption, PyObject *result)
 {
-    result = come_out(running, ts, resumption, result);
-    return end_run(running, ts, result);
+    run->is_odd = true;
+    result = come_out(run, ts, resumption, result);
+    return settle(run, ts, result);
 }
 
-static NOINLINE PyObject *
-run_slowly(Fiber *fiber, PyObject *value)
-{
-    return fiber_run(fiber, Py_NewRef(value), NULL);
-}
-
-/* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
- * does then. Otherwise `outcome` makes something of the result. */
+/* The same, shortened for a parked fiber that suspends again: with a stack, or without one. */
 static ALWAYS_INLINE PyObject *
-run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
+run_briefly(Run *run, CStack *stack)
 {
-    PyThreadState *ts = thread_current();
-    Fiber *fiber = resumed;
+    PyThreadState *ts = run->ts;
+    Fiber *fiber = run->fiber;
     Resumption resumption;
     PyObject *result;
-    Py_INCREF(fiber);
-    if (UNLIKELY(!c_stack_has_room(ts) || !recursion_has_room(ts, fiber->depth))) {
-        result = outcome(fiber, run_slowly(fiber, value), bare);
-        Py_DECREF(fiber);
-        return result;
-    }
-    enter_parked(fiber, ts, &resumption);
-    result = evaluate_innermost(fiber, ts, &resumption, Py_NewRef(value));
+    enter_parked(fiber, ts, &resumption, stack);
+    result = evaluate_innermost(fiber, ts, &resumption, run->value);
     fiber = resumption.fiber;
-    if (LIKELY(fiber->suspending == SUSPENDING && result != NULL)) {
-        fiber->active = NULL;
-        leave(fiber, ts, &resumption, true);
-        fiber->suspending = RUNNING;
+    if (UNLIKELY(fiber->suspending != SUSPENDING || result == NULL)) {
+        return end_parked_run(run, ts, &resumption, result);
     }
-    else {
-        Fiber *running = fiber; /* not `fiber`, which is to stay in a register */
-        result = outcome(resumed, end_parked_run(&running, ts, &resumption, result), bare);
-        fiber = running;
-    }
-    Py_DECREF(fiber);
+    run->fiber = fiber;
+    fiber->active = NULL;
+    leave(fiber, ts, &resumption, stack, true);
+    fiber->suspending = RUNNING;
     return result;
 }
 
-static inline PyObject *
-result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
+void *
+run_parked_fiber(void *argument)
 {
-    return result;
-}
-
-PyObject *
-fiber_resume_parked(Fiber *fiber, PyObject *value)
-{
-    return run_parked(fiber, value, result_itself, false);
-}
-
-/* The same for a generator, by its protocol (generator_type.c). */
-PyObject *
-fiber_advance(Fiber *fiber, PyObject *value, bool bare)
-{
-    return run_parked(fiber, value, generator_outcome, bare);
-}
-
-/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
- * Steals both. On misuse the fiber is untouched. */
-PyObject *
-fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
-{
-    Next next = {.fiber = (Fiber *)Py_NewRef((PyObject *)fiber), .value = value, .thrown = thrown};
-    return run_all(&next, PyThreadState_Get(), NULL);
+    CStack *stack = argument;
+    return run_briefly(&stack->run, stack);
 }

@@ -77,7 +77,7 @@ is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
         return place == fiber->first_place;
     }
     StackChunk *chunk = ts->datastack_chunk;
-    while (chunk->previous != fiber->resumption->chunk && chunk->previous != NULL) {
+    while (chunk->previous != resumption_base(fiber->resumption)->chunk && chunk->previous != NULL) {
         chunk = chunk->previous;
     }
     return place == &chunk->data[chunk->previous == NULL];

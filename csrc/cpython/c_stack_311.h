@@ -1,4 +1,4 @@
-/* Until 3.13 CPython does not know how much C stack there is. */
+/* Until 3.13 CPython does not know how much C stack there is: it counts, and from 3.12 on apart from Python's recursion. */
 #ifndef STACKFUL_CPYTHON_C_STACK_311_H
 #define STACKFUL_CPYTHON_C_STACK_311_H
 
@@ -7,42 +7,58 @@
 #endif
 
 #define STACK_MARGIN (256 * 1024)
-#define UNKNOWN ((char *)UINTPTR_MAX)
 
 /* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
  * stack can be found, a margin of it is kept free. */
 #if defined(__GLIBC__)
-static __thread char *c_stack_lowest __attribute__((tls_model("initial-exec"))) = UNKNOWN;
-
-static NOINLINE bool
-c_stack_reaches(char *here)
+static NOINLINE char *
+c_stack_of_thread(void)
 {
-    if (c_stack_lowest == UNKNOWN) {
-        pthread_attr_t attributes;
-        void *address = NULL;
-        size_t size = 0;
-        if (pthread_getattr_np(pthread_self(), &attributes) != 0) {
-            return true;
-        }
+    static THREAD_LOCAL char *lowest;
+    pthread_attr_t attributes;
+    void *address = NULL;
+    size_t size = 0;
+    if (lowest == NULL && pthread_getattr_np(pthread_self(), &attributes) == 0) {
         (void)pthread_attr_getstack(&attributes, &address, &size);
         (void)pthread_attr_destroy(&attributes);
-        c_stack_lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
+        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
     }
-    return here > c_stack_lowest;
-}
-
-static inline bool
-c_stack_has_room(PyThreadState *Py_UNUSED(ts))
-{
-    char *here = __builtin_frame_address(0);
-    return LIKELY(here > c_stack_lowest) || c_stack_reaches(here);
+    return lowest;
 }
 #else
-static inline bool
-c_stack_has_room(PyThreadState *Py_UNUSED(ts))
+static inline char *
+c_stack_of_thread(void)
 {
-    return true;
+    return NULL;
 }
 #endif
+
+static inline bool
+c_stack_has_room(PyThreadState *Py_UNUSED(ts), char *low)
+{
+    char *here = __builtin_frame_address(0);
+    return here > (low != NULL ? low + STACK_MARGIN : c_stack_of_thread());
+}
+
+/* What depends on which C stack is in use: nothing that must be exchanged as long as frames leave it in the order in which
+ * they came. */
+typedef struct {
+    char nothing;
+} CLimits;
+
+static inline void
+c_limits_save(PyThreadState *Py_UNUSED(ts), CLimits *Py_UNUSED(limits))
+{
+}
+
+static inline void
+c_limits_put(PyThreadState *Py_UNUSED(ts), const CLimits *Py_UNUSED(limits))
+{
+}
+
+static inline void
+c_limits_init(CLimits *Py_UNUSED(limits), char *Py_UNUSED(low), char *Py_UNUSED(high))
+{
+}
 
 #endif

@@ -19,8 +19,11 @@
  *   thread_end_stack_at(ts, full, end)           no room behind `end` until it is trimmed
  *   recursion_has_room(ts, n), recursion_save/restore   what is left of the recursion limits
  *   recursion_had_room(ts, saved, n)             what was left then
- *   c_stack_has_room(ts)                         for another evaluation, and what it will call
+ *   c_stack_has_room(ts, low)                    for another evaluation, and what it will call; `low`: the stack ends
+ *                                                there, NULL: it is the thread's own
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
+ *   thread_stack_save/put(ts, stack)             where C code and Python code have their stacks, and how much room there
+ *   thread_stack_init(stack, ...)                is; those of an unused stack: thread_stack.h
  *
  *   exception_take(), exception_put(e)           the raised exception, as one object; steals
  *
@@ -151,6 +154,7 @@ typedef _Py_CODEUNIT Exit; /* an instruction */
 #error "Stackful needs CPython 3.11 or later"
 #endif
 #include "cpython/indirect.h"
+#include "cpython/thread_stack.h"
 
 static inline void
 slot_put(FrameSlot *place, FrameSlot slot)

@@ -4,6 +4,8 @@
 
 #include "cpython/recursion_python.h"
 #include "internal/pycore_ceval.h"
+#include "internal/pycore_pythonrun.h"
+#include "internal/pycore_tstate.h"
 
 static inline bool
 recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
@@ -17,9 +19,42 @@ recursion_has_room(PyThreadState *ts, Py_ssize_t frames)
  * Objects/object.c, _Py_Dealloc): so a chain of fibers that die in each other's frames can run
  * their `finally` blocks. Where the limits stand in the thread state is not relied on. */
 static inline bool
-c_stack_has_room(PyThreadState *ts)
+c_stack_has_room(PyThreadState *ts, char *Py_UNUSED(low))
 {
     return !_Py_ReachedRecursionLimitWithMargin(ts, 1);
+}
+
+/* What depends on which C stack is in use (v3.14.0 Python/ceval.c, tstate_set_stack). layout.c checks by behaviour that these
+ * are the limits. */
+typedef struct {
+    uintptr_t top, soft, hard;
+} CLimits;
+
+static inline void
+c_limits_save(PyThreadState *ts, CLimits *limits)
+{
+    _PyThreadStateImpl *thread = (_PyThreadStateImpl *)ts;
+    limits->top = thread->c_stack_top;
+    limits->soft = thread->c_stack_soft_limit;
+    limits->hard = thread->c_stack_hard_limit;
+}
+
+static inline void
+c_limits_put(PyThreadState *ts, const CLimits *limits)
+{
+    _PyThreadStateImpl *thread = (_PyThreadStateImpl *)ts;
+    thread->c_stack_top = limits->top;
+    thread->c_stack_soft_limit = limits->soft;
+    thread->c_stack_hard_limit = limits->hard;
+}
+
+/* Those of an unused stack between these addresses. */
+static inline void
+c_limits_init(CLimits *limits, char *low, char *high)
+{
+    limits->top = (uintptr_t)high;
+    limits->hard = (uintptr_t)low + _PyOS_STACK_MARGIN_BYTES;
+    limits->soft = limits->hard + _PyOS_STACK_MARGIN_BYTES;
 }
 
 #endif

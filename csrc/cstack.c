@@ -1,0 +1,120 @@
+/* C stacks for fibers.
+ *
+ * A fiber runs on a stack of its own, so that it can stop where C code waits for its function: then the stack is kept
+ * until it goes on (hard.c).  As a rule it stops elsewhere, and the stack goes back to a pool at once.
+ *
+ *     guard | C stack, growing downward ........ high | CStack, the data stack's first chunk |
+ *
+ * Address space is all that the unused part costs: pages that were never touched have no memory. */
+#include "core.h"
+
+#if HAVE_STACK_SWITCH
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if !STACK_SWITCH_IS_OURS
+#include "machine/ucontext.h"
+#elif defined(__x86_64__)
+#include "machine/x86_64.h"
+#else
+#include "machine/aarch64.h"
+#endif
+
+#ifndef MAP_STACK
+#define MAP_STACK 0
+#endif
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+#define STACK_SIZE ((size_t)8 << 20) /* as much as a thread has on most systems */
+#define CHUNK_SIZE ((size_t)8 << 10)
+#define MOST_POOLED 64
+
+static CStack *
+cstack_new(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *low = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    if (low == MAP_FAILED) {
+        return NULL;
+    }
+    if (mprotect(low, page, PROT_NONE) < 0) {
+        (void)munmap(low, STACK_SIZE);
+        return NULL;
+    }
+#ifdef MADV_NOHUGEPAGE
+    (void)madvise(low, STACK_SIZE, MADV_NOHUGEPAGE); /* a stack takes a page or two, not two megabytes */
+#endif
+    char *end = low + STACK_SIZE, *chunk = end - CHUNK_SIZE;
+    CStack *stack = (CStack *)(((uintptr_t)chunk - sizeof(CStack)) & ~(uintptr_t)63);
+    stack->low = low;
+    stack->high = (char *)stack;
+    thread_stack_init(&stack->unused, low + page, stack->high, (StackChunk *)chunk, CHUNK_SIZE);
+    stack->run.stack = stack;
+    return stack;
+}
+
+static void
+cstack_free(CStack *stack)
+{
+    (void)munmap(stack->low, STACK_SIZE);
+}
+#else
+static CStack *
+cstack_new(void)
+{
+    return NULL;
+}
+
+static void
+cstack_free(CStack *Py_UNUSED(stack))
+{
+}
+#endif
+
+/* Is there C stack for another evaluation, and what it will call? On whichever stack this is. */
+bool
+cstack_has_room(PyThreadState *ts)
+{
+    Fiber *fiber = fiber_active_here;
+    while (fiber != NULL && fiber->resumption->stack == NULL) {
+        fiber = fiber->next_active;
+    }
+    return c_stack_has_room(ts, fiber == NULL ? NULL : fiber->resumption->stack->low);
+}
+
+/* A stack from the pool, or a new one; NULL, without an exception, where there is none. */
+CStack *
+cstack_take_slowly(CoreState *core)
+{
+    CStack *stack = core->stacks;
+    if (stack == NULL) {
+        return core->makes_no_stacks ? NULL : cstack_new();
+    }
+    core->stacks = stack->next;
+    core->stacks_pooled--;
+    return stack;
+}
+
+void
+cstack_give(CoreState *core, CStack *stack)
+{
+    if (core->stacks_pooled == MOST_POOLED) {
+        cstack_free(stack);
+        return;
+    }
+    stack->next = core->stacks;
+    core->stacks = stack;
+    core->stacks_pooled++;
+}
+
+void
+cstacks_free(CoreState *core)
+{
+    while (core->stacks != NULL) {
+        CStack *stack = core->stacks;
+        core->stacks = stack->next;
+        cstack_free(stack);
+    }
+}

@@ -1,0 +1,221 @@
+/* Resuming a fiber, on its resumer's side: a stack for it to run on, and who goes on after it. */
+#include "core.h"
+
+static int
+check_can_run(Fiber *fiber, PyThreadState *ts)
+{
+    if (!cstack_has_room(ts)) {
+        PyErr_Format(PyExc_RecursionError, "too many fibers have resumed each other to resume %R: "
+                     "the thread's C stack is used up", fiber);
+        return -1;
+    }
+    if (!recursion_has_room(ts, fiber->depth)) {
+        PyErr_Format(PyExc_RecursionError,
+                     "maximum recursion depth exceeded: no room for %R; resume it from less deep, or "
+                     "raise sys.setrecursionlimit", fiber);
+        return -1;
+    }
+    if (fiber->context != NULL && PyContext_Enter(fiber->context) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* An exception thrown at a function that has not begun: it never does. */
+static PyObject *
+end_fresh(Fiber *fiber, PyObject *thrown)
+{
+    fiber->phase = FIBER_DEAD;
+    Py_CLEAR(fiber->arguments);
+    Py_CLEAR(fiber->keywords);
+    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+    Py_DECREF(thrown);
+    return NULL;
+}
+
+/* A fiber with a successor has ended: that one goes on, with its result or exception. */
+static PyObject *
+hand_on(Fiber *fiber, PyObject *result, Next *next)
+{
+    next->fiber = (Fiber *)fiber->control->successor;
+    fiber->control->successor = NULL;
+    next->value = result;
+    next->thrown = result == NULL ? exception_take() : NULL;
+    return NULL;
+}
+
+static bool
+has_successor(Fiber *fiber)
+{
+    return fiber->phase == FIBER_DEAD && fiber->control != NULL && fiber->control->successor != NULL;
+}
+
+/* A fiber could not be transferred to, because it cannot be run: `from` gets the exception. */
+static void
+give_back(Fiber *from, Next *next)
+{
+    if (from != NULL && from->phase == FIBER_PARKED) {
+        next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
+        next->thrown = exception_take();
+    }
+}
+
+/* The stack has been left: *next says who goes on, *ran, a new reference, who ran at last. */
+static void
+take_over(CoreState *core, Run *run, Fiber **ran, Next *next)
+{
+    *ran = run->fiber;
+    *next = run->next;
+    run->next = (Next){0};
+    run->is_odd = false;
+    if (run->stack != NULL) {
+        cstack_give(core, run->stack);
+    }
+}
+
+/* Run a fiber that may be run on a stack of its own, if there is one. Steals all three. */
+static PyObject *
+run_on_stack(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, Fiber **ran, Next *next)
+{
+    CoreState *core = fiber->core;
+    Run here = {0}, *run = &here;
+    CStack *stack = fiber->is_root ? NULL : cstack_take_slowly(core);
+    PyObject *result;
+    if (stack != NULL) {
+        run = &stack->run;
+    }
+    run->fiber = fiber;
+    run->value = value;
+    run->thrown = thrown;
+    run->ts = ts;
+    result = stack != NULL ? stack_call(stack->low, stack->high, run_fiber, run, &stack->resumer) : run_fiber(run);
+    take_over(core, run, ran, next);
+    return result;
+}
+
+/* Run what *next says, which is used up; then *next says what to run instead, if anything. `from` transferred
+ * there; *ran, a new reference, is who ran at last. */
+static PyObject *
+run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
+{
+    Fiber *fiber = next->fiber;
+    PyObject *result, *value = next->value, *thrown = next->thrown, *context;
+    *next = (Next){0};
+    if (fiber->phase == FIBER_FRESH && thrown != NULL) {
+        Py_XDECREF(value);
+        *ran = fiber;
+        return end_fresh(fiber, thrown);
+    }
+    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
+        Py_XDECREF(value);
+        Py_XDECREF(thrown);
+        *ran = fiber;
+        give_back(from, next);
+        return NULL;
+    }
+    context = Py_XNewRef(fiber->context);
+    result = run_on_stack(fiber, ts, value, thrown, ran, next);
+    if (context != NULL) {
+        if (PyContext_Exit(context) < 0) {
+            Py_CLEAR(result);
+        }
+        Py_DECREF(context);
+    }
+    return has_successor(*ran) && next->fiber == NULL ? hand_on(*ran, result, next) : result;
+}
+
+/* Run what *next says, and what follows by transfers, until a fiber suspends or has ended. */
+static NOINLINE PyObject *
+run_all(Next *next, PyThreadState *ts, Fiber *from)
+{
+    PyObject *result = NULL;
+    Py_XINCREF(from);
+    while (next->fiber != NULL) {
+        Fiber *ran;
+        result = run_next(next, ts, from, &ran);
+        /* A fiber that was given back what it could not transfer to is not given it twice. */
+        Py_XSETREF(from, next->fiber == from ? NULL : (Fiber *)Py_NewRef((PyObject *)ran));
+        Py_DECREF(ran);
+    }
+    Py_XDECREF(from);
+    return result;
+}
+
+/* What follows when a shortened run has not come to a plain suspension. */
+static NOINLINE PyObject *
+end_run(CoreState *core, PyThreadState *ts, Run *run, Fiber **ran, PyObject *result)
+{
+    Next next;
+    take_over(core, run, ran, &next);
+    if (next.fiber == NULL && has_successor(*ran)) {
+        result = hand_on(*ran, result, &next);
+    }
+    return next.fiber == NULL ? result : run_all(&next, ts, *ran);
+}
+
+static NOINLINE PyObject *
+run_slowly(Fiber *fiber, PyObject *value)
+{
+    return fiber_run(fiber, Py_NewRef(value), NULL);
+}
+
+/* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
+ * does then. Otherwise `outcome` makes something of the result. */
+static ALWAYS_INLINE PyObject *
+run_parked(Fiber *fiber, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
+{
+    PyThreadState *ts = thread_current();
+    CoreState *core = fiber->core;
+    CStack *stack = core->stacks;
+    PyObject *result;
+    Py_INCREF(fiber);
+    if (UNLIKELY(stack == NULL || !recursion_has_room(ts, fiber->depth))) {
+        result = outcome(fiber, run_slowly(fiber, value), bare);
+        Py_DECREF(fiber);
+        return result;
+    }
+    core->stacks = stack->next;
+    stack->run.fiber = fiber;
+    stack->run.value = Py_NewRef(value);
+    stack->run.ts = ts;
+    result = stack_call(stack->low, stack->high, run_parked_fiber, stack, &stack->resumer);
+    Fiber *ran = stack->run.fiber;
+    if (LIKELY(!stack->run.is_odd)) {
+        stack->next = core->stacks;
+        core->stacks = stack;
+    }
+    else {
+        core->stacks_pooled--;
+        result = outcome(fiber, end_run(core, ts, &stack->run, &ran, result), bare);
+    }
+    Py_DECREF(ran);
+    return result;
+}
+
+static inline PyObject *
+result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
+{
+    return result;
+}
+
+PyObject *
+fiber_resume_parked(Fiber *fiber, PyObject *value)
+{
+    return run_parked(fiber, value, result_itself, false);
+}
+
+/* The same for a generator, by its protocol (generator_type.c). */
+PyObject *
+fiber_advance(Fiber *fiber, PyObject *value, bool bare)
+{
+    return run_parked(fiber, value, generator_outcome, bare);
+}
+
+/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
+ * Steals both. On misuse the fiber is untouched. */
+PyObject *
+fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)
+{
+    Next next = {.fiber = (Fiber *)Py_NewRef((PyObject *)fiber), .value = value, .thrown = thrown};
+    return run_all(&next, PyThreadState_Get(), NULL);
+}
