@@ -3,8 +3,8 @@
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   running.c    which fiber runs here
  *   cstack.c     C stacks for fibers: made, kept in a pool
- *   drive.c      resume a fiber: a stack for it, and who goes on after it
- *   resume.c     run a fiber there: its parked frames, innermost first, one evaluation each
+ *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
+ *   drive.c      resume fibers: a stack for each, and who goes on after it
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
  *   switch.c     transfers that need not leave the interpreter loop
@@ -136,21 +136,35 @@ typedef struct {
     PyObject *arguments, *keywords;
 } Next;
 
-/* One stay in a fiber: from resume to the next suspension, the end or a transfer. */
+/* What a resumption must put back. */
 typedef struct {
-    struct Fiber *fiber;      /* owned: who is resumed, afterwards who has run at last */
-    PyObject *value, *thrown; /* one of them is given to the waiting suspend; owned */
-    Next next;                /* afterwards: who goes on instead, if anyone */
-    struct CStack *stack;     /* that it happens on, or NULL: the resumer's */
-    PyThreadState *ts;
-    bool is_odd;              /* it has not come to a plain suspension */
+    struct Fiber *fiber; /* that was resumed, or to which it has been switched since (switch.c) */
+    struct CStack *stack; /* that it runs on, or NULL: the resumer's */
+    ThreadStack outer;   /* the resumer's */
+    Recursion recursion;
+    Frame *frame;    /* the resumer's */
+    StackChunk full; /* see thread_end_stack_at */
+    Py_tracefunc trace, profile; /* see listeners.c */
+} Resumption;
+
+/* A function that the fiber calls, and what with: all owned. */
+typedef struct {
+    PyObject *function, *few[2], *arguments, *keywords;
+} Call;
+
+/* One stay in fibers: from resume to the next suspension, the end or a transfer. */
+typedef struct {
+    Resumption resumption;
+    struct Fiber *fiber; /* owned: who is resumed, afterwards who has run at last */
+    Call call;           /* in progress */
+    Next next;           /* afterwards: who goes on instead, if anyone */
 } Run;
 
 /* A stack of its own for the C code, and for the Python frames, that a run of a fiber needs. */
 typedef struct CStack {
-    struct CStack *next;    /* in the pool */
-    char *low, *high;       /* of the C stack */
-    void *resumer;          /* where whoever resumed waits (machine/switch.h) */
+    struct CStack *next; /* in the pool */
+    void *resumer;       /* where whoever resumed waits (machine/switch.h) */
+    char *low, *high;    /* of the C stack */
     ThreadStack unused;
     Run run;
 } CStack;
@@ -184,17 +198,6 @@ typedef struct {
  * on another fiber's stack. */
 typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD, FIBER_GUEST } FiberPhase;
 
-/* What a resumption must put back; lives on the C stack that the fiber runs on. */
-typedef struct {
-    struct Fiber *fiber; /* that was resumed, or to which it has been switched since (switch.c) */
-    CStack *stack;       /* that it runs on, or NULL: the resumer's */
-    ThreadStack outer;   /* the resumer's */
-    Recursion recursion;
-    Frame *frame;    /* the resumer's */
-    StackChunk full; /* see thread_end_stack_at */
-    Py_tracefunc trace, profile; /* see listeners.c */
-} Resumption;
-
 /* A change of the stack that running code asks for (control.c). */
 typedef enum {
     OPERATION_PUSH,      /* tag, thunk: call thunk() above a new prompt */
@@ -217,7 +220,8 @@ typedef struct {
     PyObject *successor;   /* the fiber that goes on when this one has ended, or NULL */
 } Control;
 
-typedef enum { RUNNING, SUSPENDING, OPERATING } Leaving;
+/* KEEPING: with its C stack, see hard.c. */
+typedef enum { RUNNING, SUSPENDING, OPERATING, KEEPING } Leaving;
 
 /* What becomes of the prompt when the frames above it are captured. */
 typedef enum { PROMPT_STAYS, PROMPT_GOES, PROMPT_IS_CAPTURED } Taking;
@@ -360,13 +364,13 @@ void cstack_give(CoreState *core, CStack *stack);
 void cstacks_free(CoreState *core);
 
 /* resume.c */
-void *run_fiber(void *run);
-void *run_parked_fiber(void *run);
+PyObject *run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown);
+PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
+PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
 
 /* drive.c */
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
-PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
-PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
+PyObject *run_end(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result);
 
 /* switch.c */
 PyObject *fiber_switch(PyObject *gate);

@@ -6,19 +6,12 @@
  *     guard | C stack, growing downward ........ high | CStack, the data stack's first chunk |
  *
  * Address space is all that the unused part costs: pages that were never touched have no memory. */
+#define STACKFUL_SWITCH_IS_HERE
 #include "core.h"
 
 #if HAVE_STACK_SWITCH
 #include <sys/mman.h>
 #include <unistd.h>
-
-#if !STACK_SWITCH_IS_OURS
-#include "machine/ucontext.h"
-#elif defined(__x86_64__)
-#include "machine/x86_64.h"
-#else
-#include "machine/aarch64.h"
-#endif
 
 #ifndef MAP_STACK
 #define MAP_STACK 0
@@ -51,7 +44,7 @@ cstack_new(void)
     stack->low = low;
     stack->high = (char *)stack;
     thread_stack_init(&stack->unused, low + page, stack->high, (StackChunk *)chunk, CHUNK_SIZE);
-    stack->run.stack = stack;
+    stack->run.resumption.stack = stack;
     return stack;
 }
 

@@ -60,36 +60,34 @@ give_back(Fiber *from, Next *next)
     }
 }
 
-/* The stack has been left: *next says who goes on, *ran, a new reference, who ran at last. */
+/* The run is over: *next says who goes on, *ran, a new reference, who ran at last. */
 static void
-take_over(CoreState *core, Run *run, Fiber **ran, Next *next)
+take_over(Run *run, Fiber **ran, Next *next)
 {
-    *ran = run->fiber;
+    Fiber *fiber = run->fiber;
+    CStack *stack = run->resumption.stack;
+    *ran = fiber;
     *next = run->next;
     run->next = (Next){0};
-    run->is_odd = false;
-    if (run->stack != NULL) {
-        cstack_give(core, run->stack);
+    if (stack != NULL) {
+        cstack_give(fiber->core, stack);
     }
 }
 
-/* Run a fiber that may be run on a stack of its own, if there is one. Steals all three. */
+/* Run a fiber on a stack of its own, if it may and there is one. Steals all three. */
 static PyObject *
 run_on_stack(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, Fiber **ran, Next *next)
 {
-    CoreState *core = fiber->core;
     Run here = {0}, *run = &here;
-    CStack *stack = fiber->is_root ? NULL : cstack_take_slowly(core);
+    CStack *stack = fiber->is_root ? NULL : cstack_take_slowly(fiber->core);
     PyObject *result;
     if (stack != NULL) {
         run = &stack->run;
     }
     run->fiber = fiber;
-    run->value = value;
-    run->thrown = thrown;
-    run->ts = ts;
-    result = stack != NULL ? stack_call(stack->low, stack->high, run_fiber, run, &stack->resumer) : run_fiber(run);
-    take_over(core, run, ran, next);
+    run->resumption.stack = stack;
+    result = run_fiber(run, ts, value, thrown);
+    take_over(run, ran, next);
     return result;
 }
 
@@ -141,74 +139,16 @@ run_all(Next *next, PyThreadState *ts, Fiber *from)
     return result;
 }
 
-/* What follows when a shortened run has not come to a plain suspension. */
-static NOINLINE PyObject *
-end_run(CoreState *core, PyThreadState *ts, Run *run, Fiber **ran, PyObject *result)
+/* What follows when a run has come to something. */
+PyObject *
+run_end(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result)
 {
     Next next;
-    take_over(core, run, ran, &next);
+    take_over(run, ran, &next);
     if (next.fiber == NULL && has_successor(*ran)) {
         result = hand_on(*ran, result, &next);
     }
     return next.fiber == NULL ? result : run_all(&next, ts, *ran);
-}
-
-static NOINLINE PyObject *
-run_slowly(Fiber *fiber, PyObject *value)
-{
-    return fiber_run(fiber, Py_NewRef(value), NULL);
-}
-
-/* The shortcut for a parked fiber without a context of its own that suspends again: what fiber_run
- * does then. Otherwise `outcome` makes something of the result. */
-static ALWAYS_INLINE PyObject *
-run_parked(Fiber *fiber, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
-{
-    PyThreadState *ts = thread_current();
-    CoreState *core = fiber->core;
-    CStack *stack = core->stacks;
-    PyObject *result;
-    Py_INCREF(fiber);
-    if (UNLIKELY(stack == NULL || !recursion_has_room(ts, fiber->depth))) {
-        result = outcome(fiber, run_slowly(fiber, value), bare);
-        Py_DECREF(fiber);
-        return result;
-    }
-    core->stacks = stack->next;
-    stack->run.fiber = fiber;
-    stack->run.value = Py_NewRef(value);
-    stack->run.ts = ts;
-    result = stack_call(stack->low, stack->high, run_parked_fiber, stack, &stack->resumer);
-    Fiber *ran = stack->run.fiber;
-    if (LIKELY(!stack->run.is_odd)) {
-        stack->next = core->stacks;
-        core->stacks = stack;
-    }
-    else {
-        core->stacks_pooled--;
-        result = outcome(fiber, end_run(core, ts, &stack->run, &ran, result), bare);
-    }
-    Py_DECREF(ran);
-    return result;
-}
-
-static inline PyObject *
-result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
-{
-    return result;
-}
-
-PyObject *
-fiber_resume_parked(Fiber *fiber, PyObject *value)
-{
-    return run_parked(fiber, value, result_itself, false);
-}
-
-/* The same for a generator, by its protocol (generator_type.c). */
-PyObject *
-fiber_advance(Fiber *fiber, PyObject *value, bool bare)
-{
-    return run_parked(fiber, value, generator_outcome, bare);
 }
 
 /* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.

@@ -1,4 +1,4 @@
-/* Running a fiber, on its stack: from resume() to the next suspension, the result or an exception. */
+/* Running a fiber: from resume() to the next suspension, the result or an exception. */
 #include "core.h"
 
 static ALWAYS_INLINE void
@@ -22,7 +22,7 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
     fiber_active_here = fiber;
 }
 
-static inline void
+static ALWAYS_INLINE void
 enter_parked(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
 {
     enter(fiber, ts, resumption, stack);
@@ -84,11 +84,22 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack, bo
     fiber->phase = suspended ? FIBER_PARKED : FIBER_DEAD;
 }
 
+/* Evaluate the frame, on that stack (NULL: on this one). */
+static ALWAYS_INLINE PyObject *
+evaluate(PyThreadState *ts, Frame *frame, bool throwing, CStack *stack)
+{
+    if (stack == NULL) {
+        return frame_evaluate(ts, frame, throwing);
+    }
+    return stack_call(&stack->resumer, stack->low, stack->high, (StackFunction)(void (*)(void))FRAME_EVALUATE, ts, frame,
+                      (void *)(uintptr_t)throwing, NULL);
+}
+
 /* Evaluate the innermost parked frame where it lies. `value` is what its call comes to; NULL: an
  * exception is set instead. Steals it. Meanwhile a switch may put another fiber, and a reference to that
  * one, into the place of this one: afterwards resumption->fiber is who has come out. */
-static inline PyObject *
-evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value)
+static ALWAYS_INLINE PyObject *
+evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack, PyObject *value)
 {
     Parked *parked = fiber->inner;
     Frame *frame = &parked->frame;
@@ -103,7 +114,7 @@ evaluate_innermost(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyOb
         frame_step_over_call(frame);
         frame_push(frame, value);
     }
-    return frame_evaluate(ts, frame, value == NULL);
+    return evaluate(ts, frame, value == NULL, stack);
 }
 
 /* The innermost of the frames that wait is one of a segment: copy it. Where that fails, the frames of
@@ -168,41 +179,155 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
         if (quietly) {
             listeners_miss_call(ts, resumption);
         }
-        value = evaluate_innermost(fiber, ts, resumption, value);
+        value = evaluate_innermost(fiber, ts, resumption, resumption->stack, value);
         fiber = resumption->fiber;
         if (quietly) {
             listeners_restore(ts, resumption);
         }
     }
-    fiber->active = NULL;
+    if (fiber->suspending != KEEPING) {
+        fiber->active = NULL;
+    }
     return value;
 }
 
 /* Call the fiber's function, or what begins a level. Only the frame that this call pushes is its first:
  * other code that the call runs meanwhile (destructors, odd comparisons of names) lies elsewhere. */
 static PyObject *
-call_callee(Fiber *fiber, PyThreadState *ts, PyObject *callee, PyObject *const *arguments, size_t count,
-            PyObject *keywords)
+call_callee(Run *run, PyThreadState *ts, PyObject *callee, PyObject *const *arguments, size_t count, PyObject *keywords)
 {
+    Fiber *fiber = run->fiber;
+    CStack *stack = run->resumption.stack;
     PyObject *result;
     fiber->callee = callee;
     fiber->first_place = NULL;
     if (fiber->is_direct && thread_has_room(ts, frame_size((PyCodeObject *)PyFunction_GET_CODE(callee)))) {
         fiber->first_place = ts->datastack_top;
     }
-    result = PyObject_Vectorcall(callee, arguments, count, keywords);
-    fiber->callee = NULL;
+    if (stack == NULL) {
+        result = PyObject_Vectorcall(callee, arguments, count, keywords);
+    }
+    else {
+        result = stack_call(&stack->resumer, stack->low, stack->high, (StackFunction)(void (*)(void))PyObject_Vectorcall,
+                            callee, (void *)arguments, (void *)count, keywords);
+    }
+    if (fiber->suspending != KEEPING) {
+        fiber->callee = NULL;
+    }
     return result;
 }
 
-static PyObject *
-run_fresh(Fiber *fiber, PyThreadState *ts, PyObject *arguments, PyObject *keywords)
+/* The call has ended. Destructors run outside of the fiber, and must not resume or copy it before what it was left for has
+ * been done. */
+static void
+drop_call(Run *run)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(arguments);
-    if (keywords != NULL) {
-        count -= PyTuple_GET_SIZE(keywords);
+    Fiber *fiber = run->fiber;
+    Call call = run->call;
+    char phase = fiber->phase;
+    if (fiber->suspending == KEEPING) {
+        return;
     }
-    return call_callee(fiber, ts, fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
+    run->call = (Call){0};
+    fiber->phase = phase == FIBER_PARKED ? FIBER_ACTIVE : phase;
+    Py_XDECREF(call.function);
+    Py_XDECREF(call.few[0]);
+    Py_XDECREF(call.few[1]);
+    Py_XDECREF(call.arguments);
+    Py_XDECREF(call.keywords);
+    fiber->phase = phase;
+}
+
+/* After an evaluation: what the fiber that has come out of it comes to; run->fiber is that one. */
+static inline PyObject *
+come_out(Run *run, PyThreadState *ts, PyObject *result)
+{
+    result = run_outward(ts, &run->resumption, result);
+    Fiber *fiber = run->fiber = run->resumption.fiber;
+    if (fiber->suspending != KEEPING) {
+        leave(fiber, ts, &run->resumption, run->resumption.stack, fiber->suspending);
+    }
+    return result;
+}
+
+/* What the fiber was made to call. */
+static PyObject *
+begin(Run *run, PyThreadState *ts)
+{
+    Fiber *fiber = run->fiber;
+    PyObject *arguments = fiber->arguments, *keywords = fiber->keywords;
+    Py_ssize_t count = PyTuple_GET_SIZE(arguments) - (keywords == NULL ? 0 : PyTuple_GET_SIZE(keywords));
+    run->call = (Call){.arguments = arguments, .keywords = keywords};
+    fiber->arguments = NULL;
+    fiber->keywords = NULL;
+    enter(fiber, ts, &run->resumption, run->resumption.stack);
+    PyObject *result = call_callee(run, ts, fiber->function, ((PyTupleObject *)arguments)->ob_item, (size_t)count, keywords);
+    result = come_out(run, ts, result);
+    drop_call(run);
+    return result;
+}
+
+/* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
+static PyObject *
+go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
+{
+    Fiber *fiber = run->fiber;
+    CStack *stack = run->resumption.stack;
+    enter_parked(fiber, ts, &run->resumption, stack);
+    if (thrown != NULL) {
+        /* The suspended frames' exc_info is current: what they handle becomes its context. */
+        PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+        Py_DECREF(thrown);
+    }
+    PyObject *result = evaluate_innermost(fiber, ts, &run->resumption, stack, value);
+    return come_out(run, ts, result);
+}
+
+/* Call what run->next says, in the innermost level. Uses that up. */
+static PyObject *
+call_on(Run *run, PyThreadState *ts)
+{
+    Fiber *fiber = run->fiber;
+    Next next = run->next;
+    PyObject *const *arguments = run->call.few, *function = next.callee;
+    Py_ssize_t count = 0;
+    run->next = (Next){0};
+    run->call = (Call){.function = next.callee, .arguments = next.arguments, .keywords = next.keywords};
+    if (next.arguments != NULL) {
+        arguments = ((PyTupleObject *)next.arguments)->ob_item;
+        count = PyTuple_GET_SIZE(next.arguments) - (next.keywords == NULL ? 0 : PyTuple_GET_SIZE(next.keywords));
+    }
+    else if (PyMethod_Check(function) && is_direct(fiber->core, PyMethod_GET_FUNCTION(function))) {
+        run->call.few[count++] = Py_NewRef(PyMethod_GET_SELF(function));
+        function = PyMethod_GET_FUNCTION(function);
+    }
+    if (next.argument != NULL) {
+        run->call.few[count++] = next.argument;
+    }
+    fiber->is_direct = is_direct(fiber->core, function);
+    enter_parked(fiber, ts, &run->resumption, run->resumption.stack);
+    thread_set_frame(ts, fiber->inner->place);
+    recursion_charge(ts, &run->resumption.recursion, fiber->depth);
+    PyObject *result = call_callee(run, ts, function, arguments, (size_t)count, next.keywords);
+    result = come_out(run, ts, result);
+    drop_call(run);
+    return result;
+}
+
+/* Perform the operation that the fiber was left for, and go on; with another fiber if run->next says so. */
+static PyObject *
+operate(Run *run, PyThreadState *ts)
+{
+    control_perform(run->fiber, &run->next);
+    if (run->next.fiber != NULL) {
+        return NULL;
+    }
+    if (run->next.callee != NULL) {
+        return call_on(run, ts);
+    }
+    PyObject *value = run->next.value, *thrown = run->next.thrown;
+    run->next = (Next){0};
+    return go_on(run, ts, value, thrown);
 }
 
 static inline PyObject *
@@ -217,118 +342,13 @@ finish(Fiber *fiber, PyObject *result)
     return result;
 }
 
-/* Drop what a function was called with after the fiber has been left: destructors run outside of it, and must not resume
- * or copy it before what it was left for has been done. */
-static void
-drop_outside(Fiber *fiber, PyObject *a, PyObject *b, PyObject *c, PyObject *d)
-{
-    char phase = fiber->phase;
-    fiber->phase = phase == FIBER_PARKED ? FIBER_ACTIVE : phase;
-    Py_XDECREF(a);
-    Py_XDECREF(b);
-    Py_XDECREF(c);
-    Py_XDECREF(d);
-    fiber->phase = phase;
-}
-
-static PyObject *
-begin(Run *run, PyThreadState *ts)
-{
-    Fiber *fiber = run->fiber;
-    Resumption resumption;
-    PyObject *result, *arguments = fiber->arguments, *keywords = fiber->keywords;
-    fiber->arguments = NULL;
-    fiber->keywords = NULL;
-    enter(fiber, ts, &resumption, run->stack);
-    result = run_fresh(fiber, ts, arguments, keywords);
-    leave(fiber, ts, &resumption, run->stack, fiber->suspending);
-    drop_outside(fiber, arguments, keywords, NULL, NULL);
-    return result;
-}
-
-/* After an evaluation: what the fiber that has come out of it comes to; run->fiber is that one. */
-static inline PyObject *
-come_out(Run *run, PyThreadState *ts, Resumption *resumption, PyObject *result)
-{
-    result = run_outward(ts, resumption, result);
-    run->fiber = resumption->fiber;
-    leave(run->fiber, ts, resumption, run->stack, run->fiber->suspending);
-    return result;
-}
-
-/* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
-static PyObject *
-go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
-{
-    Fiber *fiber = run->fiber;
-    Resumption resumption;
-    PyObject *result;
-    enter_parked(fiber, ts, &resumption, run->stack);
-    if (thrown != NULL) {
-        /* The suspended frames' exc_info is current: what they handle becomes its context. */
-        PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
-        Py_DECREF(thrown);
-    }
-    result = evaluate_innermost(fiber, ts, &resumption, value);
-    return come_out(run, ts, &resumption, result);
-}
-
-/* Call what run->next says, in the innermost level. Uses that up. */
-static PyObject *
-call_on(Run *run, PyThreadState *ts)
-{
-    Fiber *fiber = run->fiber;
-    Next call = run->next;
-    Resumption resumption;
-    PyObject *few[2], *const *arguments = few, *function = call.callee, *result;
-    Py_ssize_t count = 0;
-    run->next = (Next){0};
-    if (call.arguments != NULL) {
-        arguments = ((PyTupleObject *)call.arguments)->ob_item;
-        count = PyTuple_GET_SIZE(call.arguments) - (call.keywords == NULL ? 0 : PyTuple_GET_SIZE(call.keywords));
-    }
-    else if (PyMethod_Check(function) && is_direct(fiber->core, PyMethod_GET_FUNCTION(function))) {
-        few[count++] = PyMethod_GET_SELF(function);
-        function = PyMethod_GET_FUNCTION(function);
-    }
-    if (call.argument != NULL) {
-        few[count++] = call.argument;
-    }
-    fiber->is_direct = is_direct(fiber->core, function);
-    enter_parked(fiber, ts, &resumption, run->stack);
-    thread_set_frame(ts, fiber->inner->place);
-    recursion_charge(ts, &resumption.recursion, fiber->depth);
-    result = call_callee(fiber, ts, function, arguments, (size_t)count, call.keywords);
-    result = come_out(run, ts, &resumption, result);
-    drop_outside(run->fiber, call.callee, call.argument, call.arguments, call.keywords);
-    return result;
-}
-
-/* Perform the operation that the fiber was left for, and go on; with another fiber if run->next says so. */
-static PyObject *
-operate(Run *run, PyThreadState *ts)
-{
-    PyObject *result;
-    control_perform(run->fiber, &run->next);
-    if (run->next.fiber != NULL) {
-        return NULL;
-    }
-    if (run->next.callee != NULL) {
-        return call_on(run, ts);
-    }
-    Next next = run->next;
-    run->next = (Next){0};
-    result = go_on(run, ts, next.value, next.thrown);
-    return result;
-}
-
 /* What a run comes to: the value that the fiber suspended with, its result, or an exception; nothing when run->next says
  * which fiber goes on. */
 static PyObject *
 settle(Run *run, PyThreadState *ts, PyObject *result)
 {
     Fiber *fiber = run->fiber;
-    while (fiber->suspending == OPERATING || (fiber->suspending && result == NULL)) {
+    while (fiber->suspending == OPERATING || (fiber->suspending == SUSPENDING && result == NULL)) {
         if (result == NULL) {
             /* A signal handler or a trace function raised inside of `suspend`, when the frames were
              * parked already: the exception belongs to them. */
@@ -349,15 +369,11 @@ settle(Run *run, PyThreadState *ts, PyObject *result)
     return finish(fiber, result);
 }
 
-/* Run a fresh or parked fiber. */
-void *
-run_fiber(void *argument)
+/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there. Steals both. */
+PyObject *
+run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
-    Run *run = argument;
-    PyThreadState *ts = run->ts;
-    PyObject *value = run->value, *thrown = run->thrown, *result;
-    run->value = run->thrown = NULL;
-    run->is_odd = true;
+    PyObject *result;
     if (run->fiber->phase == FIBER_FRESH) {
         Py_XDECREF(value);
         result = begin(run, ts);
@@ -368,38 +384,73 @@ run_fiber(void *argument)
     return settle(run, ts, result);
 }
 
+/* ---- the shortcut for a parked fiber, without a context of its own, that suspends again ---------- */
+
 static NOINLINE PyObject *
-end_parked_run(Run *run, PyThreadState *ts, Resumption *resumption, PyObject *result)
+run_slowly(Fiber *fiber, PyObject *value)
 {
-    run->is_odd = true;
-    result = come_out(run, ts, resumption, result);
-    return settle(run, ts, result);
+    return fiber_run(fiber, Py_NewRef(value), NULL);
 }
 
-/* The same, shortened for a parked fiber that suspends again: with a stack, or without one. */
-static ALWAYS_INLINE PyObject *
-run_briefly(Run *run, CStack *stack)
+static NOINLINE PyObject *
+end_slowly(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result)
 {
-    PyThreadState *ts = run->ts;
-    Fiber *fiber = run->fiber;
-    Resumption resumption;
+    run->resumption.fiber->core->stacks_pooled--;
+    result = come_out(run, ts, result);
+    return run_end(run, ts, ran, settle(run, ts, result));
+}
+
+/* What fiber_run does then. Otherwise `outcome` makes something of the result. */
+static ALWAYS_INLINE PyObject *
+run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
+{
+    PyThreadState *ts = thread_current();
+    CoreState *core = resumed->core;
+    CStack *stack = core->stacks;
+    Fiber *fiber = resumed;
     PyObject *result;
-    enter_parked(fiber, ts, &resumption, stack);
-    result = evaluate_innermost(fiber, ts, &resumption, run->value);
-    fiber = resumption.fiber;
-    if (UNLIKELY(fiber->suspending != SUSPENDING || result == NULL)) {
-        return end_parked_run(run, ts, &resumption, result);
+    Py_INCREF(fiber);
+    if (UNLIKELY(stack == NULL || !recursion_has_room(ts, fiber->depth))) {
+        result = outcome(fiber, run_slowly(fiber, value), bare);
+        Py_DECREF(fiber);
+        return result;
     }
-    run->fiber = fiber;
-    fiber->active = NULL;
-    leave(fiber, ts, &resumption, stack, true);
-    fiber->suspending = RUNNING;
+    Resumption *resumption = &stack->run.resumption;
+    core->stacks = stack->next;
+    enter_parked(fiber, ts, resumption, stack);
+    result = evaluate_innermost(fiber, ts, resumption, stack, Py_NewRef(value));
+    fiber = resumption->fiber;
+    if (LIKELY(fiber->suspending == SUSPENDING && result != NULL)) {
+        fiber->active = NULL;
+        leave(fiber, ts, resumption, stack, true);
+        fiber->suspending = RUNNING;
+        stack->next = core->stacks;
+        core->stacks = stack;
+    }
+    else {
+        Fiber *ran; /* not `fiber`, which is to stay in a register */
+        result = outcome(resumed, end_slowly(&stack->run, ts, &ran, result), bare);
+        fiber = ran;
+    }
+    Py_DECREF(fiber);
     return result;
 }
 
-void *
-run_parked_fiber(void *argument)
+static inline PyObject *
+result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
 {
-    CStack *stack = argument;
-    return run_briefly(&stack->run, stack);
+    return result;
+}
+
+PyObject *
+fiber_resume_parked(Fiber *fiber, PyObject *value)
+{
+    return run_parked(fiber, value, result_itself, false);
+}
+
+/* The same for a generator, by its protocol (generator_type.c). */
+PyObject *
+fiber_advance(Fiber *fiber, PyObject *value, bool bare)
+{
+    return run_parked(fiber, value, generator_outcome, bare);
 }

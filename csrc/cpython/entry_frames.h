@@ -84,6 +84,13 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
 #endif
 }
 
+/* The same as a function of which the address is taken. */
+#ifdef Py_DEBUG
+#define FRAME_EVALUATE frame_evaluate
+#else
+#define FRAME_EVALUATE _PyEval_EvalFrameDefault
+#endif
+
 /* Instrument code for the events that are set now. _Py_Instrument is not exported, but evaluating
  * with an exception begins with it (v3.12.5 and v3.13.0 Python/ceval.c, _PyEval_EvalFrameDefault,
  * throwflag). So a frame of the same code, that stands before its first instruction, is made to

@@ -194,6 +194,8 @@ frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
     return _PyEval_EvalFrameDefault(ts, f, throwing);
 }
 
+#define FRAME_EVALUATE _PyEval_EvalFrameDefault
+
 static inline void
 frame_drop_names(Frame *f)
 {

@@ -6,6 +6,20 @@
  *
  * While `run` is running, x19 is `resumer`, and the caller's frame ends 176 bytes above where that points: that is the
  * unwind information. */
+#ifndef STACKFUL_MACHINE_AARCH64_H
+#define STACKFUL_MACHINE_AARCH64_H
+
+/* Here every return looks up who waits. */
+static inline void
+stack_keep(char *Py_UNUSED(high))
+{
+}
+
+void *stack_call(void **resumer, char *low, char *high, StackFunction function, void *a, void *b, void *c, void *d)
+    __attribute__((visibility("hidden")));
+void *stack_switch(void **save, void *load, void *value) __attribute__((visibility("hidden")));
+
+#ifdef STACKFUL_SWITCH_IS_HERE /* in one file only: cstack.c */
 #define SAVE_REGISTERS                                                                                       \
     "    stp x29, x30, [sp, #-176]!\n    .cfi_adjust_cfa_offset 176\n"                                       \
     "    .cfi_rel_offset x29, 0\n    .cfi_rel_offset x30, 8\n"                                               \
@@ -43,14 +57,18 @@ __asm__(
     "    .cfi_startproc\n"
     SAVE_REGISTERS
     "    mov x9, sp\n"
-    "    str x9, [x4]\n"
-    "    mov x19, x4\n"
-    "    mov sp, x1\n"
+    "    str x9, [x0]\n"
+    "    mov x19, x0\n"
+    "    mov sp, x2\n"
+    "    mov x9, x3\n"
     /* DW_CFA_def_cfa_expression, 6 bytes: DW_OP_breg19 0, DW_OP_deref, DW_OP_plus_uconst 176 */
     "    .cfi_escape 0x0f, 0x06, 0x83, 0x00, 0x06, 0x23, 0xb0, 0x01\n"
-    "    mov x0, x3\n"
+    "    mov x0, x4\n"
+    "    mov x1, x5\n"
+    "    mov x2, x6\n"
+    "    mov x3, x7\n"
     "    mov x29, xzr\n"
-    "    blr x2\n"
+    "    blr x9\n"
     "    ldr x9, [x19]\n"
     "    mov sp, x9\n"
     "    .cfi_def_cfa sp, 176\n"
@@ -77,3 +95,6 @@ __asm__(
     "    .cfi_endproc\n"
     ".size stack_switch, . - stack_switch\n"
     ".popsection\n");
+#endif
+
+#endif

@@ -1,42 +1,56 @@
 /* The switch by POSIX's ucontext, for every other machine. What waits is a ucontext_t on its own stack. */
+#ifndef STACKFUL_MACHINE_UCONTEXT_H
+#define STACKFUL_MACHINE_UCONTEXT_H
+
 #include <stdint.h>
 #include <ucontext.h>
 
-static THREAD_LOCAL void *passed; /* to whoever goes on */
-
-static void
-enter_stack(unsigned high, unsigned low)
+/* Here every return looks up who waits. */
+static inline void
+stack_keep(char *Py_UNUSED(high))
 {
-    /* makecontext passes integers: the address of what stack_call was called with comes in two. */
-    void **call = (void **)(((uintptr_t)high << 16 << 16) | (uintptr_t)low);
-    StackEntry run = (StackEntry)(uintptr_t)call[0];
-    void **resumer = call[2];
-    passed = run(call[1]);
-    (void)setcontext((ucontext_t *)*resumer);
 }
 
-void *
-stack_call(char *low, char *high, StackEntry run, void *argument, void **resumer)
+typedef struct {
+    StackFunction function;
+    void *a, *b, *c, *d, **resumer;
+} StackCall;
+
+static THREAD_LOCAL void *stack_passed; /* to whoever goes on */
+
+/* makecontext passes integers: an address comes in two. */
+static void
+stack_enter(unsigned high, unsigned low)
+{
+    StackCall call = *(StackCall *)(((uintptr_t)high << 16 << 16) | (uintptr_t)low);
+    stack_passed = call.function(call.a, call.b, call.c, call.d);
+    (void)setcontext((ucontext_t *)*call.resumer);
+}
+
+static NOINLINE void *
+stack_call(void **resumer, char *low, char *high, StackFunction function, void *a, void *b, void *c, void *d)
 {
     ucontext_t here, there;
-    void *call[3] = {(void *)(uintptr_t)run, argument, resumer};
-    uintptr_t address = (uintptr_t)call;
+    StackCall call = {function, a, b, c, d, resumer};
+    uintptr_t address = (uintptr_t)&call;
     (void)getcontext(&there);
     there.uc_stack.ss_sp = low;
     there.uc_stack.ss_size = (size_t)(high - low);
     there.uc_link = NULL;
-    makecontext(&there, (void (*)(void))enter_stack, 2, (unsigned)(address >> 16 >> 16), (unsigned)address);
+    makecontext(&there, (void (*)(void))stack_enter, 2, (unsigned)(address >> 16 >> 16), (unsigned)address);
     *resumer = &here;
     (void)swapcontext(&here, &there);
-    return passed;
+    return stack_passed;
 }
 
-void *
+static NOINLINE void *
 stack_switch(void **save, void *load, void *value)
 {
     ucontext_t here;
     *save = &here;
-    passed = value;
+    stack_passed = value;
     (void)swapcontext(&here, (ucontext_t *)load);
-    return passed;
+    return stack_passed;
 }
+
+#endif
