@@ -37,7 +37,7 @@ def compile_flags() -> list[str]:
     if sys.platform == "win32":
         return ["/O2", "/std:c11", "/I", str(INCLUDE / "internal")]
     # Without vectors of two words: the interpreter has just written one half of what they would load at once.
-    flags = ["-O3", "-fno-tree-slp-vectorize", "-fno-omit-frame-pointer", "-fvisibility=hidden", *WARNINGS]
+    flags = ["-O3", "-fno-tree-slp-vectorize", "-fvisibility=hidden", *WARNINGS]
     # CPython's headers are not ours to mend: -isystem keeps their warnings out of our build.
     flags += ["-isystem", str(INCLUDE), "-isystem", str(INCLUDE / "internal")]
     # Debian's headers of debug builds are links to those of the release, beside whose pyconfig.h gcc would stay.

@@ -77,7 +77,7 @@ PyDoc_STRVAR(resume_doc,
 "then dead. Raises FiberError when the fiber is dead or running, or when the first resume is given\n"
 "a value, which nothing waits for. (Lua's coroutine.resume; generator.send.)");
 
-static PyObject *
+static IN_FRAME_OF_ITS_OWN PyObject *
 fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
 {
     PyObject *value = LIKELY(count == 1) ? args[0] : Py_None;

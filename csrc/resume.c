@@ -146,7 +146,7 @@ bring_up_innermost(Fiber *fiber, PyThreadState *ts, PyObject *value)
 
 /* As long as frames end instead of suspending, each result goes to the next frame out; of whichever
  * fiber that is: resumption->fiber. */
-static NOINLINE PyObject *
+static NOINLINE IN_FRAME_OF_ITS_OWN PyObject *
 run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 {
     Fiber *fiber = resumption->fiber;
@@ -193,7 +193,7 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 
 /* Call the fiber's function, or what begins a level. Only the frame that this call pushes is its first:
  * other code that the call runs meanwhile (destructors, odd comparisons of names) lies elsewhere. */
-static PyObject *
+static IN_FRAME_OF_ITS_OWN PyObject *
 call_callee(Run *run, PyThreadState *ts, PyObject *callee, PyObject *const *arguments, size_t count, PyObject *keywords)
 {
     Fiber *fiber = run->fiber;
@@ -268,7 +268,7 @@ begin(Run *run, PyThreadState *ts)
 }
 
 /* Run the parked frames: give `value` to the waiting suspend, or raise `thrown` there. */
-static PyObject *
+static IN_FRAME_OF_ITS_OWN PyObject *
 go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
     Fiber *fiber = run->fiber;
@@ -442,14 +442,14 @@ result_itself(Fiber *Py_UNUSED(fiber), PyObject *result, bool Py_UNUSED(bare))
     return result;
 }
 
-PyObject *
+IN_FRAME_OF_ITS_OWN PyObject *
 fiber_resume_parked(Fiber *fiber, PyObject *value)
 {
     return run_parked(fiber, value, result_itself, false);
 }
 
 /* The same for a generator, by its protocol (generator_type.c). */
-PyObject *
+IN_FRAME_OF_ITS_OWN PyObject *
 fiber_advance(Fiber *fiber, PyObject *value, bool bare)
 {
     return run_parked(fiber, value, generator_outcome, bare);

@@ -9,6 +9,8 @@
 #ifndef STACKFUL_MACHINE_AARCH64_H
 #define STACKFUL_MACHINE_AARCH64_H
 
+#define IN_FRAME_OF_ITS_OWN
+
 /* Here every return looks up who waits. */
 static inline void
 stack_keep(char *Py_UNUSED(high))

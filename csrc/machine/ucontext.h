@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#define IN_FRAME_OF_ITS_OWN
+
 /* Here every return looks up who waits. */
 static inline void
 stack_keep(char *Py_UNUSED(high))

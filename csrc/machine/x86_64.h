@@ -10,14 +10,20 @@
  * looks who (stack_keep).
  *
  * A switch ends by a jump, for processors predict where `ret` goes by the calls before it, which were made on another
- * stack.  Frames around these two are found by rbp (setup.py), which is preserved: so debuggers, and all else that unwinds
- * stacks, go on from one stack to the other.
+ * stack.  Frames around these two are found by rbp (IN_FRAME_OF_ITS_OWN), which is preserved: so debuggers, and all else
+ * that unwinds stacks, go on from one stack to the other.
  *
  * Control words of floating point are the callee's to preserve as well.  A stack_switch does; to read them at each
  * stack_call would cost as much as the call.  So C code that has changed them, and calls Python code that stops in there,
  * leaves them changed to the resumer the first time. */
 #ifndef STACKFUL_MACHINE_X86_64_H
 #define STACKFUL_MACHINE_X86_64_H
+
+#if defined(__clang__)
+#define IN_FRAME_OF_ITS_OWN
+#else
+#define IN_FRAME_OF_ITS_OWN __attribute__((optimize("no-omit-frame-pointer")))
+#endif
 
 #define OVERWRITTEN                                                                                                      \
     "rbx", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",   \
