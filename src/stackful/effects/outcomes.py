@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from stackful.fibers.operations import check_done, operate
+from stackful.errors import FiberExit
+from stackful.fibers.operations import THROW, check_done, operate, operate_in_new_fiber
 
 __all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "come_to"]
 
@@ -41,6 +43,21 @@ class Tail:
     def __init__(self, step: Step, captured: Any) -> None:
         operation, given, delimiter = step
         self.operands: list[Any] = [delimiter, given, captured, operation]
+
+    def __del__(self) -> None:
+        if self.operands:
+            captured = self.operands[2]
+            self.operands.clear()
+            warnings.warn(
+                "what tail_resume() returned was dropped: a clause has to return it, `return k.tail_resume(value)`; the program is"
+                " closed instead",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            try:
+                operate_in_new_fiber(THROW, captured, FiberExit(), None)
+            except FiberExit:
+                pass
 
 
 def come_to(answer: Any) -> Any:
