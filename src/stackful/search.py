@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from stackful import _core
 from stackful.errors import FiberError
-from stackful.fibers import Fiber, suspend, suspend_to
+from stackful.fibers import Fiber, suspend_to
 
 __all__ = [
     "Branch",
@@ -75,11 +75,6 @@ def _program(name: str) -> Fiber:
     )
 
 
-def _ask(name: str, request: object) -> Any:
-    program = _program(name)
-    return suspend(request) if program is _core.current() else suspend_to(program, request)
-
-
 def choose(options: Iterable[_T], *, cost: Callable[[_T], float] | None = None) -> _T:
     """One of the options: the one with which the program does not fail, if there is any.
 
@@ -97,7 +92,7 @@ def choose(options: Iterable[_T], *, cost: Callable[[_T], float] | None = None) 
     options = tuple(options)
     if not options:
         fail()
-    chosen: _T = _ask("choose", _Choice(options, None if cost is None else tuple(map(cost, options))))
+    chosen: _T = suspend_to(_program("choose"), _Choice(options, None if cost is None else tuple(map(cost, options))))
     return chosen
 
 
@@ -126,7 +121,7 @@ def cut() -> None:
     >>> list(solutions(first_even))
     [2]
     """
-    _ask("cut", _Cut())
+    suspend_to(_program("cut"), _Cut())
 
 
 # Branches

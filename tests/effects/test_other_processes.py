@@ -44,21 +44,20 @@ else:
 """
 
 
+def run(*command, data=b""):
+    """What a program writes that reads these bytes."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}
+    done = subprocess.run([sys.executable, *command], input=data, capture_output=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
 @pytest.mark.no_leakcheck("the programs run in other processes")
 def test_clauses_and_resumptions_go_on_in_another_process(tmp_path):
     """Where the code is the same; and no handler that is there is taken for one that was left behind."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}
-
-    def run(word, data):
-        done = subprocess.run(
-            [sys.executable, program, word], input=data, capture_output=True, env=environment, check=False
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout
-
-    assert run("load", run("store", b"")).decode().split("\n")[0] == "inner [1]"
+    assert run(program, "load", data=run(program, "store")).decode().split("\n")[0] == "inner [1]"
 
 
 SCRIPT = """
@@ -98,13 +97,8 @@ print(fiber.resume(), other.resume(), ask is again, ask)
 @pytest.mark.no_leakcheck("the programs run in other processes")
 def test_operations_of_a_script_travel_with_what_performs_them(tmp_path):
     """To a process that has no such operation, and those made inside of functions as well; at home an operation is itself."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}
     data = b""
     for name, text in (("script.py", SCRIPT), ("reader.py", READER)):
         (tmp_path / name).write_text(text)
-        done = subprocess.run(
-            [sys.executable, tmp_path / name], input=data, capture_output=True, env=environment, check=False
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        data = done.stdout
+        data = run(tmp_path / name, data=data)
     assert data.decode().strip() == "8 7 True <operation ask(question: str) -> int>"

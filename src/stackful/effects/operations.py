@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
 
+from stackful.fibers.portable import SCRIPTS
+
 if TYPE_CHECKING:
     from stackful.effects.resumptions import Resumption
 
 __all__ = ["ABSENT", "Clause", "Kind", "Operation", "effect"]
-
-_SCRIPTS = frozenset({"__main__", "__mp_main__"})
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -94,10 +94,10 @@ class Operation(Generic[_P, _T]):
         return Clause(self, Kind.CTL, function)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        if self.__module__ not in _SCRIPTS and "<locals>" not in self.__qualname__:
+        if self.__module__ not in SCRIPTS and "<locals>" not in self.__qualname__:
             return self.__qualname__
         # A script's globals travel with its run, and are not there yet when the operation is loaded.
-        return _find_or_make, (self.__module__, self.__qualname__, self.__doc__, self.__signature__)
+        return _find_or_make, (vars(self),)
 
     def __copy__(self) -> Operation[_P, _T]:
         return self
@@ -109,16 +109,15 @@ class Operation(Generic[_P, _T]):
         return f"<operation {self.__qualname__}{self.__signature__}>"
 
 
-def _find_or_make(module: str, qualname: str, doc: str | None, signature: inspect.Signature) -> Operation[..., Any]:
+def _find_or_make(fields: dict[str, Any]) -> Operation[..., Any]:
     """The script's own operation of that name, where it is the one that was saved; else another one like it."""
-    found: Any = sys.modules.get(module)
-    for part in qualname.split("."):
+    found: Any = sys.modules.get(fields["__module__"])
+    for part in fields["__qualname__"].split("."):
         found = getattr(found, part, None)
-    if isinstance(found, Operation) and str(found.__signature__) == str(signature):
+    if isinstance(found, Operation) and str(found.__signature__) == str(fields["__signature__"]):
         return found
     made: Operation[..., Any] = Operation.__new__(Operation)
-    made.__module__, made.__name__, made.__qualname__ = module, qualname.rpartition(".")[2], qualname
-    made.__doc__, made.__signature__ = doc, signature
+    vars(made).update(fields)
     return made
 
 

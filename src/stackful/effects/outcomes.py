@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from stackful.errors import FiberExit
 from stackful.fibers.operations import THROW, check_done, operate, operate_in_new_fiber
 
-__all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "come_to"]
+__all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "close_captured", "come_to"]
 
 
 class _NoState:
@@ -54,10 +54,15 @@ class Tail:
                 RuntimeWarning,
                 stacklevel=2,
             )
-            try:
-                operate_in_new_fiber(THROW, captured, FiberExit(), None)
-            except FiberExit:
-                pass
+            close_captured(captured)
+
+
+def close_captured(captured: Any) -> None:
+    """Run the `finally` blocks of frames that nobody will resume."""
+    try:
+        operate_in_new_fiber(THROW, captured, FiberExit(), None)
+    except FiberExit:
+        pass
 
 
 def come_to(answer: Any) -> Any:
