@@ -6,6 +6,7 @@ import programs_control as programs
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
 from peers import greenlet
 from stackful import Coroutine, Fiber, call_cc, call_ec, prompt, reset, run, shift, transfer
+from whole_programs import PLAIN, Program, rows_of
 
 DEEP = 1000
 
@@ -103,29 +104,32 @@ def switches(number):
     one.switch(number // 2)
 
 
-# name -> (size, answer, ours, others)
 PROGRAMS = {
-    "ctak": (3, 6, programs.ctak, {"escapes by call_ec": programs.ctak_by_escapes, "exceptions": programs.ctak_native}),
-    "fibc": (10, 55, programs.fibc, {"exceptions": programs.fibc_native}),
+    "ctak": Program(
+        3,
+        6,
+        programs.ctak,
+        {
+            "escapes by call_ec": programs.ctak_by_escapes,
+            "exceptions": programs.ctak_by_exceptions,
+            "thunks": programs.ctak_by_thunks,
+            "plain recursion": programs.ctak_plain,
+        },
+        aleff={PLAIN: "ctak", "aleff, by aborts": "ctak_by_escapes"},
+    ),
+    "fibc": Program(
+        10,
+        55,
+        programs.fibc,
+        {
+            "escapes by call_ec": programs.fibc_by_escapes,
+            "exceptions": programs.fibc_by_exceptions,
+            "thunks": programs.fibc_by_thunks,
+            "plain recursion": programs.fibc_plain,
+        },
+        aleff={PLAIN: "fibc", "aleff, by aborts": "fibc_by_escapes"},
+    ),
 }
-
-
-def whole_programs(rounds: int, number: int) -> list[Row]:
-    """Each program asserts its answer before it is measured."""
-
-    def timed(function, size) -> Contender:
-        return lambda number: [function(size) for _ in range(number)]
-
-    rows = []
-    for name, (size, answer, ours, others) in PROGRAMS.items():
-        contenders = {"ours": ours, **others}
-        for function in contenders.values():
-            expect(function(size), answer)
-        took = interleaved(
-            {key: timed(function, size) for key, function in contenders.items()}, max(1, number // 4000), rounds
-        )
-        rows += [at_most(f"{name} ({size})", took["ours"], took[other], other) for other in others]
-    return rows
 
 
 def benchmark(rounds: int, number: int) -> list[Row]:
@@ -155,5 +159,5 @@ def benchmark(rounds: int, number: int) -> list[Row]:
         at_least("transfer", took["transfer"], took["greenlet"], "greenlet switch", 3)
         if greenlet
         else missing("transfer", time_text(took["transfer"]), "greenlet", "≥ 3x faster"),
-        *whole_programs(rounds, number),
+        *(row for name, program in PROGRAMS.items() for row in rows_of(name, program, rounds, max(1, number // 2000))),
     ]

@@ -1,10 +1,8 @@
 """What a fiber costs to begin with: create, run, finish; and to fork: copy."""
 
 import copy
-import subprocess
-import sys
-from pathlib import Path
 
+from elsewhere import second_resumption
 from measure import Row, at_least, at_most, expect, interleaved, missing, time_text
 from peers import greenlet, has_aleff
 from stackful import Fiber, suspend
@@ -73,13 +71,6 @@ def copy_and_finish(number, fiber):
         copy.copy(fiber).resume(0)
 
 
-def aleffs_second_resumption(rounds: int, number: int, warnings: str) -> float:
-    """Seconds for aleff, in a process of its own; its diagnosis of C boundaries, on as installed, costs much."""
-    script = Path(__file__).with_name("aleff_resumption.py")
-    command = [sys.executable, str(script), str(DEPTH), str(rounds), str(number), warnings]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
 def copying(rounds: int, number: int) -> list[Row]:
     fiber = parked()
     expect([copy.copy(fiber).resume(value) for value in (0, 5)], [DEPTH - 1, DEPTH + 4])
@@ -87,6 +78,9 @@ def copying(rounds: int, number: int) -> list[Row]:
         "copy": lambda n: copy_fibers(n, fiber),
         "copy and finish": lambda n: copy_and_finish(n, fiber),
     }
+    if has_aleff:  # its diagnosis of C boundaries, on as installed, costs much
+        contenders["aleff"] = second_resumption(DEPTH)
+        contenders["as installed"] = second_resumption(DEPTH, "as-installed")
     took = interleaved(contenders, number, rounds)
     subjects = {
         "copy": f"copy at depth {DEPTH}",
@@ -94,9 +88,8 @@ def copying(rounds: int, number: int) -> list[Row]:
     }
     if not has_aleff:
         return [missing(subjects[name], time_text(took[name]), "aleff", "≥ 20x faster") for name in subjects]
-    bare, as_installed = (aleffs_second_resumption(rounds, number // 20, warnings) for warnings in ("off", "on"))
-    name = f"aleff's second resumption (as installed {time_text(as_installed)}), its diagnosis off"
-    return [at_least(subjects[key], took[key], bare, name, 20) for key in subjects]
+    name = f"aleff's second resumption (as installed {time_text(took['as installed'])}), its diagnosis off"
+    return [at_least(subjects[key], took[key], took["aleff"], name, 20) for key in subjects]
 
 
 def benchmark(rounds: int, number: int) -> list[Row]:

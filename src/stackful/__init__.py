@@ -184,3 +184,7 @@ def __getattr__(name: str) -> Any:
             globals()[name] = getattr(import_module(home), name)
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

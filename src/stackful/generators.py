@@ -16,6 +16,8 @@ from stackful.fibers.stubs import stub
 
 __all__ = ["Generator", "copy_generator", "generator", "yield_"]
 
+_OF_ITS_OWN_KIND = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+
 _P = ParamSpec("_P")
 _G = TypeVar("_G")
 
@@ -62,6 +64,11 @@ def generator(function: Callable[_P, Any], /) -> Callable[_P, Generator[Any, Any
     >>> list(one), list(other)
     ([2, 1], [2, 1])
     """
+    code = getattr(function, "__code__", None)
+    if code is not None and code.co_flags & _OF_ITS_OWN_KIND:
+        raise TypeError(
+            f"{function!r} has a yield or an await of its own: write yield_(value) in a plain function, or leave the decorator away"
+        )
 
     @wraps(function)
     def begin(*args: _P.args, **kwargs: _P.kwargs) -> Generator[Any, Any, Any]:

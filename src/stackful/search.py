@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from stackful import _core
 from stackful.errors import FiberError
-from stackful.fibers import Fiber, suspend
+from stackful.fibers import Fiber, suspend_to
 
 __all__ = [
     "Branch",
@@ -63,11 +63,16 @@ class _Failure(BaseException):
 # What a program calls
 
 
-def _check(name: str) -> None:
-    if type(_core.current()) is not _Program:
-        raise FiberError(
-            f"{name}() outside of any search: call it, at any depth, beneath a function given to solutions()"
-        )
+def _program(name: str) -> Fiber:
+    """The program that is searched here; a fiber in it may be running, on its stack."""
+    host = _core.host()
+    if type(host) is _Program:
+        return host
+    here = "" if host is None else f" {host!r} runs here, and is none:"
+    raise FiberError(
+        f"{name}() outside of any search:{here} call it, at any depth, beneath a function given to solutions(); fibers in between are"
+        " resumed by the function resume()"
+    )
 
 
 def choose(options: Iterable[_T], *, cost: Callable[[_T], float] | None = None) -> _T:
@@ -84,17 +89,16 @@ def choose(options: Iterable[_T], *, cost: Callable[[_T], float] | None = None) 
     >>> list(solutions(pair))
     [(2, 5)]
     """
-    _check("choose")
     options = tuple(options)
     if not options:
-        raise _Failure("nothing to choose from")
-    chosen: _T = suspend(_Choice(options, None if cost is None else tuple(map(cost, options))))
+        fail()
+    chosen: _T = suspend_to(_program("choose"), _Choice(options, None if cost is None else tuple(map(cost, options))))
     return chosen
 
 
 def fail() -> Any:
     """This branch leads nowhere. Never returns; ``finally`` blocks of the branch run."""
-    _check("fail")
+    _program("fail")
     raise _Failure("fail() outside of any search")
 
 
@@ -117,8 +121,7 @@ def cut() -> None:
     >>> list(solutions(first_even))
     [2]
     """
-    _check("cut")
-    suspend(_Cut())
+    suspend_to(_program("cut"), _Cut())
 
 
 # Branches

@@ -295,3 +295,31 @@ def test_fibers_of_the_script_work_inside_the_run(commands):
         print(fiber.resume(), fiber.resume(), copy.copy(fiber).resume(), fiber.resume(), fiber.status)
     """)
     assert commands.stackful("run", script).stdout == commands.python(script).stdout == "0 1 2 2 suspended\n"
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        ("perform(ask)", "stackful.errors.UnhandledError: no handler"),
+        ("shift(print)", "stackful.errors.PromptNotFoundError: "),
+        ("raise_it(StoreError('my own'))", "stackful.errors.StoreError: my own"),
+        ("raise_it(RunNotFoundError('my own'))", "stackful.errors.RunNotFoundError: my own"),
+    ],
+)
+def test_errors_of_stackful_that_the_script_makes_are_shown_with_a_traceback(commands, call, error):
+    """Only what goes wrong with the run itself is one message with a status of its own."""
+    script = commands.script(f"""
+        from stackful import effect, perform, shift
+        from stackful.errors import RunNotFoundError, StoreError
+        @effect
+        def ask() -> None: ...
+        def raise_it(error): raise error
+        def main(): {call}
+        main()
+    """)
+    done = commands.stackful("run", script, check=False)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1].startswith(error)
+    assert any(line.endswith("in main") for line in lines)

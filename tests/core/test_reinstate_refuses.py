@@ -2,7 +2,6 @@
 
 import dis
 import itertools
-import sys
 import types
 import weakref
 

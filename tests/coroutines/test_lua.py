@@ -10,20 +10,11 @@ import pytest
 
 import ways
 from laws.harness import unwind
-from laws.operators import Log, travelled
+from laws.operators import Log, stepped, travelled
 from stackful import BarrierError, Coroutine, FiberError, FiberExit, generator, suspend, yield_
 from stackful.coroutines import running, wrap
 
 pytestmark = pytest.mark.five_ways
-
-
-def stepped(coroutine, *values):
-    """What a coroutine suspends with and comes to, given these values; it travels at each stop."""
-    found = [coroutine.resume()]
-    for value in values:
-        coroutine = travelled(coroutine)
-        found.append(coroutine.resume(value))
-    return found
 
 
 # Closing: `__close` that yields, closes and resumes

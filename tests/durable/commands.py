@@ -22,7 +22,11 @@ class Commands:
     def __init__(self, folder):
         self.folder = folder
         # Nothing of the tester's own settings, PYTHONUNBUFFERED above all: buffers are part of what is tested.
-        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        outer = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("PYTHON") or name == "PYTHONWARNINGS"
+        }
         ours = {"PYTHONPATH": SOURCES, "PYTHONPYCACHEPREFIX": BYTECODE, "COLUMNS": "200", "NO_COLOR": "1"}
         self.environment = outer | ours
 

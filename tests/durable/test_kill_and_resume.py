@@ -107,6 +107,25 @@ PROGRAMS = {
         print(fiber.status)
         """,
     ),
+    # Operations of the script, a handler with state, resumptions that wait in the program.
+    "effects": (
+        (),
+        """
+        from stackful import checkpoint, effect, handle, perform
+        @effect
+        def add(n: int) -> int: ...
+        @effect
+        def twice() -> int: ...
+        def body():
+            for i in range(250):
+                sum(j * j for j in range(3_000))
+                checkpoint()
+                print(i, total := perform(add, i), flush=True)
+            return total + perform(twice)
+        counting = add.update(lambda s, n: (s + n, s + n))
+        print(handle(lambda: handle(body, twice.ctl(lambda k: [k.resume(1), k.resume(2)])), counting, state=0))
+        """,
+    ),
 }
 
 

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from contextlib import closing
 
 import pytest
@@ -248,6 +249,29 @@ def test_migrations_lead_from_every_version_to_the_newest(path, monkeypatch):
     assert newer.run("one") == a_run()
     assert newer._db.execute("SELECT note FROM runs").fetchall() == [(None,)]
     newer.close()
+
+
+def test_a_store_that_another_process_is_making_is_no_file_of_another_program(tmp_path, monkeypatch):
+    """What says whose file it is, is read at one moment."""
+    path = tmp_path / "runs.db"
+    plain = SqliteStore._pragma
+    others = []
+
+    def make():
+        SqliteStore(path).close()
+
+    def pragma(store, name):
+        value = plain(store, name)
+        if not others:
+            others.append(threading.Thread(target=make))
+            others[0].start()
+            others[0].join(1)  # it has to wait where all is well
+        return value
+
+    monkeypatch.setattr(SqliteStore, "_pragma", pragma)
+    SqliteStore(path).close()
+    others[0].join()
+    assert path.exists()
 
 
 def test_writers_in_several_processes_wait_for_one_another(tmp_path):

@@ -209,7 +209,7 @@ def test_a_resumption_in_a_cycle_is_collected():
             log.append("cleaned")
 
     box = []
-    handle(lambda: body(box), ask.once(box.append))
+    handle(lambda: body(box), ask.once(box.append))  # noqa: F821 - deleted below
     del box
     gc.collect()
     assert log == ["cleaned"]

@@ -262,34 +262,28 @@ def test_a_final_clause_passes_handlers_that_are_out_of_force():
     assert prompt(lambda: kept[0](None), p) == ["p", ["left", "x"]]
 
 
+def fails_in_finally():
+    try:
+        return perform(fail, "ouch")
+    finally:
+        raise KeyError("in finally")
+
+
 def test_a_finally_block_that_fails_on_the_way_of_a_final_clause():
     """Its error leaves in the stead of the clause, as it would take the place of any exception; outer finally blocks run."""
     log = Log()
 
-    def fails():
-        try:
-            return perform(fail, "ouch")
-        finally:
-            raise KeyError("in finally")
-
     with pytest.raises(KeyError, match="in finally"):
-        handle(lambda: guarded(log, fails), fail.final(str.upper))
+        handle(lambda: guarded(log, fails_in_finally), fail.final(str.upper))
     assert log == ["finalizing.."]
 
 
 def test_a_finally_block_that_fails_when_nobody_resumes():
     """Whoever drops the rest of a program has no part in it: the error is unraisable, and what the clause returns is the result."""
-
-    def fails():
-        try:
-            return perform(fail, "ouch")
-        finally:
-            raise KeyError("in finally")
-
     seen, before = [], sys.unraisablehook
     sys.unraisablehook = lambda unraisable: seen.append(unraisable.exc_type)
     try:
-        assert handle(fails, Operation.once(fail, lambda k, m: m)) == "ouch"
+        assert handle(fails_in_finally, Operation.once(fail, lambda k, m: m)) == "ouch"
     finally:
         sys.unraisablehook = before
     assert seen == [KeyError]

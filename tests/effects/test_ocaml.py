@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import sys
 import threading
 from collections import deque
 

@@ -111,3 +111,20 @@ def test_a_resumption_shows_its_frames():
 def test_an_operation_is_itself_wherever_it_goes():
     """Copied, deep-copied and pickled it is the same operation."""
     assert copy.copy(ask) is copy.deepcopy(ask) is pickle.loads(pickle.dumps(ask)) is ask
+
+
+def test_a_tail_resumption_that_is_not_returned_is_said_and_the_program_closed():
+    """Dropped, or put into something else: its finally blocks run, and a warning names the rule."""
+    log = []
+
+    def body():
+        try:
+            return perform(ask, "")
+        finally:
+            log.append("finally")
+
+    for clause in (lambda k, question: (k.tail_resume(1), 5)[1], lambda k, question: len([k.tail_resume(1)]) + 4):
+        for kind in (ask.ctl, ask.once):
+            with pytest.warns(RuntimeWarning, match=r"a clause has to return it, `return k.tail_resume\(value\)`"):
+                assert handle(body, kind(clause)) == 5
+    assert log == ["finally"] * 4

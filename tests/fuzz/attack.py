@@ -214,7 +214,8 @@ def main(bodies, seed, first, count, path):
     faulthandler.enable()
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda unraisable: None
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    if "libasan" not in os.environ.get("LD_PRELOAD", ""):  # whose shadow memory takes all addresses
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGVTALRM, time_up)
     with open(bodies, "rb") as file:
         attacker = Attacker(pickle.load(file), seed)

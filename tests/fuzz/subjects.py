@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 from corpus import PROGRAMS
+from corpus.points import ASSERTS_TRACEBACKS
 from laws import harness
 from stackful import (
     Fiber,
@@ -22,7 +23,11 @@ from stackful import (
 
 KEY = b"fuzz"
 POINTS_PER_PROGRAM = 3
-NAMES = sorted(name for name in PROGRAMS if not PROGRAMS[name].unsaveable)
+NAMES = sorted(
+    name
+    for name, program in PROGRAMS.items()
+    if not program.unsaveable and not (program.splits_a_group and ASSERTS_TRACEBACKS)
+)
 
 
 class Payload:

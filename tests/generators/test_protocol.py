@@ -442,3 +442,20 @@ def test_methods_can_be_generators():
                 handed_on(value)
 
     assert list(Tree(1, 2, 3)) == [1, 2, 3]
+
+
+def test_a_function_with_a_yield_of_its_own_is_refused():
+    """The first mistake of whoever knows Python's generators; coroutines and asynchronous generators too."""
+
+    def plain():
+        yield 1
+
+    async def coroutine():
+        pass
+
+    async def both():
+        yield 1
+
+    for function in (plain, coroutine, both):
+        with pytest.raises(TypeError, match=r"has a yield or an await of its own: write yield_\(value\)"):
+            generator(function)

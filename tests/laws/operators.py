@@ -69,6 +69,15 @@ def travelled(value):
     return pickled(value) if ways.current == "pickled" else value
 
 
+def stepped(coroutine, *values):
+    """What a coroutine suspends with and comes to, given these values; it travels at each stop."""
+    found = [coroutine.resume()]
+    for value in values:
+        coroutine = travelled(coroutine)
+        found.append(coroutine.resume(value))
+    return found
+
+
 LEFT_OUT = "left out"
 
 

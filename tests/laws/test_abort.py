@@ -159,3 +159,9 @@ def test_the_value_of_an_abort_may_be_anything():
     assert prompt(lambda: abort(None, lambda: 11))() == 11
     assert isinstance(prompt(lambda: abort(None, KeyError("value"))), KeyError)
     assert prompt(lambda: abort()) is None
+
+
+def test_a_value_in_the_place_of_the_tag_is_an_error():
+    """The likeliest slip: the value comes second."""
+    with pytest.raises(TypeError, match=r"a tag is a PromptTag, not 'value': abort\(tag, value\)"):
+        prompt(lambda: abort("value"))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from laws.operators import Log, call_cc, control, control0, shift
-from stackful import BarrierError, Fiber, PromptNotFoundError, PromptTag, abort, barrier, call_ec, prompt, run, suspend
+from laws.operators import Log, shift
+from stackful import Fiber, PromptNotFoundError, call_ec, prompt, suspend
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from laws.operators import Log, shift0
+from laws.operators import shift0
 from stackful import PromptNotFoundError, reset0
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]

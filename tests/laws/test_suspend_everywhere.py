@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import sys
 
 import pytest
 

@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 import ways
-from laws.operators import Log, effect, travelled
+from laws.operators import Log, effect, stepped, travelled
 from stackful import (
     BarrierError,
     Coroutine,
@@ -28,15 +28,6 @@ from stackful import (
 from stackful.coroutines import running, wrap
 
 pytestmark = pytest.mark.five_ways
-
-
-def stepped(coroutine, *values):
-    """What a coroutine suspends with and comes to, given these values; it travels at each stop."""
-    found = [coroutine.resume()]
-    for value in values:
-        coroutine = travelled(coroutine)
-        found.append(coroutine.resume(value))
-    return found
 
 
 # Equations

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stackful import Fiber, FiberError, choose, cut, effect, fail, handle, perform, solutions, suspend
+from stackful import Fiber, FiberError, choose, cut, effect, fail, handle, perform, resume, solutions, suspend
 from stackful.search import Branch, best_first, breadth_first, depth_first, explore, parallel, require
 
 pytestmark = pytest.mark.three_ways
@@ -128,6 +128,25 @@ def test_fail_works_beneath_c_calls():
 
     assert list(solutions(failing)) == [[2]]
     assert list(solutions(choosing)) == ["BarrierError"]
+
+
+def test_choices_reach_through_fibers_that_are_resumed_within_the_search():
+    """Each branch has a fiber of its own, with what it suspended with; by the method it is none of the search."""
+
+    def inner():
+        suspend(choose([1, 2]))
+        a = choose([10, 20])
+        require(a != 10)
+        cut()
+        return a
+
+    def program():
+        fiber = Fiber(inner)
+        return resume(fiber), resume(fiber), fiber.status
+
+    assert list(solutions(program)) == [(1, 20, "dead")]
+    with pytest.raises(FiberError, match="runs here, and is none"):
+        next(solutions(lambda: Fiber(choose, [1]).resume()))
 
 
 @pytest.mark.parametrize(("name", "call"), [("choose", lambda: choose([1])), ("fail", fail), ("cut", cut)])

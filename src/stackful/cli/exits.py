@@ -39,9 +39,8 @@ def play(execution: Execution, value: object = None) -> None:
     except SystemExit:
         raise
     except StackfulError as error:
-        if isinstance(
-            error, BarrierError | FiberError
-        ):  # mistakes in the script's own calls, to be found by a traceback
+        if error is not execution.refusal or isinstance(error, BarrierError | FiberError):
+            # Of the script's own making: to be found by a traceback.
             _hide_frames(execution)
             raise
         execution.exit_status = status_of(error)

@@ -107,6 +107,8 @@ def abort(tag: PromptTag | None = None, value: object = None) -> Any:
     'out'
     """
     tag = DEFAULT if tag is None else tag
+    if not isinstance(tag, PromptTag):
+        raise TypeError(f"a tag is a PromptTag, not {tag!r}: abort(tag, value), abort(None, value) for the default tag")
     for item in _core.prompts():
         if item is tag:
             raise Abort(tag, value)

@@ -41,6 +41,7 @@ class Execution:
 
     Attributes:
         status, exit_status: how the run will be recorded when the process ends.
+        refusal: what was raised in the script because a checkpoint could not be stored, last; or None.
 
     Example:
         >>> execution = runs.start(Path(".stackful/runs.db"), ["count.py"])  # doctest: +SKIP
@@ -52,6 +53,7 @@ class Execution:
         self.script = script
         self.status = Status.INTERRUPTED
         self.exit_status: int | None = None
+        self.refusal: BaseException | None = None
         self._fiber, self._store, self._keeper, self._lock = fiber, store, keeper, lock
         self._timer = Timer(vars(script.module), run.every) if run.every else None
         self._process = os.getpid()
@@ -105,6 +107,7 @@ class Execution:
         try:
             self._serve(request)
         except BaseException as error:  # noqa: BLE001 - raised again in the script
+            self.refusal = error
             return partial(self._fiber.throw, error.with_traceback(None))
         return partial(self._fiber.resume, True)
 

@@ -167,9 +167,11 @@ class SqliteStore:
     def _prepare(self) -> None:
         """Look before writing anything: a file of somebody else's stays untouched to the byte."""
         with self._explained():
+            self._db.execute("BEGIN")  # all three at one moment: another process may be making the store
             owner = self._pragma("application_id")
             tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
             version = self._pragma("user_version")
+            self._db.execute("COMMIT")
         if owner != _APPLICATION_ID and (owner or tables or version):
             raise StoreError(f"{self.path} is an SQLite file of another program; choose another path with --store")
         if version > len(_MIGRATIONS):

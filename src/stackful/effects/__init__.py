@@ -8,7 +8,7 @@ Algebraic Effects", 2009; words and laws are those of OCaml 5 and Koka.)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, Never, TypeVar, overload
 
 from stackful.effects.handlers import Handler, run_handled
 from stackful.effects.operations import Clause, Operation, effect
@@ -22,7 +22,9 @@ _A = TypeVar("_A")
 
 
 @overload
-def handle(thunk: Callable[[], _A], handler: Handler[_A], /) -> _A: ...
+def handle(thunk: Callable[[], _A], handler: Handler[Never], /) -> _A: ...
+@overload
+def handle(thunk: Callable[[], Any], handler: Handler[_A], /) -> _A: ...
 @overload
 def handle(thunk: Callable[[], _A], /, *clauses: Clause[_A], shallow: bool = False, state: Any = ...) -> _A: ...
 @overload

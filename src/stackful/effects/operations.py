@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
+
+from stackful.fibers.portable import SCRIPTS
 
 if TYPE_CHECKING:
     from stackful.effects.resumptions import Resumption
@@ -90,8 +93,11 @@ class Operation(Generic[_P, _T]):
         """``function(k, *arguments)`` is the result of `handle`; it may resume `k` any number of times, now or later."""
         return Clause(self, Kind.CTL, function)
 
-    def __reduce__(self) -> str:
-        return self.__qualname__
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        if self.__module__ not in SCRIPTS and "<locals>" not in self.__qualname__:
+            return self.__qualname__
+        # A script's globals travel with its run, and are not there yet when the operation is loaded.
+        return _find_or_make, (vars(self),)
 
     def __copy__(self) -> Operation[_P, _T]:
         return self
@@ -101,6 +107,18 @@ class Operation(Generic[_P, _T]):
 
     def __repr__(self) -> str:
         return f"<operation {self.__qualname__}{self.__signature__}>"
+
+
+def _find_or_make(fields: dict[str, Any]) -> Operation[..., Any]:
+    """The script's own operation of that name, where it is the one that was saved; else another one like it."""
+    found: Any = sys.modules.get(fields["__module__"])
+    for part in fields["__qualname__"].split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, Operation) and str(found.__signature__) == str(fields["__signature__"]):
+        return found
+    made: Operation[..., Any] = Operation.__new__(Operation)
+    vars(made).update(fields)
+    return made
 
 
 def effect(signature: Callable[_P, _T], /) -> Operation[_P, _T]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from stackful.fibers.operations import check_done, operate
+from stackful.errors import FiberExit
+from stackful.fibers.operations import THROW, check_done, operate, operate_in_new_fiber
 
-__all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "come_to"]
+__all__ = ["NO_STATE", "Final", "Step", "Tail", "apply", "close_captured", "come_to"]
 
 
 class _NoState:
@@ -41,6 +43,26 @@ class Tail:
     def __init__(self, step: Step, captured: Any) -> None:
         operation, given, delimiter = step
         self.operands: list[Any] = [delimiter, given, captured, operation]
+
+    def __del__(self) -> None:
+        if self.operands:
+            captured = self.operands[2]
+            self.operands.clear()
+            warnings.warn(
+                "what tail_resume() returned was dropped: a clause has to return it, `return k.tail_resume(value)`; the program is"
+                " closed instead",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            close_captured(captured)
+
+
+def close_captured(captured: Any) -> None:
+    """Run the `finally` blocks of frames that nobody will resume."""
+    try:
+        operate_in_new_fiber(THROW, captured, FiberExit(), None)
+    except FiberExit:
+        pass
 
 
 def come_to(answer: Any) -> Any:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stackful import _core
 from stackful.continuations.tags import PromptTag
-from stackful.effects.outcomes import NO_STATE, Step, Tail, come_to
-from stackful.errors import AlreadyResumedError, FiberExit
+from stackful.effects.outcomes import NO_STATE, Step, Tail, close_captured, come_to
+from stackful.errors import AlreadyResumedError
 from stackful.fibers.frames import Frame, frames_captured
-from stackful.fibers.operations import CALL, GIVE, THROW, in_new_fiber, operate, operate_in_new_fiber
+from stackful.fibers.operations import CALL, GIVE, THROW, in_new_fiber, operate
 from stackful.fibers.portable import Portable
 
 if TYPE_CHECKING:
@@ -139,10 +139,7 @@ class Resumption(Portable, Generic[_T, _A]):
     def __del__(self) -> None:
         if self._is_first and self._captured is not None:
             captured, self._captured = self._captured, None
-            try:
-                operate_in_new_fiber(THROW, captured, FiberExit(), None)
-            except FiberExit:
-                pass
+            close_captured(captured)
 
     def __repr__(self) -> str:
         name = type(self).__name__

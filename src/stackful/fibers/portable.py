@@ -6,7 +6,10 @@ from typing import Any, SupportsIndex
 
 from stackful import _core
 
-__all__ = ["Portable"]
+__all__ = ["SCRIPTS", "Portable"]
+
+SCRIPTS = frozenset({"__main__", "__mp_main__"})
+"""Modules that another process has not got, or has another one by that name: what stands in them travels with what refers to it."""
 
 
 class Portable:

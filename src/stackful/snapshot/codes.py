@@ -16,6 +16,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from stackful.errors import CodeChangedError
+from stackful.fibers.portable import SCRIPTS
 
 __all__ = [
     "CodeReference",
@@ -223,7 +224,7 @@ def _changed(reference: CodeReference, file: str, candidates: list[CodeType]) ->
 
 def reference_to(code: CodeType, module: str) -> CodeReference | None:
     """A reference by module and name, if it leads back to this very code."""
-    if module in {"__main__", "__mp_main__"} or module not in sys.modules:
+    if module in SCRIPTS or module not in sys.modules:
         return None
     reference = CodeReference(module, code.co_qualname, (), fingerprint(code), code.co_firstlineno)
     if getattr(_named(module, code.co_qualname), "__code__", None) is code:

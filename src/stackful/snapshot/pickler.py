@@ -22,7 +22,7 @@ from typing import Any
 
 from stackful import _core
 from stackful.errors import FiberError
-from stackful.fibers.portable import Portable
+from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codes, rebuild
 from stackful.snapshot.rebuild import Rebuilder
 
@@ -40,7 +40,6 @@ _GENERATORS = {
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 _STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
-_OWN_GLOBALS = frozenset({"__main__", "__mp_main__"})
 
 # What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
 # by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
@@ -192,7 +191,7 @@ class SnapshotPickler(pickle.Pickler):
     def _is_importable(self, function: FunctionType) -> bool:
         """Whether the module gives this very function back under its own name."""
         module, name = function.__module__, function.__qualname__
-        if module in _OWN_GLOBALS and self._shared is None:
+        if module in SCRIPTS and self._shared is None:
             return False
         found: Any = sys.modules.get(module or "")
         for part in name.split(".") if "." in name else (name,):
@@ -215,7 +214,7 @@ class SnapshotPickler(pickle.Pickler):
         if self._program is not None and namespace is vars(self._program.module):
             return self._globals.setdefault("__main__", _Globals("__main__")), {}
         module = sys.modules.get(name) if isinstance(name, str) else None
-        if module is not None and vars(module) is namespace and (name not in _OWN_GLOBALS or self._shared is not None):
+        if module is not None and vars(module) is namespace and (name not in SCRIPTS or self._shared is not None):
             return self._globals.setdefault(str(name), _Globals(str(name))), {}
         _, marker = self._namespaces.setdefault(id(namespace), (namespace, _Namespace(str(name))))
         names = {n for _, code in codes.tree_of(function.__code__) for n in code.co_names}

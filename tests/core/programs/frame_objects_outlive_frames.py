@@ -4,7 +4,6 @@ import copy
 import gc
 import sys
 import traceback
-import weakref
 
 from stackful import Fiber, suspend
 

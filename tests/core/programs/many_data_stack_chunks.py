@@ -45,7 +45,7 @@ for _ in range(60):
 
 
 def beneath(n):
-    return beneath(n - 1) if n else (fiber.resume(), copy.copy(fiber).resume())
+    return beneath(n - 1) if n else (fiber.resume(), copy.copy(fiber).resume())  # noqa: F821 - deleted at the end
 
 
 below, again = beneath(DEPTH)

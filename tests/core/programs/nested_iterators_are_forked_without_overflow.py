@@ -1,7 +1,6 @@
 """Copying a loop over an iterator of iterators of ... ends in a copy or a RecursionError."""
 
 import copy
-import gc
 
 from stackful import Fiber, suspend
 
