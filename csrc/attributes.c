@@ -124,6 +124,9 @@ fiber_repr(Fiber *self)
         text = PyUnicode_FromFormat("<Fiber %S suspended, %zd frame%s, at %p>", name, self->depth,
                                     self->depth == 1 ? "" : "s", self);
     }
+    else if (self->phase == FIBER_KEPT) {
+        text = PyUnicode_FromFormat("<Fiber %S suspended behind a C call at %p>", name, self);
+    }
     else {
         text = PyUnicode_FromFormat("<Fiber %S %s at %p>", name,
                                     self->phase == FIBER_FRESH ? "not begun" : status_name(self), self);

@@ -135,10 +135,13 @@ parked_states(CoreState *core, Parked *inner, PyObject *list)
     return list;
 }
 
-/* The innermost frame of an active fiber: the thread's, or that which resumed another fiber. */
+/* The innermost frame of an active fiber: the thread's, or that which resumed another fiber; or of one that is kept. */
 static Frame *
 innermost_of_active(Fiber *fiber, PyThreadState *ts)
 {
+    if (fiber->phase == FIBER_KEPT) {
+        return frame_previous(hard_innermost(fiber)); /* who has called the stub */
+    }
     Fiber *above = fiber_resumed_by(ts, fiber);
     return above == NULL ? thread_frame(ts) : above->resumption->frame;
 }
@@ -147,11 +150,12 @@ static PyObject *
 active_states(CoreState *core, Fiber *fiber, PyObject *list)
 {
     PyThreadState *ts = PyThreadState_Get();
-    if (!fiber_is_of_thread(fiber, ts)) {
+    if (fiber->phase == FIBER_ACTIVE && !fiber_is_of_thread(fiber, ts)) {
         /* Another thread's running frames are not ours to walk: after a fork it may not exist. */
         return parked_states(core, fiber->inner, list);
     }
-    Frame *rest = fiber->inner != NULL ? fiber->inner->place : NULL, *end = fiber->resumption->frame;
+    Frame *rest = fiber->inner != NULL ? fiber->inner->place : NULL;
+    Frame *end = fiber->phase == FIBER_KEPT ? NULL : fiber->resumption->frame;
     for (Frame *f = innermost_of_active(fiber, ts); f != NULL && f != rest && f != end; f = frame_previous(f)) {
         if ((frame_is_plain(f) || frame_is_generator(f)) && frame_is_complete(f) &&
             append_frame(core, list, f) < 0) {
@@ -182,7 +186,7 @@ core_look(PyObject *module, PyObject *object)
     }
     Fiber *fiber = (Fiber *)object;
     int was_enabled = hold_collector();
-    PyObject *done = fiber->phase == FIBER_ACTIVE ? active_states(core, fiber, list)
+    PyObject *done = fiber->phase == FIBER_ACTIVE || fiber->phase == FIBER_KEPT ? active_states(core, fiber, list)
                                                   : parked_states(core, fiber->inner, list);
     let_collect(was_enabled);
     if (done == NULL) {
@@ -216,6 +220,10 @@ core_capture(PyObject *module, PyObject *object)
     Fiber *fiber = (Fiber *)object;
     if (fiber->phase == FIBER_ACTIVE) {
         return PyErr_Format(core->fiber_error, "%R is running: only a suspended fiber can be captured", object);
+    }
+    if (fiber->phase == FIBER_KEPT) {
+        raise_kept(fiber, "capture");
+        return NULL;
     }
     int was_enabled = hold_collector();
     PyObject *state = fiber_state(core, fiber, fiber->phase == FIBER_HELD ? FIBER_PARKED : (FiberPhase)fiber->phase);

@@ -428,6 +428,25 @@ transfer_to_itself(PyObject **operands)
     return NULL;
 }
 
+/* What comes next holds all that was passed to the stub, and nothing of it stays with the fiber that waits. */
+static PyObject *
+transfer_hard(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject **operands, const Barrier *barrier)
+{
+    Fiber *kept = hard_find(fiber, ts);
+    bool throws = operands[2] != Py_None;
+    if (kept == NULL) {
+        raise_barrier(fiber, barrier);
+        return NULL;
+    }
+    Next next = {.fiber = (Fiber *)operands[0], .value = throws ? NULL : operands[1], .thrown = throws ? operands[2] : NULL};
+    Py_XDECREF(throws ? operands[1] : operands[2]);
+    memset(operands, 0, 3 * sizeof(PyObject *));
+    for (int i = 0; i < 3; i++) {
+        slot_put(&frame_slots(stub)[i], slot_empty());
+    }
+    return hard_suspend(kept, fiber, ts, NULL, &next, barrier);
+}
+
 static PyObject *
 transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
 {
@@ -445,8 +464,13 @@ transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
         PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
         return NULL;
     }
+    Barrier barrier;
     Control *control = fiber_control(fiber);
-    if (control == NULL || (!fiber_park_again(fiber, ts, stub, OPERATING) && fiber_park(fiber, ts, false) <= 0)) {
+    int parked = control == NULL ? -1 : fiber_park_again(fiber, ts, stub, OPERATING) ? 1 : try_to_park(fiber, ts, OPERATING, &barrier);
+    if (parked == 0) {
+        return transfer_hard(fiber, ts, stub, operands, &barrier);
+    }
+    if (parked < 0) {
         return NULL;
     }
     control->operation = OPERATION_TRANSFER;

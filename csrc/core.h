@@ -7,6 +7,7 @@
  *   drive.c      resume fibers: a stack for each, and who goes on after it
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
+ *   hard.c       keep the C stack instead, where C code stands in between
  *   switch.c     transfers that need not leave the interpreter loop
  *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
@@ -143,6 +144,7 @@ typedef struct {
     ThreadStack outer;   /* the resumer's */
     Recursion recursion;
     Frame *frame;    /* the resumer's */
+    PyObject *context; /* the resumer's, to be compared */
     StackChunk full; /* see thread_end_stack_at */
     Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
@@ -160,6 +162,26 @@ typedef struct {
     Next next;           /* afterwards: who goes on instead, if anyone */
 } Run;
 
+/* A place where a barrier stands: the frame whose current instruction runs C code. */
+typedef struct {
+    Frame *frame;
+    bool is_body; /* the fiber's own function is no plain Python function */
+} Barrier;
+
+/* A fiber that waits with its C stack, see hard.c: what was taken off the thread. */
+typedef struct {
+    void *waiter;      /* where it waits (machine/switch.h) */
+    Barrier barrier;   /* what for */
+    ThreadStack stack;
+    Evaluations evaluations;
+    Recursion recursion;
+    Frame *outermost;  /* of its frames */
+    struct Fiber *active; /* the innermost of the active fibers */
+    _PyErr_StackItem *handling;
+    PyObject *context; /* the innermost that it has entered, owned; or NULL */
+    uintptr_t events;  /* for which code was instrumented */
+} Kept;
+
 /* A stack of its own for the C code, and for the Python frames, that a run of a fiber needs. */
 typedef struct CStack {
     struct CStack *next; /* in the pool */
@@ -167,6 +189,7 @@ typedef struct CStack {
     char *low, *high;    /* of the C stack */
     ThreadStack unused;
     Run run;
+    Kept kept;
 } CStack;
 
 #define RULES 256
@@ -190,13 +213,17 @@ typedef struct {
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
     CStack *stacks; /* the pool */
     int stacks_pooled;
+    Py_ssize_t stacks_made, stacks_most; /* not given back to the system; how many there may be */
+    PyObject *modules;      /* sys.modules, and how many there were when greenlet was looked for */
+    Py_ssize_t modules_seen;
     bool makes_no_stacks;
+    struct Fiber *abandoned; /* see hard_abandon */
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;
 
 /* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. FIBER_GUEST: its frames are
- * on another fiber's stack. */
-typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD, FIBER_GUEST } FiberPhase;
+ * on another fiber's stack. FIBER_KEPT: suspended with its C stack, see hard.c. */
+typedef enum { FIBER_FRESH, FIBER_PARKED, FIBER_ACTIVE, FIBER_DEAD, FIBER_HELD, FIBER_GUEST, FIBER_KEPT } FiberPhase;
 
 /* A change of the stack that running code asks for (control.c). */
 typedef enum {
@@ -258,6 +285,7 @@ typedef struct Fiber {
     char suspending;           /* Leaving: parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function (or callee) is run by the interpreter itself, not through C */
     bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
+    unsigned barriers;         /* how many calls of barrier() are in progress */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
@@ -267,12 +295,6 @@ typedef struct {
     PyObject_HEAD
     CoreState *core; /* NULL once the module is gone */
 } Gate;
-
-/* A place where a barrier stands: the frame whose current instruction runs C code. */
-typedef struct {
-    Frame *frame;
-    bool is_body; /* the fiber's own function is no plain Python function */
-} Barrier;
 
 /* Drop what a frame holds, but for its frame object. */
 static inline void
@@ -357,11 +379,38 @@ resumption_base(Resumption *resumption)
     return resumption->stack != NULL ? &resumption->stack->unused : &resumption->outer;
 }
 
+/* Suspended: it can be resumed. */
+static inline bool
+fiber_waits(Fiber *fiber)
+{
+    return fiber->phase == FIBER_PARKED || fiber->phase == FIBER_KEPT;
+}
+
 /* cstack.c */
+bool cstacks_look_again(CoreState *core);
 bool cstack_has_room(PyThreadState *ts);
 CStack *cstack_take_slowly(CoreState *core);
 void cstack_give(CoreState *core, CStack *stack);
 void cstacks_free(CoreState *core);
+
+/* greenlet moves pieces of C stacks about, and knows only the thread's own: once it is loaded, no others are used. */
+static inline bool
+cstacks_are_safe(CoreState *core)
+{
+    return LIKELY(core->modules_seen == PyDict_GET_SIZE(core->modules)) ? !core->makes_no_stacks : cstacks_look_again(core);
+}
+
+/* hard.c */
+Fiber *hard_find(Fiber *fiber, PyThreadState *ts);
+PyObject *hard_suspend(Fiber *fiber, Fiber *running, PyThreadState *ts, PyObject *value, const Next *next, const Barrier *barrier);
+void hard_attach(Fiber *fiber, PyThreadState *ts);
+Py_ssize_t hard_depth(Fiber *fiber);
+int hard_traverse(Fiber *fiber, visitproc visit, void *arg);
+Frame *hard_innermost(Fiber *fiber);
+void hard_abandon(Fiber *fiber);
+void hard_close_abandoned(CoreState *core, PyThreadState *ts);
+PyObject *core_can_wait(PyObject *module, PyObject *ignored);
+void raise_kept(Fiber *fiber, const char *verb);
 
 /* resume.c */
 PyObject *run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown);
@@ -387,12 +436,16 @@ void gates_shut(CoreState *core);
 Frame *gate_stub(PyObject *gate, PyThreadState *ts, Stub stub);
 
 /* suspend.c */
+Frame *frame_first_real(Frame *frame);
+PyObject *barrier_place(Fiber *fiber, const Barrier *barrier);
+int try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier);
+void raise_barrier(Fiber *fiber, const Barrier *barrier);
 int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
-PyObject *fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value);
+PyObject *fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value, bool softly);
 bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *gate_yield(PyObject *gate);
-PyObject *core_is_suspendable(PyObject *module, PyObject *ignored);
+PyObject *core_is_capturable(PyObject *module, PyObject *ignored);
 int frame_call_unit(Frame *frame, int *opcode);
 
 /* iterators.c */
@@ -543,6 +596,7 @@ PyObject *generator_outcome(Fiber *fiber, PyObject *result, bool bare);
 
 /* fiber.c */
 extern PyType_Spec fiber_spec;
+void fiber_end_by(Fiber *self, PyCFunction close);
 int fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value);
 FiberPhase fiber_hold(Fiber *fiber);
 void fiber_let_go(Fiber *fiber);

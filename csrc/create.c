@@ -167,7 +167,11 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     }
     int failed = copy_members(self, (PyObject *)copy) < 0;
     /* Only now: so far other code may have run. A fiber without frames is copied without running any. */
-    if (!failed && (self->phase == FIBER_ACTIVE || self->phase == FIBER_GUEST)) {
+    if (!failed && self->phase == FIBER_KEPT) {
+        raise_kept(self, "copy");
+        failed = 1;
+    }
+    else if (!failed && (self->phase == FIBER_ACTIVE || self->phase == FIBER_GUEST)) {
         PyErr_Format(self->core->fiber_error, "cannot copy %R: %s", self,
                      self->phase == FIBER_ACTIVE ? "it is running"
                                                  : "its frames are on the stack of the fiber that resumed it, by resume(); copy that one");

@@ -24,10 +24,34 @@
 #define CHUNK_SIZE ((size_t)8 << 10)
 #define MOST_POOLED 64
 
+/* How many there may be. Linux counts mappings of memory, of which each takes two, and a process that has no more of them
+ * gets no more memory. */
+static Py_ssize_t
+most_stacks(void)
+{
+    long mappings = 0;
+#ifdef __linux__
+    FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+    if (file != NULL) {
+        if (fscanf(file, "%ld", &mappings) != 1) {
+            mappings = 0;
+        }
+        (void)fclose(file);
+    }
+#endif
+    return (Py_ssize_t)(mappings > 0 ? mappings : 65530) / 8 * 3;
+}
+
 static CStack *
-cstack_new(void)
+cstack_new(CoreState *core)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (core->stacks_most == 0) {
+        core->stacks_most = most_stacks();
+    }
+    if (core->stacks_made >= core->stacks_most) {
+        return NULL;
+    }
     char *low = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
     if (low == MAP_FAILED) {
         return NULL;
@@ -45,23 +69,25 @@ cstack_new(void)
     stack->high = (char *)stack;
     thread_stack_init(&stack->unused, low + page, stack->high, (StackChunk *)chunk, CHUNK_SIZE);
     stack->run.resumption.stack = stack;
+    core->stacks_made++;
     return stack;
 }
 
 static void
-cstack_free(CStack *stack)
+cstack_free(CoreState *core, CStack *stack)
 {
+    core->stacks_made--;
     (void)munmap(stack->low, STACK_SIZE);
 }
 #else
 static CStack *
-cstack_new(void)
+cstack_new(CoreState *Py_UNUSED(core))
 {
     return NULL;
 }
 
 static void
-cstack_free(CStack *Py_UNUSED(stack))
+cstack_free(CoreState *Py_UNUSED(core), CStack *Py_UNUSED(stack))
 {
 }
 #endif
@@ -77,13 +103,30 @@ cstack_has_room(PyThreadState *ts)
     return c_stack_has_room(ts, fiber == NULL ? NULL : fiber->resumption->stack->low);
 }
 
+/* Modules have come or gone: is greenlet one of them? Stacks that were in use by then stay as they are, for greenlets may
+ * lie on them. */
+NOINLINE bool
+cstacks_look_again(CoreState *core)
+{
+    core->modules_seen = PyDict_GET_SIZE(core->modules);
+    if (!core->makes_no_stacks && PyDict_GetItemString(core->modules, "greenlet._greenlet") != NULL) {
+        core->makes_no_stacks = true;
+        core->stacks = NULL;
+        core->stacks_pooled = 0;
+    }
+    return !core->makes_no_stacks;
+}
+
 /* A stack from the pool, or a new one; NULL, without an exception, where there is none. */
 CStack *
 cstack_take_slowly(CoreState *core)
 {
     CStack *stack = core->stacks;
+    if (!cstacks_are_safe(core)) {
+        return NULL;
+    }
     if (stack == NULL) {
-        return core->makes_no_stacks ? NULL : cstack_new();
+        return cstack_new(core);
     }
     core->stacks = stack->next;
     core->stacks_pooled--;
@@ -93,10 +136,14 @@ cstack_take_slowly(CoreState *core)
 void
 cstack_give(CoreState *core, CStack *stack)
 {
-    if (core->stacks_pooled == MOST_POOLED) {
-        cstack_free(stack);
+    if (!cstacks_are_safe(core)) {
         return;
     }
+    if (core->stacks_pooled == MOST_POOLED) {
+        cstack_free(core, stack);
+        return;
+    }
+    stack->kept = (Kept){0};
     stack->next = core->stacks;
     core->stacks = stack;
     core->stacks_pooled++;
@@ -105,9 +152,10 @@ cstack_give(CoreState *core, CStack *stack)
 void
 cstacks_free(CoreState *core)
 {
+    Py_CLEAR(core->modules);
     while (core->stacks != NULL) {
         CStack *stack = core->stacks;
         core->stacks = stack->next;
-        cstack_free(stack);
+        cstack_free(core, stack);
     }
 }

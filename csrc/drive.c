@@ -9,7 +9,7 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
                      "the thread's C stack is used up", fiber);
         return -1;
     }
-    if (!recursion_has_room(ts, fiber->depth)) {
+    if (!recursion_has_room(ts, fiber->depth + (fiber->phase == FIBER_KEPT ? hard_depth(fiber) : 0))) {
         PyErr_Format(PyExc_RecursionError,
                      "maximum recursion depth exceeded: no room for %R; resume it from less deep, or "
                      "raise sys.setrecursionlimit", fiber);
@@ -54,7 +54,7 @@ has_successor(Fiber *fiber)
 static void
 give_back(Fiber *from, Next *next)
 {
-    if (from != NULL && from->phase == FIBER_PARKED) {
+    if (from != NULL && fiber_waits(from)) {
         next->fiber = (Fiber *)Py_NewRef((PyObject *)from);
         next->thrown = exception_take();
     }
@@ -69,9 +69,19 @@ take_over(Run *run, Fiber **ran, Next *next)
     *ran = fiber;
     *next = run->next;
     run->next = (Next){0};
-    if (stack != NULL) {
+    if (stack != NULL && fiber->phase != FIBER_KEPT) {
         cstack_give(fiber->core, stack);
     }
+}
+
+/* The stack for a fiber to run on, or NULL: that of its resumer. */
+static CStack *
+stack_for(Fiber *fiber)
+{
+    if (fiber->phase == FIBER_KEPT) {
+        return fiber->resumption->stack;
+    }
+    return fiber->is_root ? NULL : cstack_take_slowly(fiber->core);
 }
 
 /* Run a fiber on a stack of its own, if it may and there is one. Steals all three. */
@@ -79,7 +89,7 @@ static PyObject *
 run_on_stack(Fiber *fiber, PyThreadState *ts, PyObject *value, PyObject *thrown, Fiber **ran, Next *next)
 {
     Run here = {0}, *run = &here;
-    CStack *stack = fiber->is_root ? NULL : cstack_take_slowly(fiber->core);
+    CStack *stack = stack_for(fiber);
     PyObject *result;
     if (stack != NULL) {
         run = &stack->run;
@@ -99,6 +109,9 @@ run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
     Fiber *fiber = next->fiber;
     PyObject *result, *value = next->value, *thrown = next->thrown, *context;
     *next = (Next){0};
+    if (UNLIKELY(fiber->core->abandoned != NULL)) {
+        hard_close_abandoned(fiber->core, ts);
+    }
     if (fiber->phase == FIBER_FRESH && thrown != NULL) {
         Py_XDECREF(value);
         *ran = fiber;
@@ -151,7 +164,7 @@ run_end(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result)
     return next.fiber == NULL ? result : run_all(&next, ts, *ran);
 }
 
-/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there.
+/* Run a fiber that has not begun or waits: give `value` to the waiting suspend, or raise `thrown` there.
  * Steals both. On misuse the fiber is untouched. */
 PyObject *
 fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown)

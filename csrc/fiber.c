@@ -51,6 +51,11 @@ check_idle(Fiber *fiber, const char *verb)
         PyErr_Format(fiber->core->fiber_error, "cannot %s dead fiber %R", verb, fiber);
         return -1;
     }
+    if (fiber->phase == FIBER_KEPT && !fiber_is_of_thread(fiber, PyThreadState_Get())) {
+        PyErr_Format(fiber->core->fiber_error, "cannot %s %R in this thread: it is suspended behind a C call, and that goes on "
+                     "only in the thread in which it began", verb, fiber);
+        return -1;
+    }
     return 0;
 }
 
@@ -91,7 +96,7 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
         if (check_idle(self, "resume") < 0) {
             return NULL;
         }
-        if (value != Py_None) {
+        if (value != Py_None && self->phase == FIBER_FRESH) {
             PyErr_SetString(self->core->fiber_error,
                             "the first resume of a fiber takes no value: no suspend is waiting for "
                             "it; pass arguments to Fiber(function, ...)");
@@ -181,7 +186,7 @@ fiber_close(Fiber *self, PyObject *Py_UNUSED(ignored))
         Py_RETURN_NONE;
     }
     Py_DECREF(result);
-    if (self->phase == FIBER_PARKED) {
+    if (fiber_waits(self)) {
         return PyErr_Format(self->core->fiber_error,
                             "%R ignored FiberExit: it suspended while it was being closed", self);
     }
@@ -190,23 +195,37 @@ fiber_close(Fiber *self, PyObject *Py_UNUSED(ignored))
 
 /* ---- finalisation and garbage ------------------------------------------------------------ */
 
-/* A suspended fiber that nobody can resume any more is closed, once (D4); copies are not. */
-static void
-fiber_finalize(Fiber *self)
+/* A suspended fiber that nobody can resume any more is closed, once (D4), by this method. Copies are not, unless C code
+ * waits in them: that has to end. Where it does not, or only another thread could end it, the fiber lives on. */
+void
+fiber_end_by(Fiber *self, PyCFunction close)
 {
     PyObject *pending, *done;
-    if (self->phase != FIBER_PARKED || self->is_copy) {
+    if (!fiber_waits(self) || (self->is_copy && self->phase == FIBER_PARKED)) {
+        return;
+    }
+    if (self->phase == FIBER_KEPT && !fiber_is_of_thread(self, PyThreadState_Get())) {
+        hard_abandon((Fiber *)Py_NewRef((PyObject *)self));
         return;
     }
     pending = PyErr_Occurred() ? exception_take() : NULL;
-    done = fiber_close(self, NULL);
+    done = close((PyObject *)self, NULL);
     if (done == NULL) {
         PyErr_WriteUnraisable((PyObject *)self);
     }
     Py_XDECREF(done);
+    if (self->phase == FIBER_KEPT) {
+        Py_INCREF(self);
+    }
     if (pending != NULL) {
         exception_put(pending);
     }
+}
+
+static void
+fiber_finalize(Fiber *self)
+{
+    fiber_end_by(self, (PyCFunction)fiber_close);
 }
 
 static int
@@ -223,13 +242,16 @@ fiber_traverse(Fiber *self, visitproc visit, void *arg)
     if (stop == 0) {
         stop = control_traverse(self->control, visit, arg);
     }
+    if (stop == 0 && self->phase == FIBER_KEPT) {
+        stop = hard_traverse(self, visit, arg);
+    }
     return stop != 0 ? stop : parked_traverse_chain(self->inner, visit, arg);
 }
 
 static int
 fiber_clear(Fiber *self)
 {
-    if (self->phase != FIBER_ACTIVE) {
+    if (self->phase != FIBER_ACTIVE && self->phase != FIBER_KEPT) {
         forget(self);
         Py_CLEAR(self->function);
         Py_CLEAR(self->result);
@@ -242,7 +264,7 @@ static void
 fiber_dealloc(Fiber *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (self->phase == FIBER_PARKED && !self->is_copy) {
+    if (self->phase == FIBER_KEPT || (self->phase == FIBER_PARKED && !self->is_copy)) {
         /* Only now can running the fiber's `finally` blocks bring it back. */
         if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
             return;

@@ -19,7 +19,7 @@ static const struct {
     [STUB_UNMASK] = {"unmask", "stackful._core.UnmaskGate", gate_unmask},
     [STUB_RESUME] = {"resume", "stackful._core.ResumeGate", gate_resume},
     [STUB_SUSPEND_TO] = {"suspend_to", "stackful._core.SuspendToGate", gate_suspend_to},
-    [STUB_ASK] = {"is_suspendable", NULL, NULL},
+    [STUB_ASK] = {"is_capturable", NULL, NULL},
 };
 
 /* The same in every process, as that of the other constants of a stub: code is known again by these (snapshot/codes.py). */

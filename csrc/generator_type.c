@@ -52,6 +52,9 @@ check_not_executing(Fiber *self)
         PyErr_Format(self->core->fiber_error, "cannot advance %R: it is being copied or looked at", self);
         return -1;
     }
+    if (self->phase == FIBER_KEPT) {
+        return fiber_check_idle(self, "advance", Py_None);
+    }
     return 0;
 }
 
@@ -108,7 +111,7 @@ ended(PyObject *result, bool bare)
 PyObject *
 generator_outcome(Fiber *self, PyObject *result, bool bare)
 {
-    return result != NULL && self->phase == FIBER_PARKED ? result : ended(result, bare);
+    return result != NULL && fiber_waits(self) ? result : ended(result, bare);
 }
 
 static NOINLINE PyObject *
@@ -235,7 +238,7 @@ generator_close(Fiber *self, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     result = fiber_run(self, NULL, leave);
-    if (result != NULL && self->phase == FIBER_PARKED) {
+    if (result != NULL && fiber_waits(self)) {
         Py_DECREF(result);
         PyErr_SetString(PyExc_RuntimeError, "generator ignored GeneratorExit");
         return NULL;
@@ -258,19 +261,7 @@ generator_close(Fiber *self, PyObject *Py_UNUSED(ignored))
 static void
 generator_finalize(Fiber *self)
 {
-    PyObject *pending, *done;
-    if (self->phase != FIBER_PARKED || self->is_copy) {
-        return;
-    }
-    pending = PyErr_Occurred() ? exception_take() : NULL;
-    done = generator_close(self, NULL);
-    if (done == NULL) {
-        PyErr_WriteUnraisable((PyObject *)self);
-    }
-    Py_XDECREF(done);
-    if (pending != NULL) {
-        exception_put(pending);
-    }
+    fiber_end_by(self, (PyCFunction)generator_close);
 }
 
 /* ---- names and displays ------------------------------------------------------------------- */
@@ -304,6 +295,9 @@ generator_repr(Fiber *self)
     else if (self->phase == FIBER_PARKED || self->phase == FIBER_HELD) {
         text = PyUnicode_FromFormat("<Generator %S suspended, %zd frame%s, at %p>", name, self->depth,
                                     self->depth == 1 ? "" : "s", self);
+    }
+    else if (self->phase == FIBER_KEPT) {
+        text = PyUnicode_FromFormat("<Generator %S suspended behind a C call at %p>", name, self);
     }
     else if (self->phase == FIBER_FRESH) {
         text = PyUnicode_FromFormat("<Generator %S not begun at %p>", name, self);

@@ -355,11 +355,19 @@ core_wound(PyObject *module, PyObject *tag)
     return list;
 }
 
-/* barrier(thunk): call it from C, across which nothing is captured. */
+/* barrier(thunk): call it from C, across which nothing is captured, and nothing suspended. */
 PyObject *
 core_barrier(PyObject *Py_UNUSED(module), PyObject *thunk)
 {
-    return PyObject_CallNoArgs(thunk);
+    Fiber *fiber = (Fiber *)Py_XNewRef((PyObject *)fiber_running_here(PyThreadState_Get()));
+    if (fiber == NULL) {
+        return PyObject_CallNoArgs(thunk);
+    }
+    fiber->barriers++;
+    PyObject *result = PyObject_CallNoArgs(thunk);
+    fiber->barriers--;
+    Py_DECREF(fiber);
+    return result;
 }
 
 /* set_winders(depth, winders) */

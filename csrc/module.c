@@ -143,7 +143,8 @@ core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
 }
 
 static PyMethodDef core_functions[] = {
-    {"is_suspendable", core_is_suspendable, METH_NOARGS, NULL},
+    {"is_capturable", core_is_capturable, METH_NOARGS, NULL},
+    {"can_wait", core_can_wait, METH_NOARGS, NULL},
     {"host", core_host, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
@@ -302,6 +303,10 @@ core_exec(PyObject *module)
         return -1;
     }
     core->generator_type->tp_vectorcall = fiber_vectorcall;
+    core->modules = Py_XNewRef(PyImport_GetModuleDict());
+    if (core->modules == NULL) {
+        return -1;
+    }
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
         PyModule_AddObjectRef(module, "Continuation", (PyObject *)core->continuation_type) < 0 ||
@@ -323,6 +328,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->abort_signal);
     Py_VISIT(core->handler_type);
     Py_VISIT(core->hooks);
+    Py_VISIT(core->modules);
     Py_VISIT(core->fiber_error);
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);

@@ -42,7 +42,7 @@ static bool
 can_be_guest(Fiber *fiber, PyObject *thrown)
 {
     return fiber->context == NULL && (fiber->control == NULL || fiber->control->successor == NULL) &&
-           !PyObject_TypeCheck(fiber, fiber->core->generator_type) &&
+           !PyObject_TypeCheck(fiber, fiber->core->generator_type) && fiber->phase != FIBER_KEPT &&
            !(fiber->phase == FIBER_FRESH && thrown != Py_None);
 }
 
@@ -89,6 +89,10 @@ guest_enter(Fiber *host, PyObject **operands, Next *next)
 {
     Fiber *guest = (Fiber *)operands[0];
     if (fiber_check_idle(guest, "resume", operands[1]) < 0) {
+        return -1;
+    }
+    if (guest->phase == FIBER_KEPT) {
+        PyErr_Format(guest->core->fiber_error, "cannot resume %R: meanwhile it has been suspended behind a C call", guest);
         return -1;
     }
     if (!recursion_has_room(PyThreadState_Get(), host->depth + guest->depth)) {
@@ -182,7 +186,7 @@ resume(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
 static int
 check_can_take(Fiber *guest)
 {
-    if (guest->phase == FIBER_ACTIVE || guest->phase == FIBER_HELD) {
+    if (guest->phase == FIBER_ACTIVE || guest->phase == FIBER_HELD || guest->phase == FIBER_KEPT) {
         PyErr_Format(guest->core->fiber_error, "cannot suspend here: these frames belong to %R, which is in use elsewhere",
                      guest);
         return -1;
@@ -323,7 +327,7 @@ guest_leave(Fiber *host, Fiber *guest)
 void
 guest_end(Fiber *guest, PyObject *value)
 {
-    if (guest->phase == FIBER_ACTIVE || guest->phase == FIBER_HELD) {
+    if (guest->phase == FIBER_ACTIVE || guest->phase == FIBER_HELD || guest->phase == FIBER_KEPT) {
         return;
     }
     Py_INCREF(guest);
@@ -396,7 +400,7 @@ gate_suspend_to(PyObject *gate)
         result = guest_suspend(fiber, ts, stub, target, value);
     }
     else if (fiber != NULL && (PyObject *)fiber == target) {
-        result = fiber_suspend(core, ts, value);
+        result = fiber_suspend(core, ts, Py_NewRef(value), true);
     }
     else {
         result = raise_out_of_reach(core, target);

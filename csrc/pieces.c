@@ -134,7 +134,7 @@ core_reinstate_levels(PyObject *module, PyObject *args)
         return NULL;
     }
     Fiber *fiber = (Fiber *)object;
-    if (fiber->phase == FIBER_ACTIVE || fiber->phase == FIBER_HELD || !fiber->is_copy || fiber->level != NULL ||
+    if (fiber->phase == FIBER_ACTIVE || fiber->phase == FIBER_HELD || fiber->phase == FIBER_KEPT || !fiber->is_copy || fiber->level != NULL ||
         (successor != Py_None && !PyObject_TypeCheck(successor, core->fiber_type))) {
         (void)malformed(core, "the fiber is in use");
         return NULL;

@@ -12,6 +12,7 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
     }
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
+    resumption->context = ts->context;
     fiber->exc.previous_item = ts->exc_info;
     ts->exc_info = fiber->handling;
     fiber->resumption = resumption;
@@ -283,6 +284,26 @@ go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
     return come_out(run, ts, result);
 }
 
+/* Go on where the fiber waits with its stack: give `value` to what has suspended there, or raise `thrown`. */
+static IN_FRAME_OF_ITS_OWN PyObject *
+go_on_kept(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
+{
+    CStack *stack = run->resumption.stack;
+    hard_attach(run->fiber, ts);
+    if (thrown != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+        Py_DECREF(thrown);
+    }
+    PyObject *result = stack_switch(&stack->resumer, stack->kept.waiter, value);
+    Fiber *fiber = run->resumption.fiber;
+    if (fiber->suspending != KEEPING) {
+        fiber->callee = NULL; /* which was called before, if it was */
+    }
+    result = come_out(run, ts, result);
+    drop_call(run);
+    return result;
+}
+
 /* Call what run->next says, in the innermost level. Uses that up. */
 static PyObject *
 call_on(Run *run, PyThreadState *ts)
@@ -369,7 +390,7 @@ settle(Run *run, PyThreadState *ts, PyObject *result)
     return finish(fiber, result);
 }
 
-/* Run a fresh or parked fiber: give `value` to the waiting suspend, or raise `thrown` there. Steals both. */
+/* Run a fiber that has not begun or waits: give `value` to the waiting suspend, or raise `thrown` there. Steals both. */
 PyObject *
 run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
 {
@@ -377,6 +398,9 @@ run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
     if (run->fiber->phase == FIBER_FRESH) {
         Py_XDECREF(value);
         result = begin(run, ts);
+    }
+    else if (run->fiber->phase == FIBER_KEPT) {
+        result = go_on_kept(run, ts, value, thrown);
     }
     else {
         result = go_on(run, ts, value, thrown);
@@ -410,7 +434,7 @@ run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObje
     Fiber *fiber = resumed;
     PyObject *result;
     Py_INCREF(fiber);
-    if (UNLIKELY(stack == NULL || !recursion_has_room(ts, fiber->depth))) {
+    if (UNLIKELY(stack == NULL || !cstacks_are_safe(core) || !recursion_has_room(ts, fiber->depth))) {
         result = outcome(fiber, run_slowly(fiber, value), bare);
         Py_DECREF(fiber);
         return result;

@@ -39,10 +39,11 @@ has_called_plainly(Frame *frame)
     return frame_is_suspended_call(opcode);
 }
 
-static Frame *
-first_real(Frame *frame)
+/* The frame itself, or if it is the interpreter's own, the next one out that is not. */
+Frame *
+frame_first_real(Frame *frame)
 {
-    while (frame != NULL && (frame_is_generator(frame) ? false : !frame_is_plain(frame))) {
+    while (frame != NULL && !frame_is_generator(frame) && !frame_is_plain(frame)) {
         frame = frame_previous(frame);
     }
     return frame;
@@ -51,7 +52,7 @@ first_real(Frame *frame)
 static int
 blocked(Barrier *barrier, Frame *frame, bool is_body)
 {
-    barrier->frame = first_real(frame);
+    barrier->frame = frame_first_real(frame);
     barrier->is_body = is_body;
     return 0;
 }
@@ -84,8 +85,8 @@ is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 }
 
 /* Walk from the frame that called the stub out to the fiber's base: the frame under evaluation, or
- * at the first run that of its function. 1: all may be parked; 0: *barrier says what stands in the
- * way; -1 with an exception. *count is the number of frames that lie on the data stack. */
+ * at the first run that of its function. Does nothing of C lie in between? Else *barrier says what. *count is the number
+ * of frames that lie on the data stack. */
 static int
 find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t *count, Barrier *barrier)
 {
@@ -101,17 +102,7 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
         if (frame_is_generator(frame) || !frame_is_plain(frame)) {
             return blocked(barrier, frame_called_by_c(frame) ? frame_beyond_c(frame) : frame_previous(frame), false);
         }
-        if (frame != evaluated || active->known_call != frame_position(frame)) {
-            int plainly = has_called_plainly(frame);
-            if (plainly < 0) {
-                return -1;
-            }
-            if (!plainly) {
-                return blocked(barrier, frame, false);
-            }
-        }
         if (frame == evaluated) {
-            active->known_call = frame_position(frame);
             break;
         }
         ++*count;
@@ -124,6 +115,27 @@ find_base(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame **base, Py_ssize_t
         }
     }
     *base = frame;
+    return 1;
+}
+
+/* Have all these frames made plain calls? 1, 0 as *barrier says, or -1 with an exception. */
+static int
+check_calls(Fiber *fiber, Frame *stub, Frame *base, Barrier *barrier)
+{
+    Parked *active = fiber->active;
+    bool known = active != NULL && active->known_call == frame_position(base);
+    for (Frame *frame = frame_previous(stub);; frame = frame_previous(frame)) {
+        int plainly = frame == base && known ? 1 : has_called_plainly(frame);
+        if (plainly <= 0) {
+            return plainly < 0 ? -1 : blocked(barrier, frame, false);
+        }
+        if (frame == base) {
+            break;
+        }
+    }
+    if (active != NULL) {
+        active->known_call = frame_position(base);
+    }
     return 1;
 }
 
@@ -215,21 +227,27 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh,
     fiber->suspending = (char)how;
 }
 
-static void
-raise_barrier(Fiber *fiber, Barrier *barrier)
+/* (code or None, offset, the function that the fiber calls) */
+PyObject *
+barrier_place(Fiber *fiber, const Barrier *barrier)
 {
-    CoreState *core = fiber->core;
-    PyObject *describe = core_hook(core, "describe"), *text, *code = Py_None;
+    PyObject *code = Py_None;
     int offset = 0;
-    if (describe == NULL) {
-        return;
-    }
     if (!barrier->is_body && barrier->frame != NULL) {
         code = (PyObject *)frame_code(barrier->frame);
         offset = 2 * frame_unit(barrier->frame);
     }
-    text = PyObject_CallFunction(describe, "OiO", code, offset,
-                                 fiber->callee != NULL ? fiber->callee : fiber->function);
+    return Py_BuildValue("OiO", code, offset, fiber->callee != NULL ? fiber->callee : fiber->function);
+}
+
+void
+raise_barrier(Fiber *fiber, const Barrier *barrier)
+{
+    CoreState *core = fiber->core;
+    PyObject *describe = core_hook(core, "describe");
+    PyObject *place = describe == NULL ? NULL : barrier_place(fiber, barrier);
+    PyObject *text = place == NULL ? NULL : PyObject_CallObject(describe, place);
+    Py_XDECREF(place);
     if (text != NULL) {
         PyErr_SetObject(core->barrier_error, text);
         Py_DECREF(text);
@@ -250,7 +268,7 @@ raise_at_root(CoreState *core, PyThreadState *ts, Fiber *fiber)
     }
 }
 
-/* The fiber that runs here, if it can be suspended; or NULL with an exception. */
+/* The fiber that runs here, which is not being left already; or NULL with an exception. */
 static Fiber *
 fiber_to_suspend(CoreState *core, PyThreadState *ts)
 {
@@ -263,10 +281,6 @@ fiber_to_suspend(CoreState *core, PyThreadState *ts)
     }
     if (fiber->suspending) {
         PyErr_SetString(core->fiber_error, "suspend() while the stack is being left");
-        return NULL;
-    }
-    if (fiber->is_root) {
-        raise_at_root(core, ts, fiber);
         return NULL;
     }
     return fiber;
@@ -296,13 +310,16 @@ value_on_its_way(Frame *stub)
 /* Park the frames of the running fiber up to its base, but for the stub, which is current. 1: done,
  * and the interpreter loop is left when the stub returns; 0: a barrier stands there, as *barrier
  * says; -1 with an exception. */
-static int
+int
 try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
 {
     Frame *base, *stub = thread_frame(ts);
     Parked *fresh = NULL;
     Py_ssize_t count;
     int found = find_base(fiber, ts, stub, &base, &count, barrier);
+    if (found > 0) {
+        found = check_calls(fiber, stub, base, barrier);
+    }
     if (found <= 0) {
         return found;
     }
@@ -328,17 +345,47 @@ fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly)
     return parked;
 }
 
-/* Suspend the fiber that runs the stub, the current frame: what the stub returns; NULL with an exception. */
+/* The stub's only local goes to whom the value is given: what waits with its stack does not hold it. */
+static PyObject *
+suspend_hard(Fiber *running, PyThreadState *ts, PyObject *value, const Barrier *barrier)
+{
+    Fiber *fiber = hard_find(running, ts);
+    if (fiber != NULL) {
+        slot_put(&frame_slots(thread_frame(ts))[0], slot_empty());
+        return hard_suspend(fiber, running, ts, value, NULL, barrier);
+    }
+    Py_DECREF(value);
+    if (running->is_root) {
+        raise_at_root(running->core, ts, running);
+    }
+    else {
+        raise_barrier(running, barrier);
+    }
+    return NULL;
+}
+
+/* Suspend the fiber that runs the stub, the current frame. Steals the value. What the stub returns: the value, into the
+ * resume; or what a resume gives, when the fiber has waited here with its C stack; NULL with an exception. */
 PyObject *
-fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value)
+fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value, bool softly)
 {
     Barrier barrier;
     Fiber *fiber = fiber_to_suspend(core, ts);
-    int parked = fiber == NULL ? -1 : try_to_park(fiber, ts, SUSPENDING, &barrier);
-    if (parked == 0) {
+    int parked = fiber == NULL ? -1 : fiber->is_root ? 0 : try_to_park(fiber, ts, SUSPENDING, &barrier);
+    if (parked > 0) {
+        return value;
+    }
+    if (parked == 0 && !softly) {
+        return suspend_hard(fiber, ts, value, &barrier);
+    }
+    if (parked == 0 && fiber->is_root) {
+        raise_at_root(core, ts, fiber);
+    }
+    else if (parked == 0) {
         raise_barrier(fiber, &barrier);
     }
-    return parked > 0 ? Py_NewRef(value) : NULL;
+    Py_DECREF(value);
+    return NULL;
 }
 
 static NOINLINE PyObject *
@@ -354,11 +401,11 @@ suspend_slowly(PyObject *gate, Stub which)
     Fiber *fiber = fiber_running_here(ts);
     if (which == STUB_SUSPEND && fiber != NULL && fiber->core == core && fiber->guest != NULL && !fiber->suspending) {
         result = guest_suspend(fiber, ts, stub, fiber->guest->marks.tag, value);
+        Py_DECREF(value);
     }
     else {
-        result = fiber_suspend(core, ts, value);
+        result = fiber_suspend(core, ts, value, false);
     }
-    Py_DECREF(value);
     return result;
 }
 
@@ -410,7 +457,7 @@ gate_yield(PyObject *gate)
 }
 
 PyObject *
-core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
+core_is_capturable(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     CoreState *core = core_state(module);
     PyThreadState *ts = PyThreadState_Get();
@@ -423,5 +470,8 @@ core_is_suspendable(PyObject *module, PyObject *Py_UNUSED(ignored))
         Py_RETURN_FALSE;
     }
     int found = find_base(fiber, ts, stub, &base, &count, &barrier);
+    if (found > 0) {
+        found = check_calls(fiber, stub, base, &barrier);
+    }
     return found < 0 ? NULL : PyBool_FromLong(found);
 }

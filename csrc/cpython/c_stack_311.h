@@ -40,25 +40,47 @@ c_stack_has_room(PyThreadState *Py_UNUSED(ts), char *low)
     return here > (low != NULL ? low + STACK_MARGIN : c_stack_of_thread());
 }
 
-/* What depends on which C stack is in use: nothing that must be exchanged as long as frames leave it in the order in which
- * they came. */
+/* What is counted for each C stack apart. From 3.12 on C recursion is; a stack of a fiber has as much room as a thread's. */
 typedef struct {
-    char nothing;
+#ifdef TRASH_NESTING
+    int trash;
+#endif
+#ifdef C_RECURSION_OF_STACK
+    int recursion;
+#endif
 } CLimits;
 
 static inline void
-c_limits_save(PyThreadState *Py_UNUSED(ts), CLimits *Py_UNUSED(limits))
+c_limits_save(PyThreadState *ts, CLimits *limits)
 {
+#ifdef TRASH_NESTING
+    limits->trash = ts->TRASH_NESTING;
+#endif
+#ifdef C_RECURSION_OF_STACK
+    limits->recursion = ts->c_recursion_remaining;
+#endif
 }
 
 static inline void
-c_limits_put(PyThreadState *Py_UNUSED(ts), const CLimits *Py_UNUSED(limits))
+c_limits_put(PyThreadState *ts, const CLimits *limits)
 {
+#ifdef TRASH_NESTING
+    ts->TRASH_NESTING = limits->trash;
+#endif
+#ifdef C_RECURSION_OF_STACK
+    ts->c_recursion_remaining = limits->recursion;
+#endif
 }
 
 static inline void
-c_limits_init(CLimits *Py_UNUSED(limits), char *Py_UNUSED(low), char *Py_UNUSED(high))
+c_limits_init(CLimits *limits, char *Py_UNUSED(low), char *Py_UNUSED(high))
 {
+#ifdef TRASH_NESTING
+    limits->trash = 0;
+#endif
+#ifdef C_RECURSION_OF_STACK
+    limits->recursion = C_RECURSION_OF_STACK;
+#endif
 }
 
 #endif

@@ -13,7 +13,20 @@ thread_current(void)
     return _PyThreadState_GET();
 }
 
+/* What the innermost evaluation knows about tracing, those outside of it learn when it ends (v3.11.2 Python/ceval.c,
+ * RETURN_VALUE). */
+static inline void
+cframe_inherit_tracing(_PyCFrame *to, _PyCFrame *from)
+{
+    to->use_tracing = from->use_tracing;
+}
+
+/* How deep destructors are nested: from 50 on, objects wait until the outermost one ends (v3.11.2 Objects/object.c,
+ * _PyTrash_thread_deposit_object). */
+#define TRASH_NESTING trash_delete_nesting
+
 #include "cpython/c_stack_311.h"
+#include "cpython/evaluations_cframe.h"
 #include "cpython/positions_311.h"
 #include "cpython/frame_references.h"
 
@@ -42,6 +55,18 @@ static inline void
 recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
 {
     ts->recursion_remaining = ts->recursion_limit - saved->used - (int)frames;
+}
+
+static inline void
+recursion_shift(Recursion *saved, int by)
+{
+    saved->used += by;
+}
+
+static inline int
+recursion_beyond(const Recursion *saved, const Recursion *base)
+{
+    return saved->used - base->used;
 }
 
 /* Python and C recursion share one counter here. */
@@ -183,6 +208,12 @@ frame_is_up_to_date(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
 }
 
 /* Code is not instrumented here. */
+static inline uintptr_t
+thread_events(PyThreadState *Py_UNUSED(ts))
+{
+    return 0;
+}
+
 static inline void
 frame_bring_up_to_date(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
 {

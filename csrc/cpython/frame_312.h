@@ -9,7 +9,19 @@
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0
 
+/* Nothing is inherited. */
+static inline void
+cframe_inherit_tracing(_PyCFrame *Py_UNUSED(to), _PyCFrame *Py_UNUSED(from))
+{
+}
+
+/* How deep destructors are nested: from 50 on, objects wait until the outermost one ends (v3.12.5 Objects/object.c,
+ * _PyTrash_begin). */
+#define TRASH_NESTING trash.delete_nesting
+#define C_RECURSION_OF_STACK C_RECURSION_LIMIT
+
 #include "cpython/c_stack_311.h"
+#include "cpython/evaluations_cframe.h"
 #include "cpython/recursion_312.h"
 #include "cpython/positions_311.h"
 
@@ -45,6 +57,13 @@ static inline bool
 code_is_stale(PyThreadState *ts, PyCodeObject *code)
 {
     return code->_co_instrumentation_version != ts->interp->monitoring_version;
+}
+
+/* Another number when other events are set. */
+static inline uintptr_t
+thread_events(PyThreadState *ts)
+{
+    return ts->interp->monitoring_version;
 }
 
 static inline void

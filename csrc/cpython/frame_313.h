@@ -3,7 +3,9 @@
 #define STACKFUL_CPYTHON_FRAME_313_H
 
 #include "cpython/frame_references.h"
+#define C_RECURSION_OF_STACK Py_C_RECURSION_LIMIT
 #include "cpython/c_stack_311.h"
+#include "cpython/evaluations_frame.h"
 #include "cpython/recursion_312.h"
 #include "cpython/positions_313.h"
 

@@ -5,6 +5,7 @@
 
 #include "cpython/frame_stackrefs.h"
 #include "cpython/recursion_314.h"
+#include "cpython/evaluations_frame.h"
 #include "cpython/positions_313.h"
 
 static inline bool

@@ -150,16 +150,29 @@ frame_give_to_object(Frame *f, PyFrameObject *object)
 }
 
 static inline int
-frame_visit(Frame *f, visitproc visit, void *arg)
+frame_visit_slots(Frame *f, int count, visitproc visit, void *arg)
 {
     Py_VISIT(f->frame_obj);
     Py_VISIT(frame_function(f));
     Py_VISIT(frame_code(f));
     Py_VISIT(f->f_locals);
-    for (int i = 0; i < f->stacktop; i++) {
+    for (int i = 0; i < count; i++) {
         Py_VISIT(f->localsplus[i]);
     }
     return 0;
+}
+
+static inline int
+frame_visit(Frame *f, visitproc visit, void *arg)
+{
+    return frame_visit_slots(f, f->stacktop, visit, arg);
+}
+
+/* A frame that C code has interrupted: how much is on its stack, only the evaluator knows. */
+static inline int
+frame_visit_running(Frame *f, visitproc visit, void *arg)
+{
+    return frame_visit_slots(f, f->stacktop < 0 ? frame_code(f)->co_nlocalsplus : f->stacktop, visit, arg);
 }
 
 static inline Frame *

@@ -200,6 +200,13 @@ frame_visit(Frame *f, visitproc visit, void *arg)
     return 0;
 }
 
+/* A frame that C code has interrupted: the evaluator has noted how much is on its stack. */
+static inline int
+frame_visit_running(Frame *f, visitproc visit, void *arg)
+{
+    return f->stackpointer == NULL ? 0 : frame_visit(f, visit, arg);
+}
+
 static inline Frame *
 generator_frame(PyGenObject *generator)
 {

@@ -104,6 +104,13 @@ code_is_stale(PyThreadState *ts, PyCodeObject *code)
            ts->tracing == 0;
 }
 
+/* Another number when other events are set. */
+static inline uintptr_t
+thread_events(PyThreadState *ts)
+{
+    return ts->eval_breaker & ~(uintptr_t)_PY_EVAL_EVENTS_MASK;
+}
+
 static inline void
 frame_set_at_start(Frame *f)
 {

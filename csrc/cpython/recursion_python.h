@@ -24,6 +24,18 @@ recursion_charge(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)
     ts->py_recursion_remaining = ts->py_recursion_limit - saved->python - (int)frames;
 }
 
+static inline void
+recursion_shift(Recursion *saved, int by)
+{
+    saved->python += by;
+}
+
+static inline int
+recursion_beyond(const Recursion *saved, const Recursion *base)
+{
+    return saved->python - base->python;
+}
+
 /* Without an evaluation: had it room, then? */
 static inline bool
 recursion_had_room(PyThreadState *ts, const Recursion *saved, Py_ssize_t frames)

@@ -2,6 +2,9 @@
 #ifndef STACKFUL_CPYTHON_THREAD_STACK_H
 #define STACKFUL_CPYTHON_THREAD_STACK_H
 
+#include "internal/pycore_context.h"
+#include "internal/pycore_interp.h"
+
 typedef struct {
     StackChunk *chunk; /* of the data stack */
     PyObject **top, **limit;
@@ -38,6 +41,52 @@ thread_stack_init(ThreadStack *stack, char *low, char *high, StackChunk *chunk, 
     stack->top = &chunk->data[1];
     stack->limit = (PyObject **)((char *)chunk + size);
     c_limits_init(&stack->limits, low, high);
+}
+
+/* What is under way in this thread that cannot be left and gone on with later, or NULL. */
+static inline const char *
+thread_must_stay(PyThreadState *ts)
+{
+    if (ts->interp->gc.collecting) {
+        return "the garbage collector is at work";
+    }
+    if (ts->tracing > 0) {
+        return "a trace function or a callback of sys.monitoring runs";
+    }
+    return ts->recursion_headroom > 0 ? "an exception is being made" : NULL;
+}
+
+/* The contexts that were entered since `base` was the current one (v3.13.0 Python/context.c, _PyContext_Enter): taken off
+ * the thread, innermost first; NULL: none. A context that the thread was given meanwhile, because it had none, stays. */
+static inline PyObject *
+contexts_detach(PyThreadState *ts, PyObject *base)
+{
+    PyContext *inner = (PyContext *)ts->context, *outer = inner;
+    if ((PyObject *)inner == base || inner == NULL || !inner->ctx_entered) {
+        return NULL;
+    }
+    while ((PyObject *)outer->ctx_prev != base && outer->ctx_prev != NULL && outer->ctx_prev->ctx_entered) {
+        outer = outer->ctx_prev;
+    }
+    ts->context = (PyObject *)outer->ctx_prev;
+    ts->context_ver++;
+    outer->ctx_prev = NULL;
+    return (PyObject *)inner;
+}
+
+static inline void
+contexts_attach(PyThreadState *ts, PyObject *inner)
+{
+    PyContext *outer = (PyContext *)inner;
+    if (inner == NULL) {
+        return;
+    }
+    while (outer->ctx_prev != NULL) {
+        outer = outer->ctx_prev;
+    }
+    outer->ctx_prev = (PyContext *)ts->context;
+    ts->context = inner;
+    ts->context_ver++;
 }
 
 #endif

@@ -42,7 +42,7 @@ from stackful.errors import (
     UnhandledError,
     UnsaveableError,
 )
-from stackful.fibers import NULL, Fiber, current, is_suspendable, resume, suspend, suspend_to
+from stackful.fibers import NULL, Fiber, current, is_capturable, is_suspendable, resume, suspend, suspend_to
 
 TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under `stackful run` would wait for it
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ __all__ = [
     "fail",
     "generator",
     "handle",
+    "is_capturable",
     "is_suspendable",
     "perform",
     "picture",

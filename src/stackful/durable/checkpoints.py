@@ -9,7 +9,7 @@ import enum
 
 from stackful import _core
 from stackful.errors import BarrierError
-from stackful.fibers import Fiber, current, is_suspendable, suspend_to
+from stackful.fibers import Fiber, current, is_capturable, suspend_to
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def checkpoint() -> bool:
 
 def check() -> None:
     """The instrumented code's checkpoint: where nothing can be suspended it lets the moment pass."""
-    if _slot.fiber is not None and _core.host() is _slot.fiber and is_suspendable():
+    if _slot.fiber is not None and _core.host() is _slot.fiber and is_capturable():
         suspend_to(_slot.fiber, Suspension.TIMED)
     else:
         _slot.missed()

@@ -10,7 +10,7 @@ from importlib import import_module
 from stackful import _core
 from stackful._core import NULL, Fiber
 from stackful._core import current as _current
-from stackful._core import is_suspendable as _is_suspendable
+from stackful._core import is_capturable as _is_capturable
 from stackful.fibers.stubs import stub
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers.frames import Frame
 
-__all__ = ["NULL", "Fiber", "Frame", "current", "is_suspendable", "resume", "suspend", "suspend_to"]
+__all__ = ["NULL", "Fiber", "Frame", "current", "is_capturable", "is_suspendable", "resume", "suspend", "suspend_to"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,8 +34,9 @@ def __getattr__(name: str) -> Any:
 def suspend(value: object = None) -> Any:
     """Suspend the running fiber: its ``resume`` returns `value`; the next ``resume(v)`` makes this return `v`.
 
-    May be called at any depth of plain Python calls. `BarrierError` when a C call stands in between, `FiberError` outside of a fiber.
-    (Lua's coroutine.yield.)
+    May be called at any depth. Where C code waits in between (a key function, an ``__init__``), the fiber keeps its C stack: then it
+    goes on only in its thread, and cannot be copied or pickled. `FiberError` outside of a fiber; `BarrierError` where even that is not
+    possible, as in a trace function or a `barrier`. (Lua's coroutine.yield.)
 
     >>> def add(a, b):
     ...     return suspend(a + b)
@@ -77,7 +78,7 @@ def suspend_to(fiber: Fiber, value: object = None) -> Any:
     """Suspend `fiber`, which runs this code or has resumed what does: its ``resume`` returns `value`.
 
     The fibers in between have been resumed by `resume`, the function, and go along. `PromptNotFoundError` where C code stands in between,
-    as the method ``fiber.resume``, or where `fiber` does not run this code.
+    as the method ``fiber.resume``, or where `fiber` does not run this code; `BarrierError` where another C call does.
 
     >>> def inner():
     ...     return suspend_to(outer, "out") + 1
@@ -100,22 +101,35 @@ def current() -> Fiber | None:
     return _current()
 
 
+def is_capturable() -> bool:
+    """Whether only plain Python calls stand between here and the fiber's begin: what is captured or suspended here can be copied.
+
+    >>> is_capturable(), Fiber(lambda: is_capturable()).resume()
+    (False, True)
+    >>> Fiber(sorted, [1], key=lambda _: print(is_capturable()) or 0).resume()
+    False
+    [1]
+    """
+    return _is_capturable()
+
+
 def is_suspendable() -> bool:
     """Whether `suspend` would succeed here (Lua's coroutine.isyieldable).
 
     >>> is_suspendable(), Fiber(lambda: is_suspendable()).resume()
     (False, True)
     >>> Fiber(sorted, [1], key=lambda _: print(is_suspendable()) or 0).resume()
-    False
+    True
     [1]
     """
-    return _is_suspendable()
+    return _core.can_wait() or is_capturable()
 
 
 # What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.
-_core.register("is_suspendable", is_suspendable)
+_core.register("is_capturable", is_capturable)
 _core.register("frames", "stackful.fibers.frames:frames_of")
 _core.register("describe", "stackful.fibers.barriers:describe_barrier")
+_core.register("describe_kept", "stackful.fibers.barriers:describe_kept")
 _core.register("verify", "stackful.fibers.guard:verify")
 _core.register("is_half_built", "stackful.fibers.guard:is_half_built")
 _core.register("reduce_quietly", "stackful.fibers.iterators:reduce_quietly")

@@ -1,4 +1,4 @@
-"""What a BarrierError says."""
+"""What is said of the C code that stands between a fiber and its prompt."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from stackful.fibers.frames import line_of
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["describe_barrier"]
+__all__ = ["describe_barrier", "describe_kept"]
 
 
 def describe_barrier(code: CodeType | None, offset: int, function: object) -> str:
     """The text of a BarrierError: which C operation stands in the way, and which Python frame began it."""
-    way_out = "suspend outside of it, or replace it by plain Python"
+    return f"cannot suspend across a C call: {_place(code, offset, function)}; suspend outside of it, or replace it by plain Python"
+
+
+def describe_kept(code: CodeType | None, offset: int, function: object) -> str:
+    """Why a fiber that waits with its C stack is not portable."""
+    return (
+        f"it is suspended behind a C call: {_place(code, offset, function)}; what C code keeps on its stack can be neither copied nor stored"
+    )
+
+
+def _place(code: CodeType | None, offset: int, function: object) -> str:
     if code is None:
         name = getattr(function, "__qualname__", None) or repr(function)
-        return (
-            f"cannot suspend across a C call: the fiber's own function {name} is not a plain Python function; {way_out}"
-        )
+        return f"the fiber's own function {name} is not a plain Python function"
     operation = stackmap.describe_call(code, stackmap.instruction_start(code, offset))
-    where = f"{code.co_filename}:{line_of(code, offset)}"
-    return f'cannot suspend across a C call: {operation}, in frame "{code.co_qualname}" ({where}); {way_out}'
+    return f'{operation}, in frame "{code.co_qualname}" ({code.co_filename}:{line_of(code, offset)})'
