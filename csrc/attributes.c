@@ -37,10 +37,35 @@ fiber_get_result(Fiber *self, void *Py_UNUSED(closure))
     return Py_NewRef(self->result);
 }
 
+/* Borrowed; NULL: none. */
+PyObject *
+fiber_context(Fiber *self)
+{
+    if (self->owns_context && self->phase == FIBER_ACTIVE) {
+        PyThreadState *ts = PyThreadState_Get();
+        return fiber_running_here(ts) == self ? ts->context : NULL;
+    }
+    return self->context == self->core->null ? NULL : self->context;
+}
+
 static PyObject *
 fiber_get_context(Fiber *self, void *Py_UNUSED(closure))
 {
-    return Py_NewRef(self->context == NULL ? Py_None : self->context);
+    PyObject *context = fiber_context(self);
+    return Py_NewRef(context == NULL ? Py_None : context);
+}
+
+/* own_context(fiber): from now on it runs in a context of its own, none at first, which Context.run need not enter. */
+PyObject *
+core_own_context(PyObject *module, PyObject *object)
+{
+    Fiber *self = (Fiber *)object;
+    if (!PyObject_TypeCheck(object, core_state(module)->fiber_type) || self->phase != FIBER_FRESH || self->context != NULL) {
+        return PyErr_Format(PyExc_TypeError, "expected a Fiber that has not begun and has no context, got %R", object);
+    }
+    self->owns_context = true;
+    self->context = Py_NewRef(self->core->null);
+    Py_RETURN_NONE;
 }
 
 static int
@@ -50,11 +75,17 @@ fiber_set_context(Fiber *self, PyObject *context, void *Py_UNUSED(closure))
         PyErr_Format(PyExc_TypeError, "context must be a contextvars.Context or None, not %R", context);
         return -1;
     }
+    PyThreadState *ts = PyThreadState_Get();
+    bool none = context == NULL || context == Py_None;
+    if (self->phase == FIBER_ACTIVE && self->owns_context && fiber_running_here(ts) == self) {
+        Py_XDECREF(context_exchange(ts, none ? NULL : Py_NewRef(context)));
+        return 0;
+    }
     if (self->phase == FIBER_ACTIVE) {
         PyErr_Format(self->core->fiber_error, "cannot change the context of %R while it is running", self);
         return -1;
     }
-    Py_XSETREF(self->context, context == NULL || context == Py_None ? NULL : Py_NewRef(context));
+    Py_XSETREF(self->context, !none ? Py_NewRef(context) : self->owns_context ? Py_NewRef(self->core->null) : NULL);
     return 0;
 }
 

@@ -195,6 +195,33 @@ core_look(PyObject *module, PyObject *object)
     return list;
 }
 
+/* frame_object(fiber): that of its innermost frame, as sys._getframe() gives it; None where it has no frames. */
+PyObject *
+core_frame_object(PyObject *module, PyObject *object)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    Frame *running = thread_frame(ts), *innermost;
+    Fiber *fiber = (Fiber *)object;
+    if (check_is_fiber(core_state(module), object) < 0) {
+        return NULL;
+    }
+    if (fiber->phase == FIBER_KEPT) {
+        innermost = frame_previous(hard_innermost(fiber));
+    }
+    else if (fiber->phase != FIBER_PARKED || fiber->inner == NULL || parked_is_stand_in(fiber->inner)) {
+        Py_RETURN_NONE;
+    }
+    else {
+        innermost = &fiber->inner->frame;
+    }
+    int was_enabled = hold_collector();
+    thread_set_frame(ts, innermost);
+    PyObject *frame = (PyObject *)PyThreadState_GetFrame(ts);
+    thread_set_frame(ts, running);
+    let_collect(was_enabled);
+    return frame != NULL || PyErr_Occurred() ? frame : Py_NewRef(Py_None);
+}
+
 static PyObject *
 fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
 {
@@ -205,7 +232,7 @@ fiber_state(CoreState *core, Fiber *fiber, FiberPhase phase)
     }
     return Py_BuildValue("iOOOOOON", phase, or_none(fiber->function),
                          or_none(fiber->arguments), or_none(fiber->keywords),
-                         fiber->result == NULL ? core->null : fiber->result, or_none(fiber->context),
+                         fiber->result == NULL ? core->null : fiber->result, or_none(fiber_context(fiber)),
                          or_none(fiber->exc.exc_value), frames);
 }
 

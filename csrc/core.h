@@ -287,6 +287,7 @@ typedef struct Fiber {
     bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
     unsigned barriers;         /* how many calls of barrier() are in progress */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
+    bool owns_context;         /* `context` is the thread's while it runs, and what that has become afterwards its own */
     bool is_copy;              /* no `finally` runs when it is merely dropped (D4) */
 } Fiber;
 
@@ -583,6 +584,9 @@ PyObject *fiber_copy(Fiber *fiber, PyObject *ignored);
 
 /* attributes.c */
 extern PyGetSetDef fiber_attributes[];
+PyObject *fiber_context(Fiber *self);
+PyObject *core_own_context(PyObject *module, PyObject *fiber);
+PyObject *core_frame_object(PyObject *module, PyObject *fiber);
 PyObject *fiber_why_not_portable(Fiber *fiber, PyObject *ignored);
 PyObject *fiber_reduce(Fiber *fiber, PyObject *protocol);
 PyObject *fiber_deepcopy(Fiber *fiber, PyObject *memo);

@@ -200,6 +200,7 @@ fiber_copy(Fiber *self, PyObject *Py_UNUSED(ignored))
     copy->result = Py_XNewRef(self->result);
     copy->context = Py_XNewRef(self->context);
     copy->exc.exc_value = Py_XNewRef(self->exc.exc_value);
+    copy->owns_context = self->owns_context;
     copy->is_direct = self->is_direct;
     copy->is_copy = true;
     copy->inner = inner;

@@ -109,7 +109,8 @@ NOINLINE bool
 cstacks_look_again(CoreState *core)
 {
     core->modules_seen = PyDict_GET_SIZE(core->modules);
-    if (!core->makes_no_stacks && PyDict_GetItemString(core->modules, "greenlet._greenlet") != NULL) {
+    PyObject *greenlet = PyDict_GetItemString(core->modules, "greenlet._greenlet");
+    if (greenlet != NULL && PyModule_Check(greenlet) && PyModule_GetDef(greenlet) != NULL) {
         core->makes_no_stacks = true;
         core->stacks = NULL;
         core->stacks_pooled = 0;

@@ -15,10 +15,35 @@ check_can_run(Fiber *fiber, PyThreadState *ts)
                      "raise sys.setrecursionlimit", fiber);
         return -1;
     }
-    if (fiber->context != NULL && PyContext_Enter(fiber->context) < 0) {
-        return -1;
-    }
     return 0;
+}
+
+/* Its context becomes the current one: by Context.run's rules, or merely so. *context is what to give to leave_context. */
+static int
+enter_context(Fiber *fiber, PyThreadState *ts, PyObject **context)
+{
+    if (fiber->owns_context) {
+        PyObject *mine = fiber->context == fiber->core->null ? NULL : Py_NewRef(fiber->context);
+        Py_SETREF(fiber->context, Py_NewRef(fiber->core->null));
+        *context = context_exchange(ts, mine);
+        return 0;
+    }
+    *context = Py_XNewRef(fiber->context);
+    return *context == NULL ? 0 : PyContext_Enter(*context);
+}
+
+/* `owner`: the fiber, if its context is its own. */
+static int
+leave_context(Fiber *owner, PyThreadState *ts, PyObject *context)
+{
+    if (owner != NULL) {
+        PyObject *mine = context_exchange(ts, context);
+        Py_SETREF(owner->context, mine != NULL ? mine : Py_NewRef(owner->core->null));
+        return 0;
+    }
+    int failed = context == NULL ? 0 : PyContext_Exit(context);
+    Py_XDECREF(context);
+    return failed;
 }
 
 /* An exception thrown at a function that has not begun: it never does. */
@@ -107,7 +132,7 @@ static PyObject *
 run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
 {
     Fiber *fiber = next->fiber;
-    PyObject *result, *value = next->value, *thrown = next->thrown, *context;
+    PyObject *result, *value = next->value, *thrown = next->thrown, *context = NULL;
     *next = (Next){0};
     if (UNLIKELY(fiber->core->abandoned != NULL)) {
         hard_close_abandoned(fiber->core, ts);
@@ -117,20 +142,19 @@ run_next(Next *next, PyThreadState *ts, Fiber *from, Fiber **ran)
         *ran = fiber;
         return end_fresh(fiber, thrown);
     }
-    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0) {
+    if (fiber_check_idle(fiber, "go on with", value == NULL ? Py_None : value) < 0 || check_can_run(fiber, ts) < 0 ||
+        enter_context(fiber, ts, &context) < 0) {
+        Py_XDECREF(context);
         Py_XDECREF(value);
         Py_XDECREF(thrown);
         *ran = fiber;
         give_back(from, next);
         return NULL;
     }
-    context = Py_XNewRef(fiber->context);
+    bool owns_context = fiber->owns_context; /* then it is who comes out: with a context nobody is switched to directly */
     result = run_on_stack(fiber, ts, value, thrown, ran, next);
-    if (context != NULL) {
-        if (PyContext_Exit(context) < 0) {
-            Py_CLEAR(result);
-        }
-        Py_DECREF(context);
+    if (leave_context(owns_context ? *ran : NULL, ts, context) < 0) {
+        Py_CLEAR(result);
     }
     return has_successor(*ran) && next->fiber == NULL ? hand_on(*ran, result, next) : result;
 }

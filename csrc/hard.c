@@ -69,7 +69,7 @@ detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
     thread_set_frame(ts, resumption->frame);
     kept->handling = ts->exc_info;
     ts->exc_info = fiber->exc.previous_item;
-    kept->context = contexts_detach(ts, resumption->context);
+    kept->context = fiber->owns_context ? NULL : contexts_detach(ts, resumption->context);
     kept->events = thread_events(ts);
     recursion_save(ts, &kept->recursion);
     recursion_restore(ts, &resumption->recursion);

@@ -95,6 +95,14 @@ core_host(PyObject *module, PyObject *Py_UNUSED(ignored))
     return Py_NewRef(fiber == NULL || fiber->core != core_state(module) ? Py_None : (PyObject *)fiber);
 }
 
+/* thread_context(): the current contextvars.Context itself, or None where there is none yet. */
+static PyObject *
+core_thread_context(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(ignored))
+{
+    PyObject *context = PyThreadState_Get()->context;
+    return Py_NewRef(context == NULL ? Py_None : context);
+}
+
 /* root(fiber): it runs for C code that waits for its result: nothing suspends it. */
 static PyObject *
 core_root(PyObject *module, PyObject *object)
@@ -144,6 +152,9 @@ core_loops_by_number(PyObject *Py_UNUSED(module), PyObject *type)
 
 static PyMethodDef core_functions[] = {
     {"is_capturable", core_is_capturable, METH_NOARGS, NULL},
+    {"own_context", core_own_context, METH_O, NULL},
+    {"frame_object", core_frame_object, METH_O, NULL},
+    {"thread_context", core_thread_context, METH_NOARGS, NULL},
     {"can_wait", core_can_wait, METH_NOARGS, NULL},
     {"host", core_host, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,

@@ -74,6 +74,16 @@ contexts_detach(PyThreadState *ts, PyObject *base)
     return (PyObject *)inner;
 }
 
+/* Another one (or NULL) becomes the current context of the thread: the old one. Both references change their owners. */
+static inline PyObject *
+context_exchange(PyThreadState *ts, PyObject *context)
+{
+    PyObject *old = ts->context;
+    ts->context = context;
+    ts->context_ver++;
+    return old;
+}
+
 static inline void
 contexts_attach(PyThreadState *ts, PyObject *inner)
 {
