@@ -23,6 +23,7 @@ private.get_total_main_greenlets = lambda: 1
 private.enable_optional_cleanup = lambda wanted: False
 private.get_clocks_used_doing_optional_cleanup = lambda: 0
 private.CLOCKS_PER_SEC = 1000000
+private.get_tstate_trash_delete_nesting = lambda: 0
 local = threading.local()
 private.set_thread_local = lambda name, value: setattr(local, name, value)
 sys.modules["greenlet._greenlet"] = ours._greenlet = private

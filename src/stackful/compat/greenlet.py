@@ -158,7 +158,8 @@ class greenlet:  # noqa: N801 - greenlet's name
         parent. `error`: it belongs to another thread.
         """
         home = self._check_thread()
-        return _go(home, *_receiver(home, self, args, kwargs))
+        target, value = _receiver(home, self, args, kwargs)
+        return _go(home, target, value)
 
     def throw(self, kind: Any = GreenletExit, value: Any = None, traceback: TracebackType | None = None, /) -> Any:
         """Go on with this greenlet by raising an exception in it. One that has not begun dies of it, and its parent gets it."""
@@ -167,7 +168,8 @@ class greenlet:  # noqa: N801 - greenlet's name
             self.run  # noqa: B018 - AttributeError where there is none
         home.thrown = _exception(kind, value, traceback)
         del kind, value
-        return _go(home, *_receiver(home, self, (), {}))
+        target, value = _receiver(home, self, (), {})
+        return _go(home, target, value)
 
     def _check_thread(self) -> _Home:
         home = _home()
