@@ -65,9 +65,26 @@ def _first(operation: int, first: Any, second: Any, third: Any) -> Any:
     return check_done(operate(operation, first, second, third))
 
 
+class Root(Fiber):
+    """A fiber that runs for the caller, who waits: it is not suspended itself, but the one that `resumer` is, or None."""
+
+    __slots__ = ("resumer",)
+    resumer: Fiber | None
+
+
 def in_new_fiber(function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function where operations are possible: in a fiber that runs for the caller, who waits."""
-    return _core.root(Fiber(function, *args)).resume()
+    """Call the function where operations are possible: in a fiber of its own."""
+    root = Root(function, *args)
+    root.resumer = _core.host()
+    return _core.root(root).resume()
+
+
+def suspendable() -> Fiber | None:
+    """The fiber that is suspended where `suspend` is called here, and no guest runs."""
+    host = _core.host()
+    while isinstance(host, Root):
+        host = host.resumer
+    return host
 
 
 def operate_in_new_fiber(operation: int, first: Any, second: Any, third: Any) -> Any:
