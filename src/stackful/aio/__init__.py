@@ -5,6 +5,7 @@ Nothing of asyncio is replaced or patched: loops, tasks, futures, contexts and c
 
 from __future__ import annotations
 
+from stackful.aio.patching import patched
 from stackful.aio.portals import await_, call, can_await, eager_task_factory, run, spawn, task_factory
 
-__all__ = ["await_", "call", "can_await", "eager_task_factory", "run", "spawn", "task_factory"]
+__all__ = ["await_", "call", "can_await", "eager_task_factory", "patched", "run", "spawn", "task_factory"]
