@@ -20,6 +20,7 @@ SUBJECTS = {
     "memory": 100_000,
     "pickle": 2_000,
     "run": 100,
+    "aio": 1_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from stackful import aio
+from stackful import BarrierError, aio
 from stackful.aio import await_, patched
 
 PLACES = [
@@ -498,3 +498,34 @@ def test_threads_and_executors_start_within_tasks(run):
             return results == [n * n for n in range(12)]
 
     assert run(main)
+
+
+def test_finalisers_wait_as_they_do_elsewhere(run):
+    """They cannot be suspended: what they do with sockets blocks the thread, and a lock that another task has is an error."""
+    trace = []
+
+    class Closing:
+        def __init__(self, function):
+            self.function = function
+
+        def __del__(self):
+            assert not aio.can_await()
+            trace.append(self.function())
+
+    def acquire(lock):
+        with pytest.raises(BarrierError):
+            lock.acquire()
+        return lock.locked()
+
+    def main():
+        with patched(), pair() as (left, right):
+            lock = threading.Lock()
+            right.sendall(b"abc")
+            Closing(lambda: left.recv(3))
+            Closing(lambda: time.sleep(0))
+            Closing(lock.acquire)
+            Closing(lambda: acquire(lock))
+            lock.release()
+
+    run(main)
+    assert trace == [b"abc", None, True, True]

@@ -1,4 +1,8 @@
-"""Locks and queues for tasks and threads alike: a task of aio waits so that other tasks go on; other code blocks its thread, as ever."""
+"""Locks and queues for tasks and threads alike: a task of aio waits so that other tasks go on; other code blocks its thread, as ever.
+
+In a finaliser, which cannot be suspended, a task that would have to wait gets `BarrierError`: to block the thread would be for ever, where
+another of its tasks has what is waited for.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from stackful.aio.portals import can_await
+from stackful.aio.portals import in_portal
 from stackful.aio.waiting import Waiters
 
 __all__ = ["Lock", "RLock", "SimpleQueue"]
@@ -45,7 +49,7 @@ class Lock:
             return True
         if seconds == 0.0:
             return False
-        if can_await():
+        if in_portal():
             return self._waiters.wait(lambda: self._lock.acquire(False), seconds)
         return self._lock.acquire(True, -1 if seconds is None else seconds)
 
@@ -76,7 +80,7 @@ class Lock:
 
 def _me() -> object:
     """Who holds a lock: the task, in a portal; else the thread."""
-    return asyncio.current_task() if can_await() else _get_ident()
+    return asyncio.current_task() if in_portal() else _get_ident()
 
 
 class RLock:
@@ -168,7 +172,7 @@ class SimpleQueue:
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next item; `queue.Empty` when there is none in time."""
-        if not block or (timeout is not None and timeout < 0) or not can_await():
+        if not block or (timeout is not None and timeout < 0) or not in_portal():
             return self._items.get(block, timeout)
         got: list[Any] = []
 

@@ -14,12 +14,13 @@ from contextvars import Context
 from typing import Any, ParamSpec, TypeVar, overload
 
 from stackful import _core
+from stackful._core import current
 from stackful.errors import FiberError
-from stackful.fibers import current, suspend, suspend_to
+from stackful.fibers import is_suspendable, suspend, suspend_to
 from stackful.fibers.operations import suspendable
 from stackful.generators import Generator as Portal
 
-__all__ = ["await_", "call", "can_await", "eager_task_factory", "run", "spawn", "task_factory"]
+__all__ = ["await_", "call", "can_await", "eager_task_factory", "in_portal", "run", "spawn", "task_factory"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -115,14 +116,19 @@ def _way_out(awaitable: Any) -> Callable[[Any], Any]:
     )
 
 
+def in_portal() -> bool:
+    """Is there a portal for `await_` to suspend?"""
+    return id(current()) in _portals or _exit() is not None
+
+
 def can_await() -> bool:
-    """Would `await_` find a portal here?
+    """Would `await_` work here? Not outside of portals, nor in a finaliser or behind a `barrier`.
 
     >>> from stackful import aio
     >>> aio.can_await(), aio.run(aio.can_await)
     (False, True)
     """
-    return id(current()) in _portals or _exit() is not None
+    return in_portal() and is_suspendable()
 
 
 # ---- portals ---------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ __all__ = ["replacements"]
 _Function = Callable[..., Any]
 _settimeout: _Function = socket.SocketType.settimeout
 _select_poll = select.poll
-_AT_ONCE: int = getattr(socket, "MSG_DONTWAIT", 0)
+_AT_ONCE = int(getattr(socket, "MSG_DONTWAIT", 0))  # as an enumeration it is slow
 _AGAIN = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS, errno.EALREADY}
 
 
@@ -53,7 +53,7 @@ _READS: dict[str, Callable[..., tuple[Any, ...]]] = {
 }
 _WRITES: dict[str, Callable[..., tuple[Any, ...]]] = {
     "send": lambda data, flags=0: (data, flags | _AT_ONCE),
-    "sendto": lambda data, *rest: (data, (rest[0] if len(rest) > 1 else 0) | _AT_ONCE, *rest[-1:]),
+    "sendto": lambda data, flags, *address: (data, flags | _AT_ONCE, *address) if address else (data, _AT_ONCE, flags),
     "sendmsg": lambda buffers, ancillary=(), flags=0, *address: (buffers, ancillary, flags | _AT_ONCE, *address),
 }
 
