@@ -39,22 +39,46 @@ core_can_wait(PyObject *module, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(can);
 }
 
-/* The outermost of the frames that lie on the stack; beyond it are those that wait on the heap, or the resumer's. */
+/* A walk over the frames that lie on the stack of `fiber`, from the innermost one outward. Those that wait on the heap are no
+ * part of it, neither the fiber's own nor those of the fibers that run a prompt() for its C code, from `active` on. */
+typedef struct {
+    Fiber *fiber, *active;
+    Frame *frame;
+} Stretch;
+
 static Frame *
-outermost_kept(Frame *innermost, Frame *beyond)
+stretch_next(Stretch *walk)
 {
-    while (frame_previous(innermost) != beyond) {
-        innermost = frame_previous(innermost);
+    Frame *next = frame_previous(walk->frame);
+    for (;; walk->active = walk->active->next_active) {
+        Parked *inner = walk->active->inner;
+        Frame *beyond = walk->active->resumption->frame;
+        if (next != beyond && (inner == NULL || next != inner->place)) {
+            return walk->frame = next;
+        }
+        if (walk->active == walk->fiber) {
+            return walk->frame = NULL;
+        }
+        next = beyond;
     }
-    return innermost;
+}
+
+static Frame *
+outermost_kept(Fiber *fiber, Frame *innermost)
+{
+    Stretch walk = {fiber, fiber_active_here, innermost};
+    Frame *last;
+    do {
+        last = walk.frame;
+    } while (stretch_next(&walk) != NULL);
+    return last;
 }
 
 /* Cut the frames off those of the resumer. */
 static void
 detach_frames(Fiber *fiber, Kept *kept, Frame *innermost)
 {
-    kept->outermost =
-        fiber->inner != NULL ? &fiber->outermost->frame : outermost_kept(innermost, fiber->resumption->frame);
+    kept->outermost = fiber->inner != NULL ? &fiber->outermost->frame : outermost_kept(fiber, innermost);
     frame_set_previous(kept->outermost, NULL);
 }
 
@@ -84,8 +108,8 @@ detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
 static void
 bring_up_to_date(Fiber *fiber, PyThreadState *ts, Kept *kept)
 {
-    Frame *end = fiber->inner != NULL ? fiber->inner->place : NULL;
-    for (Frame *f = evaluations_innermost(&kept->evaluations); f != NULL && f != end; f = frame_previous(f)) {
+    Stretch walk = {fiber, kept->active, evaluations_innermost(&kept->evaluations)};
+    for (Frame *f = walk.frame; f != NULL; f = stretch_next(&walk)) {
         if (frame_is_generator(f) || frame_is_plain(f)) {
             frame_bring_up_to_date(ts, f);
         }
@@ -187,9 +211,9 @@ int
 hard_traverse(Fiber *fiber, visitproc visit, void *arg)
 {
     CStack *stack = fiber->resumption->stack;
-    Frame *end = fiber->inner != NULL ? fiber->inner->place : NULL;
+    Stretch walk = {fiber, stack->kept.active, evaluations_innermost(&stack->kept.evaluations)};
     int stop = visit_call(&stack->run.call, visit, arg);
-    for (Frame *f = evaluations_innermost(&stack->kept.evaluations); stop == 0 && f != NULL && f != end; f = frame_previous(f)) {
+    for (Frame *f = walk.frame; stop == 0 && f != NULL; f = stretch_next(&walk)) {
         if (frame_is_plain(f) && frame_is_complete(f)) {
             stop = frame_visit_running(f, visit, arg);
         }

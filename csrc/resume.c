@@ -381,7 +381,7 @@ settle(Run *run, PyThreadState *ts, PyObject *result)
         else {
             Py_DECREF(result);
             result = operate(run, ts);
-            if (run->next.fiber != NULL) {
+            if (run->next.fiber != NULL && run->fiber->suspending != KEEPING) {
                 return NULL;
             }
         }
