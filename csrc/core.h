@@ -404,6 +404,9 @@ cstacks_are_safe(CoreState *core)
 /* hard.c */
 Fiber *hard_find(Fiber *fiber, PyThreadState *ts);
 PyObject *hard_suspend(Fiber *fiber, Fiber *running, PyThreadState *ts, PyObject *value, const Next *next, const Barrier *barrier);
+bool hard_is_next(Fiber *fiber, CoreState *core, Stub which);
+PyObject *hard_suspend_next(Fiber *fiber);
+PyObject *fiber_resume_kept(Fiber *fiber, PyObject *value);
 void hard_attach(Fiber *fiber, PyThreadState *ts);
 Py_ssize_t hard_depth(Fiber *fiber);
 int hard_traverse(Fiber *fiber, visitproc visit, void *arg);
@@ -415,6 +418,7 @@ void raise_kept(Fiber *fiber, const char *verb);
 
 /* resume.c */
 PyObject *run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown);
+PyObject *run_left(Run *run, PyThreadState *ts, PyObject *result);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
 

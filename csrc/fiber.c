@@ -89,6 +89,9 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
     if (LIKELY(count <= 1 && self->phase == FIBER_PARKED && self->context == NULL)) {
         return fiber_resume_parked(self, value);
     }
+    if (count <= 1 && self->phase == FIBER_KEPT && self->context == NULL) {
+        return fiber_resume_kept(self, value);
+    }
     if (count > 1) {
         return PyErr_Format(PyExc_TypeError, "resume expected at most 1 argument, got %zd", count);
     }

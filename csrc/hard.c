@@ -83,7 +83,7 @@ detach_frames(Fiber *fiber, Kept *kept, Frame *innermost)
 }
 
 /* Give the thread back to the resumer. Cannot fail, and runs nothing. */
-static void
+static ALWAYS_INLINE void
 detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
 {
     Resumption *resumption = fiber->resumption;
@@ -133,8 +133,8 @@ attach_recursion(Fiber *fiber, PyThreadState *ts, Kept *kept)
 }
 
 /* Give the thread to the fiber, which is kept. Cannot fail. */
-void
-hard_attach(Fiber *fiber, PyThreadState *ts)
+static ALWAYS_INLINE void
+attach(Fiber *fiber, PyThreadState *ts)
 {
     Resumption *resumption = fiber->resumption;
     Kept *kept = &resumption->stack->kept;
@@ -170,6 +170,22 @@ barrier_of_prompts(Fiber *running, Fiber *kept)
     return (Barrier){.frame = frame_first_real(running->resumption->frame)};
 }
 
+void
+hard_attach(Fiber *fiber, PyThreadState *ts)
+{
+    attach(fiber, ts);
+}
+
+/* Leave the stack: what the fiber is resumed with. */
+static ALWAYS_INLINE PyObject *
+wait_here(Fiber *fiber, PyThreadState *ts, CStack *stack, PyObject *value)
+{
+    detach(fiber, ts, stack);
+    fiber->suspending = KEEPING;
+    stack_keep(stack->high);
+    return stack_switch(&stack->kept.waiter, stack->resumer, value);
+}
+
 /* Suspend `fiber`, which hard_find has found for the running one: its resume returns `value`, or *next goes on instead of it
  * (else NULL). Steals both. Returns what it is resumed with; NULL with an exception, if that was thrown. */
 IN_FRAME_OF_ITS_OWN PyObject *
@@ -180,10 +196,7 @@ hard_suspend(Fiber *fiber, Fiber *running, PyThreadState *ts, PyObject *value, c
     if (next != NULL) {
         stack->run.next = *next;
     }
-    detach(fiber, ts, stack);
-    fiber->suspending = KEEPING;
-    stack_keep(stack->high);
-    return stack_switch(&stack->kept.waiter, stack->resumer, value);
+    return wait_here(fiber, ts, stack, value);
 }
 
 /* How many frames it has beside those that are parked. */
@@ -191,6 +204,84 @@ Py_ssize_t
 hard_depth(Fiber *fiber)
 {
     return recursion_beyond(&fiber->resumption->stack->kept.recursion, &fiber->resumption->recursion);
+}
+
+/* ---- the shortcuts ---------------------------------------------------------------------------
+ *
+ * After a switch the processor does not know where `ret` goes: what returns through few functions is fast. */
+
+/* Does C code stand between the running fiber and its prompt? False: perhaps not, see find_base in suspend.c. */
+static ALWAYS_INLINE bool
+finds_c_code(Fiber *fiber, Frame *frame, Barrier *barrier)
+{
+    bool begins = fiber->active == NULL;
+    if (begins && fiber->is_direct && fiber->first_place == NULL) {
+        return false;
+    }
+    while (!frame_called_by_c(frame)) {
+        frame = frame_previous(frame);
+        if (frame_is_generator(frame) || (!begins && frame == &fiber->active->frame)) {
+            return false;
+        }
+    }
+    if (begins && fiber->is_direct && (PyObject **)frame == fiber->first_place) {
+        return false;
+    }
+    barrier->frame = frame_first_real(frame_beyond_c(frame));
+    barrier->is_body = begins && fiber->inner == NULL && frame_beyond_c(frame) == fiber->resumption->frame;
+    return true;
+}
+
+/* For `~gate` in `suspend`: is it behind C code that the running fiber suspends, on its own stack? */
+bool
+hard_is_next(Fiber *fiber, CoreState *core, Stub which)
+{
+    PyThreadState *ts = fiber->ts;
+    Frame *stub = thread_frame(ts);
+    CStack *stack = fiber->resumption->stack;
+    return stack != NULL && stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] && !fiber->suspending &&
+           fiber->barriers == 0 && cstacks_are_safe(core) && thread_must_stay(ts) == NULL &&
+           frame_first_local(stub) != NULL && finds_c_code(fiber, stub, &stack->kept.barrier);
+}
+
+/* Then suspend it, with the stub's only local. */
+IN_FRAME_OF_ITS_OWN PyObject *
+hard_suspend_next(Fiber *fiber)
+{
+    PyThreadState *ts = fiber->ts;
+    FrameSlot *local = frame_slots(thread_frame(ts));
+    PyObject *value = Py_NewRef(slot_object(*local));
+    slot_put(local, slot_empty());
+    return wait_here(fiber, ts, fiber->resumption->stack, value);
+}
+
+static NOINLINE PyObject *
+resume_slowly(Fiber *fiber, PyObject *value)
+{
+    return fiber_run(fiber, Py_NewRef(value), NULL);
+}
+
+/* Give `value` to a fiber that is kept, and has no context of its own. */
+IN_FRAME_OF_ITS_OWN PyObject *
+fiber_resume_kept(Fiber *fiber, PyObject *value)
+{
+    PyThreadState *ts = thread_current();
+    CStack *stack = fiber->resumption->stack;
+    Run *run = &stack->run;
+    if (UNLIKELY(!fiber_is_of_thread(fiber, ts) || !recursion_has_room(ts, fiber->depth + hard_depth(fiber)))) {
+        return resume_slowly(fiber, value);
+    }
+    run->fiber = (Fiber *)Py_NewRef((PyObject *)fiber);
+    attach(fiber, ts);
+    PyObject *result = stack_switch(&stack->resumer, stack->kept.waiter, Py_NewRef(value));
+    fiber = run->resumption.fiber;
+    if (UNLIKELY(fiber->suspending != KEEPING || result == NULL)) {
+        return run_left(run, ts, result);
+    }
+    fiber->suspending = RUNNING;
+    run->fiber = NULL;
+    Py_DECREF(fiber);
+    return result;
 }
 
 /* ---- a fiber that is kept ------------------------------------------------------------------- */

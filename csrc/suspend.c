@@ -439,6 +439,9 @@ gate_suspend(PyObject *gate)
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
+        if (UNLIKELY(value == NULL && hard_is_next(fiber, fiber->core, STUB_SUSPEND))) {
+            return hard_suspend_next(fiber);
+        }
     }
     return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_SUSPEND);
 }
