@@ -530,6 +530,7 @@ PyObject *gate_resume(PyObject *gate);
 PyObject *gate_suspend_to(PyObject *gate);
 
 /* control.c */
+int check_message(CoreState *core, PyObject **operands, const char *verb);
 void read_operands(Frame *stub, int first, PyObject **operands);
 void drop_operands(PyObject **operands);
 PyObject *prompt_not_found(CoreState *core, PyObject *tag);

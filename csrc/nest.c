@@ -126,18 +126,6 @@ wrong_type(const char *what, PyObject *object)
     return -1;
 }
 
-static int
-check_resume(CoreState *core, PyObject **operands)
-{
-    if (!PyObject_TypeCheck(operands[0], core->fiber_type)) {
-        return wrong_type("a fiber", operands[0]);
-    }
-    if (operands[2] != Py_None && !PyExceptionInstance_Check(operands[2])) {
-        return wrong_type("an exception", operands[2]);
-    }
-    return fiber_check_idle((Fiber *)operands[0], "resume", operands[1]);
-}
-
 /* Park the running fiber for the operation; false with an exception, or without one at a barrier if `quietly`. */
 static bool
 park_for(Fiber *fiber, PyThreadState *ts, Frame *stub, Operation operation, PyObject **operands, bool quietly)
@@ -165,7 +153,7 @@ resume_by_method(PyObject **operands)
 static PyObject *
 resume(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
 {
-    if (check_resume(core, operands) < 0) {
+    if (check_message(core, operands, "resume") < 0) {
         return NULL;
     }
     Fiber *fiber = fiber_running_here(ts);

@@ -50,7 +50,7 @@ class Resumption(Portable, Generic[_T, _A]):
         answer: _A = self._run(self._step(GIVE, value, state))
         return answer
 
-    def discontinue(self, error: BaseException, *, state: Any = NO_STATE) -> _A:
+    def discontinue(self, error: BaseException | type[BaseException], *, state: Any = NO_STATE) -> _A:
         """Go on with `error` raised by `perform` (OCaml's discontinue)."""
         answer: _A = self._run(self._step(THROW, error, state))
         return answer
@@ -65,7 +65,7 @@ class Resumption(Portable, Generic[_T, _A]):
         answer: _A = self._run(self._step_under(handler, GIVE, value))
         return answer
 
-    def discontinue_with(self, handler: Handler[_A], error: BaseException) -> _A:
+    def discontinue_with(self, handler: Handler[_A], error: BaseException | type[BaseException]) -> _A:
         """For the resumption of a shallow handler: go on under `handler` with `error` raised by `perform`."""
         answer: _A = self._run(self._step_under(handler, THROW, error))
         return answer

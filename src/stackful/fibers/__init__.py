@@ -48,7 +48,7 @@ def suspend(value: object = None) -> Any:
 
 
 @stub
-def resume(fiber: Fiber, value: object = None, error: BaseException | None = None) -> Any:
+def resume(fiber: Fiber, value: object = None, error: BaseException | type[BaseException] | None = None) -> Any:
     """As ``fiber.resume(value)``, or ``fiber.throw(error)``; within a fiber, the frames of `fiber` go on top of the caller's.
 
     So nothing of C stands between the two: `suspend_to`, captures and handlers further out reach through, and take the frames along. What
