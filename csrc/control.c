@@ -192,6 +192,8 @@ perform(Fiber *fiber, Operation operation, PyObject **operands, Next *next)
     case OPERATION_LEAVE:
         next->value = Py_NewRef(operands[1]);
         return guest_leave(fiber, (Fiber *)operands[0]);
+    case OPERATION_EXCHANGE:
+        return guest_exchange(fiber, operands, next);
     default: /* OPERATION_TRANSFER */
         next->fiber = (Fiber *)Py_NewRef(operands[0]);
         next->value = operands[2] == Py_None ? Py_NewRef(operands[1]) : NULL;
@@ -464,23 +466,28 @@ transfer_hard(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject **operands,
     return hard_suspend(kept, fiber, ts, NULL, &next, barrier);
 }
 
+/* On the stack of another fiber, or of a script: the other one comes there instead of the running one. */
 static PyObject *
-transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
+transfer_on_host(Fiber *host, PyThreadState *ts, Frame *stub, PyObject **operands)
 {
-    Fiber *fiber = fiber_running_here(ts);
-    if (fiber != NULL && (PyObject *)fiber == operands[0]) {
-        return transfer_to_itself(operands);
-    }
-    if (check_message(core, operands, "transfer to") < 0) {
+    bool outside = host->guest == NULL;
+    if (!guest_can_be((Fiber *)operands[0], operands[2])) {
+        if (outside) {
+            return transfer_from_outside(operands);
+        }
+        PyErr_Format(host->core->fiber_error, "cannot transfer to %R: it cannot take the place of a fiber that was resumed by "
+                     "resume(), the function; resume that one by its method", operands[0]);
         return NULL;
     }
-    if (fiber == NULL || fiber->is_root) {
-        return transfer_from_outside(operands);
+    if (park_for(host, ts, stub, OPERATION_EXCHANGE, operands, outside)) {
+        return Py_NewRef(Py_None);
     }
-    if (fiber->core != core || fiber->suspending) {
-        PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
-        return NULL;
-    }
+    return outside && !PyErr_Occurred() ? transfer_from_outside(operands) : NULL;
+}
+
+static PyObject *
+transfer_from_fiber(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject **operands)
+{
     Barrier barrier;
     Control *control = fiber_control(fiber);
     int parked = control == NULL ? -1 : fiber_park_again(fiber, ts, stub, OPERATING) ? 1 : try_to_park(fiber, ts, OPERATING, &barrier);
@@ -495,6 +502,29 @@ transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
         control->operands[i] = Py_NewRef(operands[i]);
     }
     return Py_NewRef(Py_None);
+}
+
+static PyObject *
+transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
+{
+    Fiber *fiber = fiber_running_here(ts);
+    if (fiber != NULL && (PyObject *)fiber_or_guest(ts) == operands[0]) {
+        return transfer_to_itself(operands);
+    }
+    if (check_message(core, operands, "transfer to") < 0) {
+        return NULL;
+    }
+    if (fiber == NULL || fiber->is_root) {
+        return transfer_from_outside(operands);
+    }
+    if (fiber->core != core || fiber->suspending) {
+        PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
+        return NULL;
+    }
+    if (fiber->guest != NULL || fiber->is_script) {
+        return transfer_on_host(fiber, ts, stub, operands);
+    }
+    return transfer_from_fiber(fiber, ts, stub, operands);
 }
 
 static NOINLINE PyObject *

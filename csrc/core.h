@@ -236,7 +236,8 @@ typedef enum {
     OPERATION_PERFORM,   /* function: in `perform`, take the frames up to and with the handler's prompt, call function(k) */
     OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
     OPERATION_RESUME,    /* the same: go on with that fiber on top of this one */
-    OPERATION_LEAVE      /* fiber, value: suspend that fiber, which is on top of this one */
+    OPERATION_LEAVE,     /* fiber, value: suspend that fiber, which is on top of this one */
+    OPERATION_EXCHANGE   /* fiber, value, exception or None: go on with that fiber on top of this one, in the stead of who is */
 } Operation;
 
 /* What few fibers have. */
@@ -285,6 +286,7 @@ typedef struct Fiber {
     char suspending;           /* Leaving: parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function (or callee) is run by the interpreter itself, not through C */
     bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
+    bool is_script;            /* its own code is a script's, which is in no fiber as far as it knows */
     unsigned barriers;         /* how many calls of barrier() are in progress */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */
     bool owns_context;         /* `context` is the thread's while it runs, and what that has become afterwards its own */
@@ -523,6 +525,9 @@ void continuation_put(Fiber *fiber, PyObject *k, Made *made);
 Level *level_of_guest(CoreState *core, Level *level);
 Fiber *fiber_or_guest(PyThreadState *ts);
 int guest_enter(Fiber *host, PyObject **operands, Next *next);
+int guest_exchange(Fiber *host, PyObject **operands, Next *next);
+bool guest_can_be(Fiber *fiber, PyObject *thrown);
+bool park_for(Fiber *fiber, PyThreadState *ts, Frame *stub, Operation operation, PyObject **operands, bool quietly);
 int guest_leave(Fiber *host, Fiber *guest);
 void guest_end(Fiber *guest, PyObject *value);
 PyObject *guest_suspend(Fiber *host, PyThreadState *ts, Frame *stub, PyObject *guest, PyObject *value);

@@ -35,7 +35,7 @@ core_can_wait(PyObject *module, PyObject *Py_UNUSED(ignored))
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_running_here(ts);
     bool can = fiber != NULL && fiber->core == core_state(module) && !fiber->suspending && fiber->guest == NULL &&
-               hard_find(fiber, ts) != NULL;
+               !fiber->is_script && hard_find(fiber, ts) != NULL;
     return PyBool_FromLong(can);
 }
 

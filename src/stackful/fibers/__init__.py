@@ -104,6 +104,8 @@ def current() -> Fiber | None:
 def is_capturable() -> bool:
     """Whether only plain Python calls stand between here and the fiber's begin: what is captured or suspended here can be copied.
 
+    Under ``stackful run`` also at the top of the script, which can be stored.
+
     >>> is_capturable(), Fiber(lambda: is_capturable()).resume()
     (False, True)
     >>> Fiber(sorted, [1], key=lambda _: print(is_capturable()) or 0).resume()
@@ -122,7 +124,7 @@ def is_suspendable() -> bool:
     True
     [1]
     """
-    return _core.can_wait() or is_capturable()
+    return _core.can_wait() or (_current() is not None and is_capturable())
 
 
 # What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.
