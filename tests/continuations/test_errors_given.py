@@ -29,7 +29,9 @@ GIVERS = {
     "transfer_in_a_fiber": lambda error: Fiber(lambda: transfer(waiting(), error=error)).resume(),
     "continuation": lambda error: reset(lambda: catch(lambda: shift(lambda k: k(error=error)))),
     "resumption": lambda error: handle(lambda: catch(lambda: perform(ask)), ask.ctl(lambda k: k.discontinue(error))),
-    "resumption_once": lambda error: handle(lambda: catch(lambda: perform(ask)), ask.once(lambda k: k.discontinue(error))),
+    "resumption_once": lambda error: handle(
+        lambda: catch(lambda: perform(ask)), ask.once(lambda k: k.discontinue(error))
+    ),
 }
 
 

@@ -90,7 +90,9 @@ def _check_message(value: object, error: object) -> None:
         raise TypeError(f"a continuation is resumed with a value or with an error, not with both: {value!r}, {error!r}")
 
 
-def _arrival(levels: int, common: int, value: object, error: BaseException | type[BaseException] | None) -> Callable[[], object]:
+def _arrival(
+    levels: int, common: int, value: object, error: BaseException | type[BaseException] | None
+) -> Callable[[], object]:
     """What is called above reinstated frames, for the value: it enters their winders first."""
 
     def arrive() -> object:

@@ -61,7 +61,10 @@ def _attributes(value: object) -> Iterator[Step]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
                 item = getattr(value, name)
-                yield "" if isinstance(item, _core.Continuation) else f".{name}", item  # an inner part, whose frames are what counts
+                yield (
+                    "" if isinstance(item, _core.Continuation) else f".{name}",
+                    item,
+                )  # an inner part, whose frames are what counts
 
 
 def _children(value: object) -> Iterator[Step]:
