@@ -20,9 +20,7 @@ def describe_barrier(code: CodeType | None, offset: int, function: object) -> st
 
 def describe_kept(code: CodeType | None, offset: int, function: object) -> str:
     """Why a fiber that waits with its C stack is not portable."""
-    return (
-        f"it is suspended behind a C call: {_place(code, offset, function)}; what C code keeps on its stack can be neither copied nor stored"
-    )
+    return f"it is suspended behind a C call: {_place(code, offset, function)}; what C code keeps on its stack can be neither copied nor stored"
 
 
 def _place(code: CodeType | None, offset: int, function: object) -> str:
