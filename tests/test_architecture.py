@@ -237,7 +237,11 @@ def test_importing_the_package_loads_nothing_heavy():
 
 # Between the first call and the second, no way out of the function: the thread would keep a fiber's data stack, or the
 # recursion count would drift. The first of them may fail, and then needs no undoing.
-PAIRS = {"Py_EnterRecursiveCall": "Py_LeaveRecursiveCall", "enter": "leave", "PyGILState_Ensure": "PyGILState_Release"}
+PAIRS = {
+    "Py_EnterRecursiveCall": "Py_LeaveRecursiveCall",
+    "enter": "come_out",
+    "PyGILState_Ensure": "PyGILState_Release",
+}
 MAY_FAIL = {"Py_EnterRecursiveCall"}
 
 # A signature that starts in column 0, and a body up to the brace in column 0 (or a body on the same line).

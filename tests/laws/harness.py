@@ -5,6 +5,7 @@ import copy
 import functools
 import pickle
 import sys
+from collections import ChainMap
 
 from corpus import BARRIERS, PROGRAMS
 from corpus.points import ANSWERS, REFUSALS, SCHEDULE, ask, capturing_point, point, probe
@@ -12,7 +13,7 @@ from stackful import BarrierError, Fiber, FiberExit, snapshot, suspend
 from ways import traced
 
 CASES = 40
-EVERY = PROGRAMS | BARRIERS
+EVERY = ChainMap(PROGRAMS, BARRIERS)
 
 
 def outcome_of(function, *arguments):

@@ -1,4 +1,4 @@
-"""The fiber's own function is the destructor of its argument, and suspends."""
+"""The fiber's own function is the destructor of its argument, and suspends, called by the fiber and by the interpreter."""
 
 import sys
 
@@ -21,5 +21,7 @@ except KeyError:
 assert fiber.status == "dead", fiber.status
 fiber = Fiber(Thing.__del__, Thing())
 fiber.resume()
+assert fiber.resume() is None  # the argument is let go, and its destructor suspends
+assert fiber.status == "suspended", fiber.status
 assert fiber.resume() == "result"
 assert fiber.status == "dead", fiber.status
