@@ -231,6 +231,18 @@ fiber_finalize(Fiber *self)
     fiber_end_by(self, (PyCFunction)fiber_close);
 }
 
+/* A finaliser is called once, and may be a subclass's: but C code that waits has to end. Does the object go, then? */
+static bool
+end_kept(Fiber *self)
+{
+    CoreState *core = self->core;
+    PyTypeObject *type = Py_IS_TYPE((PyObject *)self, core->generator_type) ? core->generator_type : core->fiber_type;
+    Py_SET_REFCNT((PyObject *)self, 1);
+    type->tp_finalize((PyObject *)self);
+    Py_SET_REFCNT((PyObject *)self, Py_REFCNT(self) - 1); /* no Py_DECREF, which would come here again */
+    return Py_REFCNT(self) == 0;
+}
+
 static int
 fiber_traverse(Fiber *self, visitproc visit, void *arg)
 {
@@ -272,6 +284,9 @@ fiber_dealloc(Fiber *self)
         if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
             return;
         }
+    }
+    if (self->phase == FIBER_KEPT && !end_kept(self)) {
+        return;
     }
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, fiber_dealloc)

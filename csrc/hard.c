@@ -13,6 +13,14 @@
  * Such a fiber cannot be copied or stored: nobody knows what C code keeps on its stack.  It belongs to its thread. */
 #include "core.h"
 
+/* Is this code on that stack? Destructors that the driver runs between two frames are on the resumer's. */
+static NOINLINE bool
+is_on_stack(CStack *stack)
+{
+    char here;
+    return &here >= stack->low && &here < stack->high;
+}
+
 /* The fiber that can be kept while `fiber` runs: that one, or where it runs a prompt() for C code, the one whose C code it
  * is; or NULL, without an exception. */
 Fiber *
@@ -24,8 +32,11 @@ hard_find(Fiber *fiber, PyThreadState *ts)
     while (fiber->is_root && fiber->barriers == 0 && fiber->next_active != NULL) {
         fiber = fiber->next_active;
     }
-    bool may = !fiber->is_root && fiber->barriers == 0 && fiber->resumption->stack != NULL && fiber_is_of_thread(fiber, ts);
-    return may ? fiber : NULL;
+    if (fiber->is_root || fiber->barriers != 0 || !fiber_is_of_thread(fiber, ts)) {
+        return NULL;
+    }
+    CStack *stack = fiber->resumption->stack;
+    return stack != NULL && is_on_stack(stack) ? fiber : NULL;
 }
 
 /* can_wait(): would `suspend` behind a C call keep the running fiber's stack? */
