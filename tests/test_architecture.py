@@ -197,7 +197,9 @@ def test_all_lists_the_public_names_in_order(file):
 def test_names_that_are_loaded_late_are_listed_from_the_start():
     """`dir` shows a newcomer, and the interactive interpreter's completion, all that there is."""
     program = "import stackful; print(set(stackful.__all__) - set(dir(stackful)), 'stackful.effects' in __import__('sys').modules)"
-    built = Path(importlib.import_module("stackful").__file__).parents[1]  # with the extension: not always the source tree
+    built = Path(importlib.import_module("stackful").__file__).parents[
+        1
+    ]  # with the extension: not always the source tree
     environment = {**os.environ, "PYTHONPATH": str(built)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set() False"
