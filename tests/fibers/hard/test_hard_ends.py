@@ -177,10 +177,12 @@ def test_a_fiber_whose_thread_has_ended_never_goes_on():
     fiber = in_thread(lambda: waiting(log))
     with pytest.raises(FiberError, match="only in the thread"):
         fiber.resume()
+    box = [fiber]
     for _ in range(3):
         with pytest.raises(FiberError, match="only in the thread"):
-            raise in_thread(lambda: pytest.raises(FiberError, fiber.resume).value)
+            raise in_thread(lambda: pytest.raises(FiberError, box[0].resume).value)
         assert fiber.status == "suspended"
+    box.clear()
     del fiber
     gc.collect()
     assert log == []

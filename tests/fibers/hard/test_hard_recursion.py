@@ -47,7 +47,7 @@ def test_frames_are_counted_as_they_are_wherever_the_fiber_goes_on():
 
 
 def test_a_kept_fiber_has_the_room_that_its_resumer_leaves():
-    """The deeper it is resumed from, the less it has, frame by frame."""
+    """The deeper it is resumed from, the less it has."""
 
     def left(resumed):
         found = []
@@ -56,7 +56,8 @@ def test_a_kept_fiber_has_the_room_that_its_resumer_leaves():
         deep(resumed, fiber.resume)
         return found[0]
 
-    assert [left(10) - left(n) for n in (11, 20, 110)] == [1, 10, 100]
+    # one frame more or less, as the calls at the end are specialised or not
+    assert all(abs(left(10) - left(10 + n) - n) <= 1 for n in (10, 100, 200))
 
 
 def test_where_there_is_no_room_for_its_frames_a_kept_fiber_is_not_resumed():
@@ -184,11 +185,12 @@ def test_fibers_that_wait_in_c_code_of_each_other():
                 value = inner.resume(suspend(value))
             return value
 
-        return sorted([0], key=key)[0] or n
+        (value,) = map(key, [0])
+        return value + 1
 
     fiber = Fiber(nest, 40)
     assert fiber.resume() == "innermost"
-    assert fiber.resume() == 40 or fiber.result
+    assert fiber.resume() == 40
     endless = Fiber(nest, 10_000_000)
     with pytest.raises(RecursionError):
         endless.resume()

@@ -194,6 +194,7 @@ def test_a_fiber_with_a_context_of_its_own_keeps_it():
     assert fiber.resume() == ["own", None, "own"]
 
 
+@pytest.mark.no_leakcheck("each asyncio.run() of 3.11 keeps some blocks, without fibers too")
 def test_tasks_of_asyncio_resume_a_kept_fiber_in_turn():
     """A fiber that one task has begun is gone on with by another: variables are those of the task, or of its own Context.run."""
 
