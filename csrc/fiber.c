@@ -68,8 +68,8 @@ fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value)
     }
     if (fiber->phase == FIBER_FRESH && value != Py_None) {
         PyErr_Format(fiber->core->fiber_error,
-                     "the first time to %s a fiber gives it no value: no suspend is waiting for it; pass "
-                     "arguments to Fiber(function, ...)", verb);
+                     "cannot %s %R with the value %R: the first time no suspend is waiting for one; pass "
+                     "arguments to Fiber(function, ...)", verb, fiber, value);
         return -1;
     }
     return 0;
@@ -100,10 +100,9 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
             return NULL;
         }
         if (value != Py_None && self->phase == FIBER_FRESH) {
-            PyErr_SetString(self->core->fiber_error,
-                            "the first resume of a fiber takes no value: no suspend is waiting for "
-                            "it; pass arguments to Fiber(function, ...)");
-            return NULL;
+            return PyErr_Format(self->core->fiber_error,
+                                "cannot resume %R with the value %R: the first time no suspend is waiting for one; pass "
+                                "arguments to Fiber(function, ...)", self, value);
         }
     }
     return fiber_run(self, Py_NewRef(value), NULL);

@@ -179,7 +179,7 @@ def test_a_value_for_one_that_has_not_begun_is_refused():
     fresh = Coroutine(int)
 
     def body():
-        with pytest.raises(FiberError, match="no value"):
+        with pytest.raises(FiberError, match="with the value 5"):
             transfer(fresh, 5)
         return transfer(fresh)
 

@@ -28,6 +28,10 @@ class _Captured(Portable):
         """The captured frames, outermost first, as `Fiber.frames`."""
         return frames_captured(self._captured)
 
+    def __repr__(self) -> str:
+        count = len(self.frames)
+        return f"<{type(self).__name__} of {count} frame{'s' * (count != 1)} at {id(self):#x}>"
+
 
 class ComposableContinuation(_Captured):
     """Frames that `control` or `shift` has captured. What their functions are given is its method `resume`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackful import stackmap
@@ -9,6 +10,8 @@ from stackful.fibers.frames import line_of
 
 if TYPE_CHECKING:
     from types import CodeType
+
+_BARRIER = str(Path(__file__).parents[1] / "continuations" / "prompts.py")
 
 __all__ = ["describe_barrier", "describe_kept"]
 
@@ -27,5 +30,7 @@ def _place(code: CodeType | None, offset: int, function: object) -> str:
     if code is None:
         name = getattr(function, "__qualname__", None) or repr(function)
         return f"the fiber's own function {name} is not a plain Python function"
+    if code.co_qualname == "barrier" and code.co_filename == _BARRIER:
+        return "a barrier() stands in between"
     operation = stackmap.describe_call(code, stackmap.instruction_start(code, offset))
     return f'{operation}, in frame "{code.co_qualname}" ({code.co_filename}:{line_of(code, offset)})'
