@@ -21,7 +21,8 @@ except KeyError:
 assert fiber.status == "dead", fiber.status
 fiber = Fiber(Thing.__del__, Thing())
 fiber.resume()
-assert fiber.resume() is None  # the argument is let go, and its destructor suspends
-assert fiber.status == "suspended", fiber.status
-assert fiber.resume() == "result"
+if fiber.resume() is None:  # the interpreter lets the argument go, and its destructor suspends; on 3.11 the driver does, and it cannot
+    assert fiber.status == "suspended", fiber.status
+    fiber.resume()
+assert fiber.result == "result"
 assert fiber.status == "dead", fiber.status
