@@ -167,6 +167,7 @@ int hard_traverse(Fiber *fiber, visitproc visit, void *arg);
 Frame *hard_innermost(Fiber *fiber);
 void hard_abandon(Fiber *fiber);
 void hard_close_abandoned(CoreState *core, PyThreadState *ts);
+PyObject *core_kept(PyObject *module, PyObject *args);
 PyObject *core_can_wait(PyObject *module, PyObject *ignored);
 void raise_kept(Fiber *fiber, const char *verb);
 

@@ -112,6 +112,7 @@ detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
     thread_stack_put(ts, &resumption->outer);
     kept->active = fiber_active_here;
     fiber_active_here = fiber->next_active;
+    fiber->core->kept++;
     fiber->phase = FIBER_KEPT;
 }
 
@@ -168,6 +169,7 @@ attach(Fiber *fiber, PyThreadState *ts)
     kept->context = NULL;
     fiber->next_active = fiber_active_here;
     fiber_active_here = kept->active;
+    fiber->core->kept--;
     fiber->phase = FIBER_ACTIVE;
 }
 
@@ -250,8 +252,8 @@ hard_is_next(Fiber *fiber, CoreState *core, Stub which)
     PyThreadState *ts = fiber->ts;
     Frame *stub = thread_frame(ts);
     CStack *stack = fiber->resumption->stack;
-    return stack != NULL && stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] && !fiber->suspending &&
-           fiber->barriers == 0 && cstacks_are_safe(core) && thread_must_stay(ts) == NULL &&
+    return stack != NULL && is_on_stack(stack) && stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] &&
+           !fiber->suspending && fiber->barriers == 0 && cstacks_are_safe(core) && thread_must_stay(ts) == NULL &&
            frame_first_local(stub) != NULL && finds_c_code(fiber, stub, &stack->kept.barrier);
 }
 
@@ -332,6 +334,23 @@ Frame *
 hard_innermost(Fiber *fiber)
 {
     return evaluations_innermost(&fiber->resumption->stack->kept.evaluations);
+}
+
+/* kept(): how many fibers wait with their C stacks; kept(fiber): is it one of these, and of this thread? */
+PyObject *
+core_kept(PyObject *module, PyObject *args)
+{
+    PyObject *object = NULL;
+    if (!PyArg_ParseTuple(args, "|O", &object)) {
+        return NULL;
+    }
+    CoreState *core = core_state(module);
+    if (object == NULL) {
+        return PyLong_FromSsize_t(core->kept);
+    }
+    Fiber *fiber = (Fiber *)object;
+    return PyBool_FromLong(PyObject_TypeCheck(object, core->fiber_type) && fiber->phase == FIBER_KEPT &&
+                           fiber_is_of_thread(fiber, PyThreadState_Get()));
 }
 
 /* It cannot be copied, or stored: the error says what C code waits in it. */

@@ -452,7 +452,7 @@ run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObje
     Fiber *fiber = resumed;
     PyObject *result;
     Py_INCREF(fiber);
-    if (UNLIKELY(stack == NULL || !cstacks_are_safe(core) || !recursion_has_room(ts, fiber->depth))) {
+    if (UNLIKELY(stack == NULL || !cstacks_are_safe(core) || !c_stack_suffices(STACK_SIZE) || !recursion_has_room(ts, fiber->depth))) {
         result = outcome(fiber, run_slowly(fiber, value), bare);
         Py_DECREF(fiber);
         return result;

@@ -135,6 +135,8 @@ typedef struct {
     uintptr_t events;  /* for which code was instrumented */
 } Kept;
 
+#define STACK_SIZE ((size_t)8 << 20) /* as much as a thread has on most systems */
+
 /* A stack of its own for the C code, and for the Python frames, that a run of a fiber needs. */
 typedef struct CStack {
     struct CStack *next; /* in the pool */
@@ -170,6 +172,7 @@ typedef struct {
     PyObject *modules;      /* sys.modules, and how many there were when greenlet was looked for */
     Py_ssize_t modules_seen;
     bool makes_no_stacks;
+    Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
 } CoreState;

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import sys
 from importlib import import_module
 
 from stackful import _core
@@ -125,6 +128,17 @@ def is_suspendable() -> bool:
     [1]
     """
     return _core.can_wait() or (_current() is not None and is_capturable())
+
+
+@atexit.register
+def _close_kept() -> None:
+    """What C code on a kept stack refers to, the interpreter takes for used when it ends: so those fibers are closed before that."""
+    if _core.kept():
+        for kept in filter(_core.kept, gc.get_objects()):
+            try:
+                kept.close()
+            except BaseException:  # noqa: BLE001 - as in a destructor
+                sys.excepthook(*sys.exc_info())  # as atexit shows what its functions raise
 
 
 # What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.

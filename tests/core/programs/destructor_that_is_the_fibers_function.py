@@ -21,7 +21,9 @@ except KeyError:
 assert fiber.status == "dead", fiber.status
 fiber = Fiber(Thing.__del__, Thing())
 fiber.resume()
-if fiber.resume() is None:  # the interpreter lets the argument go, and its destructor suspends; on 3.11 the driver does, and it cannot
+if (
+    fiber.resume() is None
+):  # the interpreter lets the argument go, and its destructor suspends; on 3.11 the driver does, and it cannot
     assert fiber.status == "suspended", fiber.status
     fiber.resume()
 assert fiber.result == "result"
