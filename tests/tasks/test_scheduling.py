@@ -373,7 +373,7 @@ def test_a_deadlock_says_who_waits_for_what_and_where():
     name = "test_a_deadlock_says_who_waits_for_what_and_where.<locals>"
     assert str(caught.value).splitlines() == [
         "all tasks wait, and none is left to wake them:",
-        f'  sender waits to send on channel \'letters\', in {name}.waits, "{__file__}", line {first + 1}',
+        f"  sender waits to send on channel 'letters', in {name}.waits, \"{__file__}\", line {first + 1}",
         f'  blocks-2 waits in block(), in {name}.blocks, "{__file__}", line {first + 4}',
         "  join-3 waits for the end of sender",
     ]

@@ -53,7 +53,13 @@ class TaskGroup(Portable):
     def spawn(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task:
         """A new task of the group; `FiberError` outside of its block, or when the group is failing."""
         if self._owner is None or self._is_left or self._is_failing:
-            why = "is failing" if self._is_failing else "is over" if self._is_left else "has not begun: use it in a with statement"
+            why = (
+                "is failing"
+                if self._is_failing
+                else "is over"
+                if self._is_left
+                else "has not begun: use it in a with statement"
+            )
             raise FiberError(f"cannot spawn a task: {self!r} {why}")
         task = self._owner._scheduler.spawn(function, *args, **kwargs)
         task._group = self
@@ -67,11 +73,13 @@ class TaskGroup(Portable):
         return self
 
     @property
-    def __exit__(self) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:
+    def __exit__(self) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:  # noqa: PLE0302, PYI036
         # A function, not a method: a with statement calls functions without C code in between, so a task that waits at the end of the block
         # can be saved. (v3.11.2 to v3.13.0 Python/ceval.c and bytecodes.c, CALL: bound methods are unpacked only where no self is given, and
         # there None stands in its place.) Where the block is left by an exception, C code calls.
-        def leave(kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        def leave(
+            kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        ) -> None:
             raised = self._leave(None if isinstance(error, _Failed) and self._errors else error)
             if raised is not None and raised is not error:
                 raise raised from None
@@ -131,7 +139,7 @@ class TaskGroup(Portable):
     def forget(self, task: Task) -> None:
         """`task`, which waited at the end of the block, was killed."""
 
-    def describe_wait(self, task: Task) -> str:
+    def describe_wait(self, task: Task) -> str:  # noqa: ARG002
         """Whom `task` waits for."""
         return f"for the end of {', '.join(task.name for task in self._tasks)}"
 

@@ -66,7 +66,7 @@ class _Event:
     def forget(self, task: Task) -> None:
         """There is nobody to tell."""
 
-    def describe_wait(self, task: Task) -> str:
+    def describe_wait(self, task: Task) -> str:  # noqa: ARG002
         """For messages."""
         return "in block()"
 
@@ -215,15 +215,15 @@ class Task(Fiber):
         if self._joiners is not None and task in self._joiners:
             self._joiners.remove(task)
 
-    def describe_wait(self, task: Task) -> str:
+    def describe_wait(self, task: Task) -> str:  # noqa: ARG002
         """`task` waits for the end of this one."""
         return f"for the end of {self.name}"
 
-    def resume(self, value: object = None, /) -> NoReturn:
+    def resume(self, value: object = None, /) -> NoReturn:  # noqa: ARG002
         """`FiberError`: the scheduler resumes tasks."""
         raise FiberError(f"{self!r} is resumed by its scheduler; block() and wake() are for that")
 
-    def throw(self, exception: BaseException | type[BaseException], /) -> NoReturn:
+    def throw(self, exception: BaseException | type[BaseException], /) -> NoReturn:  # noqa: ARG002
         """`FiberError`: `kill` is for that."""
         raise FiberError(f"{self!r} is resumed by its scheduler; to raise something in it, kill(exception)")
 
@@ -276,7 +276,9 @@ def find_task(name: str) -> Task:
     """The running task; `FiberError` for the function of that name."""
     task = current()
     if task is None:
-        raise FiberError(f"{name} would have to wait, and this is no task: tasks.run(function), or Scheduler().spawn(function)")
+        raise FiberError(
+            f"{name} would have to wait, and this is no task: tasks.run(function), or Scheduler().spawn(function)"
+        )
     return task
 
 
@@ -563,7 +565,7 @@ class Scheduler(Portable):
                 else:
                     task._error = None
                     answer = resume(task, None, error) if is_nested else _throw(task, error)
-            except BaseException as raised:  # noqa: BLE001 - the task's own
+            except BaseException as raised:
                 if self._fail(task, raised):
                     raise
                 answer = STAYS
