@@ -6,7 +6,7 @@ MINUTES ?= 10
 
 SHELL  := bash
 BIN    := $(VENV)/bin
-CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/cpython/*.h)
+CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/*/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help

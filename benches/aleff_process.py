@@ -4,37 +4,14 @@
 numbers of runs, and prints the seconds of one run and of all. aleff's diagnosis of C boundaries is off, which is aleff at its best.
 """
 
-import gc
 import resource
 import sys
-import time
 
 import aleff
 
 from measure import expect
 from programs_aleff import program
-
-WARM = 0.2  # seconds: CPython specialises what it has run a few times
-LONG = 2.0  # seconds: no more runs in a turn than begin within
-
-
-def clocked(run, number: int, limit: float) -> tuple[float, float]:
-    """Seconds: of one of `number` runs, or of as many as begin within the limit; and of all of them."""
-    gc.collect()
-    start = now = time.perf_counter()
-    done = 0
-    while done < number and now - start < limit:
-        run()
-        done += 1
-        now = time.perf_counter()
-    return (now - start) / done, now - start
-
-
-def serve(run) -> None:
-    clocked(run, 1000, WARM)
-    print("ready", flush=True)
-    for line in sys.stdin:
-        print(*clocked(run, int(line), LONG), flush=True)
+from serving import serve
 
 
 def serve_resumption(depth: int) -> None:

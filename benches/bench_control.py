@@ -3,8 +3,9 @@
 import sys
 
 import programs_control as programs
+from elsewhere import with_greenlet
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import greenlet
+from peers import has_greenlet
 from stackful import Coroutine, Fiber, call_cc, call_ec, prompt, reset, run, shift, transfer
 from whole_programs import PLAIN, Program, rows_of
 
@@ -87,23 +88,6 @@ def transfers(number):
     other.close()
 
 
-def switches(number):
-    """The same by greenlets."""
-
-    def hand_over(n):
-        switch = other.switch
-        for _ in range(n):
-            switch()
-
-    def hand_back():
-        switch = one.switch
-        while True:
-            switch()
-
-    one, other = greenlet.greenlet(hand_over), greenlet.greenlet(hand_back)
-    one.switch(number // 2)
-
-
 PROGRAMS = {
     "ctak": Program(
         3,
@@ -145,8 +129,8 @@ def benchmark(rounds: int, number: int) -> list[Row]:
         "prompt": in_fiber(prompts),
         "transfer": transfers,
     }
-    if greenlet:
-        contenders["greenlet"] = switches
+    if has_greenlet:
+        contenders["greenlet"] = with_greenlet("transfer")
     took = interleaved(contenders, number, rounds)
     return [
         at_most(
@@ -157,7 +141,7 @@ def benchmark(rounds: int, number: int) -> list[Row]:
         Row("call_ec and its escape", time_text(took["escape"])),
         Row("prompt", time_text(took["prompt"])),
         at_least("transfer", took["transfer"], took["greenlet"], "greenlet switch", 3)
-        if greenlet
+        if has_greenlet
         else missing("transfer", time_text(took["transfer"]), "greenlet", "≥ 3x faster"),
         *(row for name, program in PROGRAMS.items() for row in rows_of(name, program, rounds, max(1, number // 2000))),
     ]

@@ -2,9 +2,9 @@
 
 import copy
 
-from elsewhere import second_resumption
+from elsewhere import second_resumption, with_greenlet
 from measure import Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import greenlet, has_aleff
+from peers import has_aleff, has_greenlet
 from stackful import Fiber, suspend
 
 DEPTH = 10
@@ -24,11 +24,6 @@ def run_fibers(number):
         Fiber(nothing).resume()
 
 
-def run_greenlets(number):
-    for _ in range(number):
-        greenlet.greenlet(nothing).switch()
-
-
 def run_generators(number):
     for _ in range(number):
         next(empty_generator(), None)
@@ -38,13 +33,13 @@ def creation(rounds: int, number: int) -> list[Row]:
     fiber = Fiber(nothing)
     expect((fiber.resume(), fiber.status), (None, "dead"))
     contenders = {"fiber": run_fibers, "generator": run_generators}
-    if greenlet:
-        contenders["greenlet"] = run_greenlets
+    if has_greenlet:
+        contenders["greenlet"] = with_greenlet("create")
     took = interleaved(contenders, number, rounds)
     subject = "create, run, finish an empty one"
     return [
         at_least(subject, took["fiber"], took["greenlet"], "greenlet", 10)
-        if greenlet
+        if has_greenlet
         else missing(subject, time_text(took["fiber"]), "greenlet", "≥ 10x faster"),
         at_most(subject, took["fiber"], took["generator"], "generator"),
     ]

@@ -6,17 +6,9 @@ import time
 import elsewhere
 import programs_effects as programs
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import greenlet, has_aleff
+from peers import has_aleff
 from stackful import Fiber, effect, handle, perform, suspend
 from whole_programs import ONE_FRAME, PLAIN, Program, both_ways, rows_of
-
-if greenlet:
-    import programs_greenlet
-
-
-def by_greenlet(name: str) -> dict:
-    return {"greenlet": getattr(programs_greenlet, name) if greenlet else None}
-
 
 PROGRAMS = {
     "countdown": Program(
@@ -42,7 +34,7 @@ PROGRAMS = {
         2_001_000,
         programs.iterator,
         {"generator": programs.iterator_native},
-        by_greenlet("iterator"),
+        "iterator",
         both_ways("iterator"),
     ),
     "nqueens": Program(
@@ -64,7 +56,7 @@ PROGRAMS = {
         1013,
         programs.generator,
         {"yield from": programs.generator_native},
-        by_greenlet("generator"),
+        "generator",
         {PLAIN: "generator"},
     ),
     "tree_explore": Program(
@@ -86,7 +78,7 @@ PROGRAMS = {
         820,
         programs.parsing_dollars,
         {"generators": programs.parsing_native},
-        by_greenlet("parsing_dollars"),
+        "parsing_dollars",
         both_ways("parsing_dollars"),
     ),
     "resume_nontail": Program(

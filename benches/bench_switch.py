@@ -3,8 +3,9 @@
 import sys
 from itertools import repeat
 
+from elsewhere import with_greenlet
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import greenlet
+from peers import has_greenlet
 from stackful import Fiber, suspend
 
 DEEP = 1000
@@ -35,12 +36,6 @@ def generator_loop_at(depth):
         yield from generator_loop()
 
 
-def greenlet_loop(value):
-    switch = greenlet.getcurrent().parent.switch
-    while True:
-        value = switch(value)
-
-
 def caller(step) -> Contender:
     """A loop that calls `step`, checked first: what goes in comes out."""
     step(None)
@@ -60,18 +55,24 @@ def benchmark(rounds: int, number: int) -> list[Row]:
         "fiber": caller(Fiber(fiber_loop).resume),
         "deep fiber": caller(Fiber(fiber_loop_at, DEEP).resume),
         "shallow fiber": caller(Fiber(fiber_loop_at, 1).resume),
+        "behind C": caller(Fiber(max, [0], key=lambda _: fiber_loop()).resume),
     }
-    if greenlet:
-        contenders["greenlet"] = caller(greenlet.greenlet(greenlet_loop).switch)
+    if has_greenlet:
+        contenders["greenlet"] = with_greenlet("round-trip")
     took = interleaved(contenders, number, rounds)
     deep_generator = interleaved({"it": caller(generator_loop_at(DEEP).send)}, number // 100, rounds)["it"]
     trip = "resume + suspend"
+    kept = f"{trip} behind C code"
     deep = f"{trip} at depth {DEEP:,}"
     return [
         at_most(trip, took["fiber"], took["gen.send"], "gen.send", 2.0),
-        at_least(trip, took["fiber"], took["greenlet"], "greenlet switch", 3)
-        if greenlet
-        else missing(trip, time_text(took["fiber"]), "greenlet", "≥ 3x faster"),
+        at_most(kept, took["behind C"], took["gen.send"], "gen.send", 2.5),
+        *(
+            at_least(what, took[ours], took["greenlet"], "greenlet switch", 3)
+            if has_greenlet
+            else missing(what, time_text(took[ours]), "greenlet", "≥ 3x faster")
+            for what, ours in ((trip, "fiber"), (kept, "behind C"))
+        ),
         at_most(deep, took["deep fiber"], took["shallow fiber"], "depth 1", 1.1),
         at_least(deep, took["deep fiber"], deep_generator, "gen.send through yield from"),
     ]

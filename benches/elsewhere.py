@@ -1,4 +1,4 @@
-"""A contender that runs in a process of its own and takes its turns with ours: the other end of aleff_process.py."""
+"""A contender that runs in a process of its own and takes its turns with ours: the other end of aleff_process.py and greenlet_process.py."""
 
 import math
 import select
@@ -19,8 +19,8 @@ class Elsewhere:
     `failure` says in a few words what happened where it does not come to the right answer; there is no figure then.
     """
 
-    def __init__(self, *words: object):
-        script = Path(__file__).with_name("aleff_process.py")
+    def __init__(self, peer: str, *words: object):
+        script = Path(__file__).with_name(f"{peer}_process.py")
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - a pipe would be full: tracebacks are as deep as the stack
         self._process = subprocess.Popen(
             [sys.executable, str(script), *map(str, words)],
@@ -81,7 +81,15 @@ class Elsewhere:
 
 def second_resumption(depth: int, *options: str) -> Elsewhere:
     """A continuation of aleff's, resumed again and again; without it the rows beside it are not worth having."""
-    contender = Elsewhere("resumption", depth, depth - 1, *options)
+    contender = Elsewhere("aleff", "resumption", depth, depth - 1, *options)
     if contender.failure:
         raise RuntimeError(f"aleff's second resumption: {contender.failure}")
+    return contender
+
+
+def with_greenlet(*words: object) -> Elsewhere:
+    """A contender of greenlet_process.py, which is not to fail."""
+    contender = Elsewhere("greenlet", *words)
+    if contender.failure:
+        raise RuntimeError(f"greenlet: {contender.failure}")
     return contender

@@ -1,6 +1,7 @@
 """Programs of programs_effects.py where a Python user would reach for greenlet: values handed out one by one."""
 
-from peers import greenlet
+import greenlet
+
 from programs_effects import DOLLAR, NEWLINE, tree_of
 
 

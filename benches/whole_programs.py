@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from elsewhere import Elsewhere
+from elsewhere import Elsewhere, with_greenlet
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import has_aleff
+from peers import has_aleff, has_greenlet
 
 Function = Callable[[int], object]
 
@@ -18,14 +18,14 @@ ONE_FRAME = "aleff, in one frame"
 class Program:
     """A size, its answer, and who is to find it.
 
-    `peers` are libraries, None where one is not installed; `aleff` names functions of programs_aleff, with options.
+    `greenlet` names a function of programs_greenlet; `aleff` names functions of programs_aleff, with options.
     """
 
     size: int
     answer: int
     ours: Function
     natives: dict[str, Function]
-    peers: dict[str, Function | None] = field(default_factory=dict)
+    greenlet: str = ""
     aleff: dict[str, str] = field(default_factory=dict)
     beyond_aleff: bool = False  # the target: this runs where aleff cannot
 
@@ -45,7 +45,7 @@ def timed(function: Function, size: int) -> Contender:
 
 def with_aleff(words: str, size: int, answer: object) -> Elsewhere:
     function, *options = words.split()
-    return Elsewhere(function, size, answer, *options)
+    return Elsewhere("aleff", function, size, answer, *options)
 
 
 def where_it_runs(program: Program, words: str) -> str:
@@ -79,16 +79,22 @@ def rows_beside_aleff(subject: str, program: Program, rounds: int, number: int) 
 
 def rows_of(name: str, program: Program, rounds: int, number: int) -> list[Row]:
     """Each contender gives its answer before it is measured."""
-    peers = {label: function for label, function in program.peers.items() if function}
-    here = {"ours": program.ours, **program.natives, **peers}
+    here = {"ours": program.ours, **program.natives}
     for function in here.values():
         expect(function(program.size), program.answer)
-    took = interleaved({label: timed(function, program.size) for label, function in here.items()}, number, rounds)
+    contenders: dict[str, Contender] = {label: timed(function, program.size) for label, function in here.items()}
+    if program.greenlet and has_greenlet:
+        contenders["greenlet"] = with_greenlet(program.greenlet, program.size, program.answer)
+    took = interleaved(contenders, number, rounds)
 
     subject, ours = f"{name} ({program.size:,})", took["ours"]
     rows = [at_most(subject, ours, took[label], label) for label in program.natives]
-    rows += [at_least(subject, ours, took[label], label) for label in peers]
-    rows += [missing(subject, time_text(ours), label) for label in program.peers if label not in peers]
+    if program.greenlet:
+        rows.append(
+            at_least(subject, ours, took["greenlet"], "greenlet")
+            if has_greenlet
+            else missing(subject, time_text(ours), "greenlet")
+        )
     if program.aleff and has_aleff:
         rows += rows_beside_aleff(subject, program, rounds, number)
     elif program.aleff:

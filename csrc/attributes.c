@@ -151,15 +151,17 @@ fiber_repr(Fiber *self)
     if (name == NULL) {
         return NULL;
     }
+    const char *kind = strrchr(Py_TYPE(self)->tp_name, '.');
+    kind = kind == NULL ? Py_TYPE(self)->tp_name : kind + 1;
     if (self->phase == FIBER_PARKED || self->phase == FIBER_HELD) {
-        text = PyUnicode_FromFormat("<Fiber %S suspended, %zd frame%s, at %p>", name, self->depth,
+        text = PyUnicode_FromFormat("<%s %S suspended, %zd frame%s, at %p>", kind, name, self->depth,
                                     self->depth == 1 ? "" : "s", self);
     }
     else if (self->phase == FIBER_KEPT) {
-        text = PyUnicode_FromFormat("<Fiber %S suspended behind a C call at %p>", name, self);
+        text = PyUnicode_FromFormat("<%s %S suspended behind a C call at %p>", kind, name, self);
     }
     else {
-        text = PyUnicode_FromFormat("<Fiber %S %s at %p>", name,
+        text = PyUnicode_FromFormat("<%s %S %s at %p>", kind, name,
                                     self->phase == FIBER_FRESH ? "not begun" : status_name(self), self);
     }
     Py_DECREF(name);

@@ -192,6 +192,8 @@ perform(Fiber *fiber, Operation operation, PyObject **operands, Next *next)
     case OPERATION_LEAVE:
         next->value = Py_NewRef(operands[1]);
         return guest_leave(fiber, (Fiber *)operands[0]);
+    case OPERATION_EXCHANGE:
+        return guest_exchange(fiber, operands, next);
     default: /* OPERATION_TRANSFER */
         next->fiber = (Fiber *)Py_NewRef(operands[0]);
         next->value = operands[2] == Py_None ? Py_NewRef(operands[1]) : NULL;
@@ -244,17 +246,38 @@ check_continuation(CoreState *core, PyObject *operand)
     return 0;
 }
 
-/* A fiber that can be transferred to: that waits, or has not begun and is given nothing. */
+/* What is to be raised: an exception class becomes an instance. */
 static int
-check_target(CoreState *core, PyObject **operands)
+make_exception(PyObject **operand)
+{
+    if (PyExceptionClass_Check(*operand)) {
+        PyObject *made = PyObject_CallNoArgs(*operand);
+        if (made == NULL) {
+            return -1;
+        }
+        Py_SETREF(*operand, made);
+    }
+    return PyExceptionInstance_Check(*operand) ? 0 : wrong_operand("an exception", *operand);
+}
+
+/* A fiber to go on with, and a value or an exception (else None) for it. */
+int
+check_message(CoreState *core, PyObject **operands, const char *verb)
 {
     if (!PyObject_TypeCheck(operands[0], core->fiber_type)) {
         return wrong_operand("a fiber", operands[0]);
     }
-    if (operands[2] != Py_None && !PyExceptionInstance_Check(operands[2])) {
-        return wrong_operand("an exception", operands[2]);
+    if (operands[2] != Py_None) {
+        if (operands[1] != Py_None) {
+            PyErr_Format(PyExc_TypeError, "%s %R with a value or with an error, not with both: %R, %R", verb, operands[0],
+                         operands[1], operands[2]);
+            return -1;
+        }
+        if (make_exception(&operands[2]) < 0) {
+            return -1;
+        }
     }
-    return fiber_check_idle((Fiber *)operands[0], "transfer to", operands[1]);
+    return fiber_check_idle((Fiber *)operands[0], verb, operands[1]);
 }
 
 /* Are the operands such that the operation can be performed? */
@@ -263,7 +286,7 @@ check(CoreState *core, Operation operation, PyObject **operands)
 {
     bool calls = operation != OPERATION_GIVE && operation != OPERATION_THROW;
     if (operation == OPERATION_TRANSFER) {
-        return check_target(core, operands);
+        return check_message(core, operands, "transfer to");
     }
     if (operation != OPERATION_PUSH && operation != OPERATION_CAPTURE && operation != OPERATION_PERFORM &&
         check_continuation(core, operands[0]) < 0) {
@@ -272,10 +295,7 @@ check(CoreState *core, Operation operation, PyObject **operands)
     if (calls && !PyCallable_Check(operands[1])) {
         return wrong_operand("a function", operands[1]);
     }
-    if (operation == OPERATION_THROW && !PyExceptionInstance_Check(operands[1])) {
-        return wrong_operand("an exception", operands[1]);
-    }
-    return 0;
+    return operation == OPERATION_THROW ? make_exception(&operands[1]) : 0;
 }
 
 /* The frames can be captured; the serial of the handler's level becomes an operand. */
@@ -420,8 +440,7 @@ transfer_to_itself(PyObject **operands)
     if (operands[2] == Py_None) {
         return Py_NewRef(operands[1]);
     }
-    if (!PyExceptionInstance_Check(operands[2])) {
-        (void)wrong_operand("an exception", operands[2]);
+    if (make_exception(&operands[2]) < 0) {
         return NULL;
     }
     PyErr_SetObject((PyObject *)Py_TYPE(operands[2]), operands[2]);
@@ -447,23 +466,28 @@ transfer_hard(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject **operands,
     return hard_suspend(kept, fiber, ts, NULL, &next, barrier);
 }
 
+/* On the stack of another fiber, or of a script: the other one comes there instead of the running one. */
 static PyObject *
-transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
+transfer_on_host(Fiber *host, PyThreadState *ts, Frame *stub, PyObject **operands)
 {
-    Fiber *fiber = fiber_running_here(ts);
-    if (fiber != NULL && (PyObject *)fiber == operands[0]) {
-        return transfer_to_itself(operands);
-    }
-    if (check_target(core, operands) < 0) {
+    bool outside = host->guest == NULL;
+    if (!guest_can_be((Fiber *)operands[0], operands[2])) {
+        if (outside) {
+            return transfer_from_outside(operands);
+        }
+        PyErr_Format(host->core->fiber_error, "cannot transfer to %R: it cannot take the place of a fiber that was resumed by "
+                     "resume(), the function; resume that one by its method", operands[0]);
         return NULL;
     }
-    if (fiber == NULL || fiber->is_root) {
-        return transfer_from_outside(operands);
+    if (park_for(host, ts, stub, OPERATION_EXCHANGE, operands, outside)) {
+        return Py_NewRef(Py_None);
     }
-    if (fiber->core != core || fiber->suspending) {
-        PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
-        return NULL;
-    }
+    return outside && !PyErr_Occurred() ? transfer_from_outside(operands) : NULL;
+}
+
+static PyObject *
+transfer_from_fiber(Fiber *fiber, PyThreadState *ts, Frame *stub, PyObject **operands)
+{
     Barrier barrier;
     Control *control = fiber_control(fiber);
     int parked = control == NULL ? -1 : fiber_park_again(fiber, ts, stub, OPERATING) ? 1 : try_to_park(fiber, ts, OPERATING, &barrier);
@@ -478,6 +502,29 @@ transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
         control->operands[i] = Py_NewRef(operands[i]);
     }
     return Py_NewRef(Py_None);
+}
+
+static PyObject *
+transfer(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
+{
+    Fiber *fiber = fiber_running_here(ts);
+    if (fiber != NULL && (PyObject *)fiber_or_guest(ts) == operands[0]) {
+        return transfer_to_itself(operands);
+    }
+    if (check_message(core, operands, "transfer to") < 0) {
+        return NULL;
+    }
+    if (fiber == NULL || fiber->is_root) {
+        return transfer_from_outside(operands);
+    }
+    if (fiber->core != core || fiber->suspending) {
+        PyErr_SetString(core->fiber_error, "a transfer while the stack is being left");
+        return NULL;
+    }
+    if (fiber->guest != NULL || fiber->is_script) {
+        return transfer_on_host(fiber, ts, stub, operands);
+    }
+    return transfer_from_fiber(fiber, ts, stub, operands);
 }
 
 static NOINLINE PyObject *

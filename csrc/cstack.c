@@ -20,7 +20,6 @@
 #define MAP_NORESERVE 0
 #endif
 
-#define STACK_SIZE ((size_t)8 << 20) /* as much as a thread has on most systems */
 #define CHUNK_SIZE ((size_t)8 << 10)
 #define MOST_POOLED 64
 
@@ -123,7 +122,7 @@ CStack *
 cstack_take_slowly(CoreState *core)
 {
     CStack *stack = core->stacks;
-    if (!cstacks_are_safe(core)) {
+    if (!cstacks_are_safe(core) || !c_stack_suffices(STACK_SIZE)) {
         return NULL;
     }
     if (stack == NULL) {

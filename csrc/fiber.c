@@ -68,8 +68,8 @@ fiber_check_idle(Fiber *fiber, const char *verb, PyObject *value)
     }
     if (fiber->phase == FIBER_FRESH && value != Py_None) {
         PyErr_Format(fiber->core->fiber_error,
-                     "the first time to %s a fiber gives it no value: no suspend is waiting for it; pass "
-                     "arguments to Fiber(function, ...)", verb);
+                     "cannot %s %R with the value %R: the first time no suspend is waiting for one; pass "
+                     "arguments to Fiber(function, ...)", verb, fiber, value);
         return -1;
     }
     return 0;
@@ -89,6 +89,9 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
     if (LIKELY(count <= 1 && self->phase == FIBER_PARKED && self->context == NULL)) {
         return fiber_resume_parked(self, value);
     }
+    if (count <= 1 && self->phase == FIBER_KEPT && self->context == NULL) {
+        return fiber_resume_kept(self, value);
+    }
     if (count > 1) {
         return PyErr_Format(PyExc_TypeError, "resume expected at most 1 argument, got %zd", count);
     }
@@ -97,10 +100,9 @@ fiber_resume(Fiber *self, PyObject *const *args, Py_ssize_t count)
             return NULL;
         }
         if (value != Py_None && self->phase == FIBER_FRESH) {
-            PyErr_SetString(self->core->fiber_error,
-                            "the first resume of a fiber takes no value: no suspend is waiting for "
-                            "it; pass arguments to Fiber(function, ...)");
-            return NULL;
+            return PyErr_Format(self->core->fiber_error,
+                                "cannot resume %R with the value %R: the first time no suspend is waiting for one; pass "
+                                "arguments to Fiber(function, ...)", self, value);
         }
     }
     return fiber_run(self, Py_NewRef(value), NULL);
@@ -228,6 +230,18 @@ fiber_finalize(Fiber *self)
     fiber_end_by(self, (PyCFunction)fiber_close);
 }
 
+/* A finaliser is called once, and may be a subclass's: but C code that waits has to end. Does the object go, then? */
+static bool
+end_kept(Fiber *self)
+{
+    CoreState *core = self->core;
+    PyTypeObject *type = Py_IS_TYPE((PyObject *)self, core->generator_type) ? core->generator_type : core->fiber_type;
+    Py_SET_REFCNT((PyObject *)self, 1);
+    type->tp_finalize((PyObject *)self);
+    Py_SET_REFCNT((PyObject *)self, Py_REFCNT(self) - 1); /* no Py_DECREF, which would come here again */
+    return Py_REFCNT(self) == 0;
+}
+
 static int
 fiber_traverse(Fiber *self, visitproc visit, void *arg)
 {
@@ -269,6 +283,9 @@ fiber_dealloc(Fiber *self)
         if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
             return;
         }
+    }
+    if (self->phase == FIBER_KEPT && !end_kept(self)) {
+        return;
     }
     PyObject_GC_UnTrack(self);
     Py_TRASHCAN_BEGIN(self, fiber_dealloc)

@@ -13,6 +13,14 @@
  * Such a fiber cannot be copied or stored: nobody knows what C code keeps on its stack.  It belongs to its thread. */
 #include "core.h"
 
+/* Is this code on that stack? Destructors that the driver runs between two frames are on the resumer's. */
+static NOINLINE bool
+is_on_stack(CStack *stack)
+{
+    char here;
+    return &here >= stack->low && &here < stack->high;
+}
+
 /* The fiber that can be kept while `fiber` runs: that one, or where it runs a prompt() for C code, the one whose C code it
  * is; or NULL, without an exception. */
 Fiber *
@@ -24,8 +32,11 @@ hard_find(Fiber *fiber, PyThreadState *ts)
     while (fiber->is_root && fiber->barriers == 0 && fiber->next_active != NULL) {
         fiber = fiber->next_active;
     }
-    bool may = !fiber->is_root && fiber->barriers == 0 && fiber->resumption->stack != NULL && fiber_is_of_thread(fiber, ts);
-    return may ? fiber : NULL;
+    if (fiber->is_root || fiber->barriers != 0 || !fiber_is_of_thread(fiber, ts)) {
+        return NULL;
+    }
+    CStack *stack = fiber->resumption->stack;
+    return stack != NULL && is_on_stack(stack) ? fiber : NULL;
 }
 
 /* can_wait(): would `suspend` behind a C call keep the running fiber's stack? */
@@ -35,31 +46,55 @@ core_can_wait(PyObject *module, PyObject *Py_UNUSED(ignored))
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_running_here(ts);
     bool can = fiber != NULL && fiber->core == core_state(module) && !fiber->suspending && fiber->guest == NULL &&
-               hard_find(fiber, ts) != NULL;
+               !fiber->is_script && hard_find(fiber, ts) != NULL;
     return PyBool_FromLong(can);
 }
 
-/* The outermost of the frames that lie on the stack; beyond it are those that wait on the heap, or the resumer's. */
+/* A walk over the frames that lie on the stack of `fiber`, from the innermost one outward. Those that wait on the heap are no
+ * part of it, neither the fiber's own nor those of the fibers that run a prompt() for its C code, from `active` on. */
+typedef struct {
+    Fiber *fiber, *active;
+    Frame *frame;
+} Stretch;
+
 static Frame *
-outermost_kept(Frame *innermost, Frame *beyond)
+stretch_next(Stretch *walk)
 {
-    while (frame_previous(innermost) != beyond) {
-        innermost = frame_previous(innermost);
+    Frame *next = frame_previous(walk->frame);
+    for (;; walk->active = walk->active->next_active) {
+        Parked *inner = walk->active->inner;
+        Frame *beyond = walk->active->resumption->frame;
+        if (next != beyond && (inner == NULL || next != inner->place)) {
+            return walk->frame = next;
+        }
+        if (walk->active == walk->fiber) {
+            return walk->frame = NULL;
+        }
+        next = beyond;
     }
-    return innermost;
+}
+
+static Frame *
+outermost_kept(Fiber *fiber, Frame *innermost)
+{
+    Stretch walk = {fiber, fiber_active_here, innermost};
+    Frame *last;
+    do {
+        last = walk.frame;
+    } while (stretch_next(&walk) != NULL);
+    return last;
 }
 
 /* Cut the frames off those of the resumer. */
 static void
 detach_frames(Fiber *fiber, Kept *kept, Frame *innermost)
 {
-    kept->outermost =
-        fiber->inner != NULL ? &fiber->outermost->frame : outermost_kept(innermost, fiber->resumption->frame);
+    kept->outermost = fiber->inner != NULL ? &fiber->outermost->frame : outermost_kept(fiber, innermost);
     frame_set_previous(kept->outermost, NULL);
 }
 
 /* Give the thread back to the resumer. Cannot fail, and runs nothing. */
-static void
+static ALWAYS_INLINE void
 detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
 {
     Resumption *resumption = fiber->resumption;
@@ -77,6 +112,7 @@ detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
     thread_stack_put(ts, &resumption->outer);
     kept->active = fiber_active_here;
     fiber_active_here = fiber->next_active;
+    fiber->core->kept++;
     fiber->phase = FIBER_KEPT;
 }
 
@@ -84,8 +120,8 @@ detach(Fiber *fiber, PyThreadState *ts, CStack *stack)
 static void
 bring_up_to_date(Fiber *fiber, PyThreadState *ts, Kept *kept)
 {
-    Frame *end = fiber->inner != NULL ? fiber->inner->place : NULL;
-    for (Frame *f = evaluations_innermost(&kept->evaluations); f != NULL && f != end; f = frame_previous(f)) {
+    Stretch walk = {fiber, kept->active, evaluations_innermost(&kept->evaluations)};
+    for (Frame *f = walk.frame; f != NULL; f = stretch_next(&walk)) {
         if (frame_is_generator(f) || frame_is_plain(f)) {
             frame_bring_up_to_date(ts, f);
         }
@@ -109,8 +145,8 @@ attach_recursion(Fiber *fiber, PyThreadState *ts, Kept *kept)
 }
 
 /* Give the thread to the fiber, which is kept. Cannot fail. */
-void
-hard_attach(Fiber *fiber, PyThreadState *ts)
+static ALWAYS_INLINE void
+attach(Fiber *fiber, PyThreadState *ts)
 {
     Resumption *resumption = fiber->resumption;
     Kept *kept = &resumption->stack->kept;
@@ -133,6 +169,7 @@ hard_attach(Fiber *fiber, PyThreadState *ts)
     kept->context = NULL;
     fiber->next_active = fiber_active_here;
     fiber_active_here = kept->active;
+    fiber->core->kept--;
     fiber->phase = FIBER_ACTIVE;
 }
 
@@ -146,6 +183,22 @@ barrier_of_prompts(Fiber *running, Fiber *kept)
     return (Barrier){.frame = frame_first_real(running->resumption->frame)};
 }
 
+void
+hard_attach(Fiber *fiber, PyThreadState *ts)
+{
+    attach(fiber, ts);
+}
+
+/* Leave the stack: what the fiber is resumed with. */
+static ALWAYS_INLINE PyObject *
+wait_here(Fiber *fiber, PyThreadState *ts, CStack *stack, PyObject *value)
+{
+    detach(fiber, ts, stack);
+    fiber->suspending = KEEPING;
+    stack_keep(stack->high);
+    return stack_switch(&stack->kept.waiter, stack->resumer, value);
+}
+
 /* Suspend `fiber`, which hard_find has found for the running one: its resume returns `value`, or *next goes on instead of it
  * (else NULL). Steals both. Returns what it is resumed with; NULL with an exception, if that was thrown. */
 IN_FRAME_OF_ITS_OWN PyObject *
@@ -156,10 +209,7 @@ hard_suspend(Fiber *fiber, Fiber *running, PyThreadState *ts, PyObject *value, c
     if (next != NULL) {
         stack->run.next = *next;
     }
-    detach(fiber, ts, stack);
-    fiber->suspending = KEEPING;
-    stack_keep(stack->high);
-    return stack_switch(&stack->kept.waiter, stack->resumer, value);
+    return wait_here(fiber, ts, stack, value);
 }
 
 /* How many frames it has beside those that are parked. */
@@ -167,6 +217,84 @@ Py_ssize_t
 hard_depth(Fiber *fiber)
 {
     return recursion_beyond(&fiber->resumption->stack->kept.recursion, &fiber->resumption->recursion);
+}
+
+/* ---- the shortcuts ---------------------------------------------------------------------------
+ *
+ * After a switch the processor does not know where `ret` goes: what returns through few functions is fast. */
+
+/* Does C code stand between the running fiber and its prompt? False: perhaps not, see find_base in suspend.c. */
+static ALWAYS_INLINE bool
+finds_c_code(Fiber *fiber, Frame *frame, Barrier *barrier)
+{
+    bool begins = fiber->active == NULL;
+    if (begins && fiber->is_direct && fiber->first_place == NULL) {
+        return false;
+    }
+    while (!frame_called_by_c(frame)) {
+        frame = frame_previous(frame);
+        if (frame_is_generator(frame) || (!begins && frame == &fiber->active->frame)) {
+            return false;
+        }
+    }
+    if (begins && fiber->is_direct && (PyObject **)frame == fiber->first_place) {
+        return false;
+    }
+    barrier->frame = frame_first_real(frame_beyond_c(frame));
+    barrier->is_body = begins && fiber->inner == NULL && frame_beyond_c(frame) == fiber->resumption->frame;
+    return true;
+}
+
+/* For `~gate` in `suspend`: is it behind C code that the running fiber suspends, on its own stack? */
+bool
+hard_is_next(Fiber *fiber, CoreState *core, Stub which)
+{
+    PyThreadState *ts = fiber->ts;
+    Frame *stub = thread_frame(ts);
+    CStack *stack = fiber->resumption->stack;
+    return stack != NULL && is_on_stack(stack) && stub != NULL && (PyObject *)frame_code(stub) == core->stub_codes[which] &&
+           !fiber->suspending && fiber->barriers == 0 && cstacks_are_safe(core) && thread_must_stay(ts) == NULL &&
+           frame_first_local(stub) != NULL && finds_c_code(fiber, stub, &stack->kept.barrier);
+}
+
+/* Then suspend it, with the stub's only local. */
+IN_FRAME_OF_ITS_OWN PyObject *
+hard_suspend_next(Fiber *fiber)
+{
+    PyThreadState *ts = fiber->ts;
+    FrameSlot *local = frame_slots(thread_frame(ts));
+    PyObject *value = Py_NewRef(slot_object(*local));
+    slot_put(local, slot_empty());
+    return wait_here(fiber, ts, fiber->resumption->stack, value);
+}
+
+static NOINLINE PyObject *
+resume_slowly(Fiber *fiber, PyObject *value)
+{
+    return fiber_run(fiber, Py_NewRef(value), NULL);
+}
+
+/* Give `value` to a fiber that is kept, and has no context of its own. */
+IN_FRAME_OF_ITS_OWN PyObject *
+fiber_resume_kept(Fiber *fiber, PyObject *value)
+{
+    PyThreadState *ts = thread_current();
+    CStack *stack = fiber->resumption->stack;
+    Run *run = &stack->run;
+    if (UNLIKELY(!fiber_is_of_thread(fiber, ts) || !recursion_has_room(ts, fiber->depth + hard_depth(fiber)))) {
+        return resume_slowly(fiber, value);
+    }
+    run->fiber = (Fiber *)Py_NewRef((PyObject *)fiber);
+    attach(fiber, ts);
+    PyObject *result = stack_switch(&stack->resumer, stack->kept.waiter, Py_NewRef(value));
+    fiber = run->resumption.fiber;
+    if (UNLIKELY(fiber->suspending != KEEPING || result == NULL)) {
+        return run_left(run, ts, result);
+    }
+    fiber->suspending = RUNNING;
+    run->fiber = NULL;
+    Py_DECREF(fiber);
+    return result;
 }
 
 /* ---- a fiber that is kept ------------------------------------------------------------------- */
@@ -187,9 +315,9 @@ int
 hard_traverse(Fiber *fiber, visitproc visit, void *arg)
 {
     CStack *stack = fiber->resumption->stack;
-    Frame *end = fiber->inner != NULL ? fiber->inner->place : NULL;
+    Stretch walk = {fiber, stack->kept.active, evaluations_innermost(&stack->kept.evaluations)};
     int stop = visit_call(&stack->run.call, visit, arg);
-    for (Frame *f = evaluations_innermost(&stack->kept.evaluations); stop == 0 && f != NULL && f != end; f = frame_previous(f)) {
+    for (Frame *f = walk.frame; stop == 0 && f != NULL; f = stretch_next(&walk)) {
         if (frame_is_plain(f) && frame_is_complete(f)) {
             stop = frame_visit_running(f, visit, arg);
         }
@@ -206,6 +334,23 @@ Frame *
 hard_innermost(Fiber *fiber)
 {
     return evaluations_innermost(&fiber->resumption->stack->kept.evaluations);
+}
+
+/* kept(): how many fibers wait with their C stacks; kept(fiber): is it one of these, and of this thread? */
+PyObject *
+core_kept(PyObject *module, PyObject *args)
+{
+    PyObject *object = NULL;
+    if (!PyArg_ParseTuple(args, "|O", &object)) {
+        return NULL;
+    }
+    CoreState *core = core_state(module);
+    if (object == NULL) {
+        return PyLong_FromSsize_t(core->kept);
+    }
+    Fiber *fiber = (Fiber *)object;
+    return PyBool_FromLong(PyObject_TypeCheck(object, core->fiber_type) && fiber->phase == FIBER_KEPT &&
+                           fiber_is_of_thread(fiber, PyThreadState_Get()));
 }
 
 /* It cannot be copied, or stored: the error says what C code waits in it. */

@@ -81,7 +81,7 @@ static PyObject *
 core_current(PyObject *module, PyObject *Py_UNUSED(ignored))
 {
     Fiber *fiber = fiber_or_guest(PyThreadState_Get());
-    if (fiber == NULL || fiber->core != core_state(module)) {
+    if (fiber == NULL || fiber->core != core_state(module) || fiber->is_script) {
         Py_RETURN_NONE;
     }
     return Py_NewRef((PyObject *)fiber);
@@ -111,6 +111,17 @@ core_root(PyObject *module, PyObject *object)
         return PyErr_Format(PyExc_TypeError, "expected a Fiber, got %R", object);
     }
     ((Fiber *)object)->is_root = true;
+    return Py_NewRef(object);
+}
+
+/* script(fiber): to its own code it is not to be seen. Only suspend_to suspends it. */
+static PyObject *
+core_script(PyObject *module, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, core_state(module)->fiber_type)) {
+        return PyErr_Format(PyExc_TypeError, "expected a Fiber, got %R", object);
+    }
+    ((Fiber *)object)->is_script = true;
     return Py_NewRef(object);
 }
 
@@ -155,6 +166,7 @@ static PyMethodDef core_functions[] = {
     {"own_context", core_own_context, METH_O, NULL},
     {"frame_object", core_frame_object, METH_O, NULL},
     {"thread_context", core_thread_context, METH_NOARGS, NULL},
+    {"kept", core_kept, METH_VARARGS, NULL},
     {"can_wait", core_can_wait, METH_NOARGS, NULL},
     {"host", core_host, METH_NOARGS, NULL},
     {"current", core_current, METH_NOARGS,
@@ -178,6 +190,7 @@ static PyMethodDef core_functions[] = {
     {"leave_force", core_leave_force, METH_NOARGS, NULL},
     {"set_state", core_set_state, METH_VARARGS, NULL},
     {"outermost", core_outermost, METH_O, NULL},
+    {"script", core_script, METH_O, NULL},
     {"root", core_root, METH_O, NULL},
     {"successor", core_successor, METH_O, NULL},
     {"set_successor", core_set_successor, METH_VARARGS, NULL},

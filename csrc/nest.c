@@ -38,8 +38,8 @@ fiber_or_guest(PyThreadState *ts)
 /* ---- the frames go on the host's stack --------------------------------------------------------- */
 
 /* Can the fiber lie on another's stack? What is to happen around its runs takes a resume of its own. */
-static bool
-can_be_guest(Fiber *fiber, PyObject *thrown)
+bool
+guest_can_be(Fiber *fiber, PyObject *thrown)
 {
     return fiber->context == NULL && (fiber->control == NULL || fiber->control->successor == NULL) &&
            !PyObject_TypeCheck(fiber, fiber->core->generator_type) && fiber->phase != FIBER_KEPT &&
@@ -126,20 +126,8 @@ wrong_type(const char *what, PyObject *object)
     return -1;
 }
 
-static int
-check_resume(CoreState *core, PyObject **operands)
-{
-    if (!PyObject_TypeCheck(operands[0], core->fiber_type)) {
-        return wrong_type("a fiber", operands[0]);
-    }
-    if (operands[2] != Py_None && !PyExceptionInstance_Check(operands[2])) {
-        return wrong_type("an exception", operands[2]);
-    }
-    return fiber_check_idle((Fiber *)operands[0], "resume", operands[1]);
-}
-
 /* Park the running fiber for the operation; false with an exception, or without one at a barrier if `quietly`. */
-static bool
+bool
 park_for(Fiber *fiber, PyThreadState *ts, Frame *stub, Operation operation, PyObject **operands, bool quietly)
 {
     Control *control = fiber_control(fiber);
@@ -165,11 +153,11 @@ resume_by_method(PyObject **operands)
 static PyObject *
 resume(CoreState *core, PyThreadState *ts, Frame *stub, PyObject **operands)
 {
-    if (check_resume(core, operands) < 0) {
+    if (check_message(core, operands, "resume") < 0) {
         return NULL;
     }
     Fiber *fiber = fiber_running_here(ts);
-    if (fiber != NULL && fiber->core == core && !fiber->suspending && can_be_guest((Fiber *)operands[0], operands[2])) {
+    if (fiber != NULL && fiber->core == core && !fiber->suspending && guest_can_be((Fiber *)operands[0], operands[2])) {
         if (park_for(fiber, ts, stub, OPERATION_RESUME, operands, true)) {
             return Py_NewRef(Py_None);
         }
@@ -334,6 +322,17 @@ guest_end(Fiber *guest, PyObject *value)
     exchange(guest, NULL, NULL, 0, NULL, NULL);
     guest->result = Py_XNewRef(value);
     Py_DECREF(guest);
+}
+
+/* The host is parked and held: who is on top of it, if anyone, gets its frames back, and another fiber comes there. */
+int
+guest_exchange(Fiber *host, PyObject **operands, Next *next)
+{
+    if (fiber_check_idle((Fiber *)operands[0], "transfer to", operands[1]) < 0 ||
+        (host->guest != NULL && guest_leave(host, guest_of(host->guest)) < 0)) {
+        return -1;
+    }
+    return guest_enter(host, operands, next);
 }
 
 /* `suspend` in a guest. */

@@ -284,6 +284,20 @@ go_on(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
     return come_out(run, ts, result);
 }
 
+/* After a switch back from the fiber's stack, where a call or an evaluation was in progress that has ended, unless the
+ * stack is kept again. */
+static PyObject *
+come_back(Run *run, PyThreadState *ts, PyObject *result)
+{
+    Fiber *fiber = run->resumption.fiber;
+    if (fiber->suspending != KEEPING) {
+        fiber->callee = NULL;
+    }
+    result = come_out(run, ts, result);
+    drop_call(run);
+    return result;
+}
+
 /* Go on where the fiber waits with its stack: give `value` to what has suspended there, or raise `thrown`. */
 static IN_FRAME_OF_ITS_OWN PyObject *
 go_on_kept(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
@@ -294,14 +308,7 @@ go_on_kept(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
-    PyObject *result = stack_switch(&stack->resumer, stack->kept.waiter, value);
-    Fiber *fiber = run->resumption.fiber;
-    if (fiber->suspending != KEEPING) {
-        fiber->callee = NULL; /* which was called before, if it was */
-    }
-    result = come_out(run, ts, result);
-    drop_call(run);
-    return result;
+    return come_back(run, ts, stack_switch(&stack->resumer, stack->kept.waiter, value));
 }
 
 /* Call what run->next says, in the innermost level. Uses that up. */
@@ -381,7 +388,7 @@ settle(Run *run, PyThreadState *ts, PyObject *result)
         else {
             Py_DECREF(result);
             result = operate(run, ts);
-            if (run->next.fiber != NULL) {
+            if (run->next.fiber != NULL && run->fiber->suspending != KEEPING) {
                 return NULL;
             }
         }
@@ -406,6 +413,17 @@ run_fiber(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
         result = go_on(run, ts, value, thrown);
     }
     return settle(run, ts, result);
+}
+
+/* The same after fiber_resume_kept in hard.c. */
+PyObject *
+run_left(Run *run, PyThreadState *ts, PyObject *result)
+{
+    Fiber *ran;
+    result = settle(run, ts, come_back(run, ts, result));
+    result = run_end(run, ts, &ran, result);
+    Py_DECREF(ran);
+    return result;
 }
 
 /* ---- the shortcut for a parked fiber, without a context of its own, that suspends again ---------- */
@@ -434,7 +452,7 @@ run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObje
     Fiber *fiber = resumed;
     PyObject *result;
     Py_INCREF(fiber);
-    if (UNLIKELY(stack == NULL || !cstacks_are_safe(core) || !recursion_has_room(ts, fiber->depth))) {
+    if (UNLIKELY(stack == NULL || !cstacks_are_safe(core) || !c_stack_suffices(STACK_SIZE) || !recursion_has_room(ts, fiber->depth))) {
         result = outcome(fiber, run_slowly(fiber, value), bare);
         Py_DECREF(fiber);
         return result;

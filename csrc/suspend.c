@@ -270,10 +270,10 @@ raise_at_root(CoreState *core, PyThreadState *ts, Fiber *fiber)
 
 /* The fiber that runs here, which is not being left already; or NULL with an exception. */
 static Fiber *
-fiber_to_suspend(CoreState *core, PyThreadState *ts)
+fiber_to_suspend(CoreState *core, PyThreadState *ts, bool softly)
 {
     Fiber *fiber = fiber_running_here(ts);
-    if (fiber == NULL || fiber->core != core) {
+    if (fiber == NULL || fiber->core != core || (fiber->is_script && !softly)) {
         PyErr_SetString(core->fiber_error,
                         "suspend() outside of any fiber: run the function in one, "
                         "Fiber(function, ...).resume()");
@@ -370,7 +370,7 @@ PyObject *
 fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value, bool softly)
 {
     Barrier barrier;
-    Fiber *fiber = fiber_to_suspend(core, ts);
+    Fiber *fiber = fiber_to_suspend(core, ts, softly);
     int parked = fiber == NULL ? -1 : fiber->is_root ? 0 : try_to_park(fiber, ts, SUSPENDING, &barrier);
     if (parked > 0) {
         return value;
@@ -437,8 +437,11 @@ gate_suspend(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
     PyObject *value = NULL;
-    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && fiber->guest == NULL)) {
+    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
+        if (UNLIKELY(value == NULL && hard_is_next(fiber, fiber->core, STUB_SUSPEND))) {
+            return hard_suspend_next(fiber);
+        }
     }
     return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_SUSPEND);
 }

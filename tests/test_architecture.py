@@ -197,7 +197,9 @@ def test_all_lists_the_public_names_in_order(file):
 def test_names_that_are_loaded_late_are_listed_from_the_start():
     """`dir` shows a newcomer, and the interactive interpreter's completion, all that there is."""
     program = "import stackful; print(set(stackful.__all__) - set(dir(stackful)), 'stackful.effects' in __import__('sys').modules)"
-    built = Path(importlib.import_module("stackful").__file__).parents[1]  # with the extension: not always the source tree
+    built = Path(importlib.import_module("stackful").__file__).parents[
+        1
+    ]  # with the extension: not always the source tree
     environment = {**os.environ, "PYTHONPATH": str(built)}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set() False"
@@ -235,7 +237,11 @@ def test_importing_the_package_loads_nothing_heavy():
 
 # Between the first call and the second, no way out of the function: the thread would keep a fiber's data stack, or the
 # recursion count would drift. The first of them may fail, and then needs no undoing.
-PAIRS = {"Py_EnterRecursiveCall": "Py_LeaveRecursiveCall", "enter": "leave", "PyGILState_Ensure": "PyGILState_Release"}
+PAIRS = {
+    "Py_EnterRecursiveCall": "Py_LeaveRecursiveCall",
+    "enter": "come_out",
+    "PyGILState_Ensure": "PyGILState_Release",
+}
 MAY_FAIL = {"Py_EnterRecursiveCall"}
 
 # A signature that starts in column 0, and a body up to the brace in column 0 (or a body on the same line).

@@ -19,11 +19,13 @@ from stackful import (
     FiberError,
     PromptNotFoundError,
     abort,
+    barrier,
     call_cc,
     call_ec,
     choose,
     control,
     control0,
+    current,
     effect,
     fail,
     generator,
@@ -38,6 +40,7 @@ from stackful import (
     snapshot,
     solutions,
     suspend,
+    suspend_to,
     transfer,
     yield_,
 )
@@ -51,11 +54,26 @@ def ask() -> int: ...
 def other() -> int: ...
 
 
-# Construct -> (what stops, how a program with it is run), for those that need the frames in between.
-STOPPING = {
-    "suspend": (suspend, lambda program: Fiber(program).resume()),
+def run_to_the_end(program):
+    fiber = Fiber(program)
+    while fiber.status != "dead":
+        fiber.resume()
+
+
+def transfer_and_back():
+    here = current()
+    return transfer(Coroutine(lambda: transfer(here)))
+
+
+# Construct -> (what stops, how a program with it is run), for those that suspend a whole fiber.
+SUSPENDING = {
+    "suspend": (suspend, run_to_the_end),
     "yield_": (yield_, lambda program: list(generator(program)())),
-    "transfer": (lambda: transfer(Coroutine(int)), lambda program: transfer(Coroutine(program))),
+    "transfer": (transfer_and_back, lambda program: transfer(Coroutine(program))),
+}
+# For those that need the frames in between.
+CAPTURING = {
+    "suspend_to": (lambda: suspend_to(current()), run_to_the_end),
     "control": (lambda: control(lambda k: k), prompt),
     "shift": (lambda: shift(lambda k: k), reset),
     "control0": (lambda: control0(lambda k: k), prompt),
@@ -65,6 +83,7 @@ STOPPING = {
     "perform, once": (lambda: perform(ask), lambda program: handle(program, ask.once(lambda k: k.resume(1)))),
     "perform, ctl": (lambda: perform(ask), lambda program: handle(program, ask.ctl(lambda k: k.resume(1)))),
 }
+STOPPING = SUSPENDING | CAPTURING
 # Those that leave by an exception, or call in place.
 PASSING = {
     "abort": (lambda: abort(None, [0]), prompt, [0]),
@@ -117,10 +136,45 @@ BEHIND = {
 
 
 @pytest.mark.parametrize("between", BEHIND)
-@pytest.mark.parametrize("construct", STOPPING)
-def test_nothing_that_stops_frames_crosses_a_c_call(construct, between):
+@pytest.mark.parametrize("construct", SUSPENDING)
+def test_what_suspends_a_fiber_crosses_c_calls(construct, between):
+    """The C stack is kept, and the program goes on."""
+    stop, program_runner = SUSPENDING[construct]
+    log = []
+
+    def program():
+        log.append(repr(BEHIND[between](lambda: log.append("before") or [stop(), 0][1] or log.append("after") or 0)))
+
+    program_runner(program)
+    assert log == ["before", "after", "[0]"]
+
+
+@pytest.mark.parametrize("between", BEHIND)
+@pytest.mark.parametrize("construct", SUSPENDING)
+def test_what_suspends_a_fiber_does_not_cross_a_barrier(construct, between):
+    """BarrierError within barrier(), behind a C call or not, and the program goes on."""
+    stop, program_runner = SUSPENDING[construct]
+    refused = []
+
+    def attempt():
+        with pytest.raises(BarrierError) as caught:
+            stop()
+        refused.append(str(caught.value))
+        return 0
+
+    def program():
+        barrier(lambda: BEHIND[between](attempt))
+        barrier(attempt)
+
+    program_runner(program)
+    assert len(refused) == 2
+
+
+@pytest.mark.parametrize("between", BEHIND)
+@pytest.mark.parametrize("construct", CAPTURING)
+def test_nothing_that_captures_frames_crosses_a_c_call(construct, between):
     """BarrierError, and the program goes on."""
-    stop, program_runner = STOPPING[construct]
+    stop, program_runner = CAPTURING[construct]
     refused = []
 
     def attempt():
@@ -149,7 +203,7 @@ def test_what_leaves_by_an_exception_or_answers_in_place_passes_c_calls(construc
 
 @pytest.mark.parametrize("construct", STOPPING)
 def test_called_by_star_arguments(construct):
-    """A plain call from 3.12 on, a C call on 3.11."""
+    """A plain call from 3.12 on, for captures a C call on 3.11."""
     stop, program_runner = STOPPING[construct]
     if construct == "yield_":
         stop = lambda: yield_(0)  # noqa: E731
@@ -157,7 +211,7 @@ def test_called_by_star_arguments(construct):
     def attempt(*arguments):
         return stop(*arguments)
 
-    if sys.version_info >= (3, 12):
+    if sys.version_info >= (3, 12) or construct in SUSPENDING:
         program_runner(lambda: attempt(*()))
     else:
         with pytest.raises(BarrierError, match=r"\(\*args\)"):

@@ -8,36 +8,53 @@
 
 #define STACK_MARGIN (256 * 1024)
 
-/* Each nested resume takes C stack, which recursion limits count only roughly. Where the thread's
- * stack can be found, a margin of it is kept free. */
-#if defined(__GLIBC__)
-static NOINLINE char *
-c_stack_of_thread(void)
+/* The stack of the thread, from `lowest` on: a margin of it is kept free. */
+typedef struct {
+    char *lowest;
+    size_t size;
+} ThreadsOwnStack;
+
+static THREAD_LOCAL ThreadsOwnStack own_stack;
+
+static NOINLINE void
+find_own_stack(void)
 {
-    static THREAD_LOCAL char *lowest;
+#if defined(__GLIBC__)
     pthread_attr_t attributes;
     void *address = NULL;
     size_t size = 0;
-    if (lowest == NULL && pthread_getattr_np(pthread_self(), &attributes) == 0) {
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
         (void)pthread_attr_getstack(&attributes, &address, &size);
         (void)pthread_attr_destroy(&attributes);
-        lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
+        own_stack.lowest = (char *)address + (size > 4 * STACK_MARGIN ? STACK_MARGIN : size / 4);
+        own_stack.size = size;
     }
-    return lowest;
+#endif
 }
-#else
-static inline char *
+
+static inline const ThreadsOwnStack *
 c_stack_of_thread(void)
 {
-    return NULL;
+    if (UNLIKELY(own_stack.lowest == NULL)) {
+        find_own_stack();
+    }
+    return &own_stack;
 }
-#endif
 
+/* May code of this thread run on a stack of that size instead of its own? Not where that is larger: limits of recursion are
+ * numbers, and say nothing about the size; who raises them gives the thread a large stack. */
+static inline bool
+c_stack_suffices(size_t size)
+{
+    return c_stack_of_thread()->size <= size;
+}
+
+/* Each nested resume takes C stack, which recursion limits count only roughly. */
 static inline bool
 c_stack_has_room(PyThreadState *Py_UNUSED(ts), char *low)
 {
     char *here = __builtin_frame_address(0);
-    return here > (low != NULL ? low + STACK_MARGIN : c_stack_of_thread());
+    return here > (low != NULL ? low + STACK_MARGIN : c_stack_of_thread()->lowest);
 }
 
 /* What is counted for each C stack apart. From 3.12 on C recursion is; a stack of a fiber has as much room as a thread's. */

@@ -21,6 +21,7 @@
  *   recursion_had_room(ts, saved, n)             what was left then
  *   c_stack_has_room(ts, low)                    for another evaluation, and what it will call; `low`: the stack ends
  *                                                there, NULL: it is the thread's own
+ *   c_stack_suffices(size)                       for code of this thread, instead of the thread's own
  *   recursion_charge(ts, n)                      count n more Python frames as being on the stack
  *   thread_stack_save/put(ts, stack)             where C code and Python code have their stacks, and how much room there
  *   thread_stack_init(stack, ...)                is; those of an unused stack: thread_stack.h

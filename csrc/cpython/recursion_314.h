@@ -24,6 +24,13 @@ c_stack_has_room(PyThreadState *ts, char *Py_UNUSED(low))
     return !_Py_ReachedRecursionLimitWithMargin(ts, 1);
 }
 
+/* The limits are those of the stack in use. */
+static inline bool
+c_stack_suffices(size_t Py_UNUSED(size))
+{
+    return true;
+}
+
 /* What depends on which C stack is in use (v3.14.0 Python/ceval.c, tstate_set_stack). layout.c checks by behaviour that these
  * are the limits. */
 typedef struct {

@@ -18,7 +18,10 @@ typedef struct {
     void *a, *b, *c, *d, **resumer;
 } StackCall;
 
-static THREAD_LOCAL void *stack_passed; /* to whoever goes on */
+extern THREAD_LOCAL void *stack_passed; /* to whoever goes on, in whichever file */
+#ifdef STACKFUL_SWITCH_IS_HERE
+THREAD_LOCAL void *stack_passed;
+#endif
 
 /* makecontext passes integers: an address comes in two. */
 static void

@@ -1,6 +1,6 @@
 /* The switch for x86-64, System V ABI.
  *
- * What waits is a record below its stack pointer, beyond the 128 bytes that may be in use there (the ABI's red zone):
+ * What waits is a record at its stack pointer, beyond the 128 bytes that were in use below it (the ABI's red zone):
  *
  *     0 where it goes on   8 rbp   16 mxcsr, x87 control word (0: see below)   24 r12   32 r13   40 r14   48 r15
  *
@@ -30,7 +30,8 @@
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
 
 #define SAVE_REGISTERS                                                                                                   \
-    "leaq -184(%%rsp), %%rbx\n"                                                                                          \
+    "leaq -184(%%rsp), %%rsp\n" /* before it is written: signal handlers take what is below */                          \
+    "    movq %%rsp, %%rbx\n"                                                                                            \
     "    leaq 1f(%%rip), %%r9\n"                                                                                         \
     "    movq %%r9, (%%rbx)\n"                                                                                           \
     "    movq %%rbp, 8(%%rbx)\n"                                                                                         \

@@ -2,6 +2,7 @@
 
 Floors (imports point down only; ARCHITECTURE.md has the picture):
   6  durable         runs that survive kill -9
+  5  tasks           channels, and who runs next
   4  snapshot        fibers as bytes
   3  search          choose, fail, cut
      effects         perform and handle
@@ -26,7 +27,9 @@ from stackful import _core
 from stackful.errors import (
     AlreadyResumedError,
     BarrierError,
+    ChannelClosedError,
     CodeChangedError,
+    DeadlockError,
     FiberError,
     FiberExit,
     InternalError,
@@ -48,7 +51,7 @@ TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under
 if TYPE_CHECKING:
     from typing import Any
 
-    from stackful import snapshot
+    from stackful import snapshot, tasks
     from stackful.continuations import (
         PromptTag,
         abort,
@@ -79,9 +82,11 @@ __all__ = [
     "NULL",
     "AlreadyResumedError",
     "BarrierError",
+    "ChannelClosedError",
     "Clause",
     "CodeChangedError",
     "Coroutine",
+    "DeadlockError",
     "Fiber",
     "FiberError",
     "FiberExit",
@@ -137,6 +142,7 @@ __all__ = [
     "suspend",
     "suspend_to",
     "tail_call",
+    "tasks",
     "trampolined",
     "transfer",
     "yield_",
@@ -151,8 +157,8 @@ _core.register("prompt_not_found", "stackful.continuations.missing:prompt_not_fo
 
 def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
-    if name == "snapshot":
-        return import_module("stackful.snapshot")
+    if name in ("snapshot", "tasks"):
+        return import_module(f"stackful.{name}")
     homes = {
         "stackful.durable.checkpoints": ("checkpoint",),
         "stackful.effects": ("Clause", "Handler", "Operation", "Resumption", "effect", "handle", "perform"),

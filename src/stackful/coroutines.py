@@ -48,7 +48,7 @@ class Coroutine(Fiber):
 
 # The core reads the operands from its locals (csrc/control.c, gate_transfer).
 @stub
-def transfer(other: Fiber, value: object = None, error: BaseException | None = None) -> Any:
+def transfer(other: Fiber, value: object = None, error: BaseException | type[BaseException] | None = None) -> Any:
     """Suspend the running coroutine and go on with `other`, whose own waiting `transfer` (or `suspend`) returns `value`.
 
     Returns what is transferred back here, by whomever. With an `error`, that is raised there instead. To the running coroutine itself:

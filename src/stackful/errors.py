@@ -5,7 +5,9 @@ from __future__ import annotations
 __all__ = [
     "AlreadyResumedError",
     "BarrierError",
+    "ChannelClosedError",
     "CodeChangedError",
+    "DeadlockError",
     "FiberError",
     "FiberExit",
     "InternalError",
@@ -49,6 +51,18 @@ class UnhandledError(StackfulError, LookupError):
 
 class PromptNotFoundError(StackfulError, LookupError):
     """No prompt with that tag is on the stack, or none that can be reached; nothing was captured."""
+
+
+class ChannelClosedError(StackfulError, ValueError):
+    """A task sends on a closed channel, or receives from one on which nobody waits to send."""
+
+
+class DeadlockError(StackfulError, RuntimeError):
+    """All tasks wait; the message says for what, and at which lines. ``tasks`` are those tasks."""
+
+    def __init__(self, message: str, tasks: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.tasks = tasks
 
 
 class FiberExit(BaseException):

@@ -94,5 +94,9 @@ def copy_generator(original: _G, /) -> _G:
     >>> list(one), list(other)
     ([1, 2, 3, 4], [1, 2, 3, 4])
     """
+    if isinstance(original, _core.Fiber):
+        raise TypeError(
+            f"copy_generator is for generators of CPython; {original!r} is one of Stackful's: copy.copy copies it"
+        )
     twin: _G = _core.copy_generator(original)
     return twin

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from heapq import heappop, heappush
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from stackful import _core
 from stackful.errors import FiberError
@@ -273,13 +273,23 @@ def best_first(root: Branch[_R]) -> Iterator[Branch[_R]]:
             heappush(heap, (branch._price(option), next(count), branch, option))
 
 
-def _finish(data: bytes) -> tuple[list[Any], bool]:
-    """In another process: the solutions of a branch, and whether it has cut."""
+class _Raised(NamedTuple):
+    """In the stead of a branch, the exception that left it: in depth-first order nothing comes after it."""
+
+    error: BaseException
+
+
+def _finish(data: bytes) -> tuple[list[Any], bool, BaseException | None]:
+    """In another process: the solutions of a branch, whether it has cut, and what it raised in the end."""
     branch: Branch[Any] = pickle.loads(data)
-    found, has_cut = [], False
+    found: list[Any] = []
+    has_cut = False
     stack = [branch.children()]
     while stack:
-        child = next(stack[-1], None)
+        try:
+            child = next(stack[-1], None)
+        except Exception as error:  # noqa: BLE001 - raised again by `parallel`, in its turn
+            return found, has_cut, error
         if child is None:
             stack.pop()
             continue
@@ -290,20 +300,41 @@ def _finish(data: bytes) -> tuple[list[Any], bool]:
             found.append(child.value)
         elif child.options:
             stack.append(child.children())
-    return found, has_cut
+    return found, has_cut, None
 
 
-def _widened(root: Branch[_R], least: int) -> list[Branch[_R]]:
+def _children(branch: Branch[_R]) -> Iterator[Branch[_R] | _Raised]:
+    """The branch's children, or where it has ended the branch itself."""
+    if not branch.options:
+        yield branch
+        return
+    try:
+        yield from branch.children()
+    except Exception as error:  # noqa: BLE001 - as above
+        yield _Raised(error)
+
+
+def _wider(row: list[Branch[_R] | _Raised]) -> list[Branch[_R] | _Raised]:
+    """One level further. What is to the right of a cut or of an exception is given up."""
+    wider: list[Branch[_R] | _Raised] = []
+    for branch in row:
+        if isinstance(branch, _Raised):
+            return [*wider, branch]
+        for child in _children(branch):
+            if isinstance(child, _Raised):
+                return [*wider, child]
+            if not child.is_failed:
+                wider.append(child)
+            if child is not branch and child.has_cut:
+                return wider
+    return wider
+
+
+def _widened(root: Branch[_R], least: int) -> list[Branch[_R] | _Raised]:
     """The tree's branches from left to right, once there are `least` of them, or no more."""
-    row = [root]
-    while len(row) < least and any(branch.options for branch in row):
-        wider: list[Branch[_R]] = []
-        for branch in row:
-            children = list(branch.children()) if branch.options else [branch]
-            wider += [child for child in children if not child.is_failed]
-            if any(child.has_cut for child in children):
-                break  # what is to the right of a cut is given up
-        row = wider
+    row: list[Branch[_R] | _Raised] = [root]
+    while len(row) < least and any(isinstance(branch, Branch) and branch.options for branch in row):
+        row = _wider(row)
     return row
 
 
@@ -313,26 +344,37 @@ def parallel(
     """The solutions of `depth_first`, in its order, found by several processes.
 
     The tree is widened here until there is enough to share out; each branch is pickled, and finished by a process of `executor` (by default
-    a `concurrent.futures.ProcessPoolExecutor` with that many `workers`). Programs and what they refer to must pickle.
+    a `concurrent.futures.ProcessPoolExecutor` with that many `workers`). Programs and what they refer to must pickle. An exception of the
+    program comes after the solutions that are found before it.
     """
     own = ProcessPoolExecutor(workers) if executor is None else None
     pool = executor or own
     assert pool is not None
     try:
-        row = _widened(explore(function, *args), 4 * (workers or 4))
-        tasks = [pool.submit(_finish, pickle.dumps(branch)) if branch.options else branch for branch in row]
-        for task in tasks:
-            if isinstance(task, Branch):
-                if task.is_solved:
-                    yield task.value  # type: ignore[misc]
-                continue
-            found, has_cut = task.result()
-            yield from found
-            if has_cut:
-                break
+        yield from _collected(_widened(explore(function, *args), 4 * (workers or 4)), pool)
     finally:
         if own is not None:
             own.shutdown(cancel_futures=True)
+
+
+def _collected(row: list[Branch[_R] | _Raised], pool: Executor) -> Iterator[_R]:
+    tasks = [
+        pool.submit(_finish, pickle.dumps(branch)) if isinstance(branch, Branch) and branch.options else branch
+        for branch in row
+    ]
+    for task in tasks:
+        if isinstance(task, _Raised):
+            raise task.error
+        if isinstance(task, Branch):
+            if task.is_solved:
+                yield task.value  # type: ignore[misc]
+            continue
+        found, has_cut, error = task.result()
+        yield from found
+        if error is not None:
+            raise error
+        if has_cut:
+            return
 
 
 def solutions(

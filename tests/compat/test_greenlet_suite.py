@@ -72,7 +72,9 @@ def outcomes(tmp_path_factory):
 def test_the_suite_passes_but_for_what_is_listed(outcomes):
     """Each test of greenlet passes, or stands in a list with the reason."""
     unexpected = {
-        name: text for name, (outcome, text) in outcomes.items() if outcome == "failed" and name not in NOT_OURS and name not in DIFFERS
+        name: text
+        for name, (outcome, text) in outcomes.items()
+        if outcome == "failed" and name not in NOT_OURS and name not in DIFFERS
     }
     assert not unexpected, "\n".join(f"{name}\n{text}" for name, text in unexpected.items())
     assert sum(outcome == "passed" for outcome, _ in outcomes.values()) > 100

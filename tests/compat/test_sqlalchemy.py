@@ -66,7 +66,10 @@ print("well")
 
 
 @pytest.mark.no_leakcheck("the program runs in another process")
-@pytest.mark.skipif(not (find_spec("sqlalchemy") and find_spec("aiosqlite")), reason="sqlalchemy and aiosqlite are not installed: NOT RUN")
+@pytest.mark.skipif(
+    not (find_spec("sqlalchemy") and find_spec("aiosqlite")),
+    reason="sqlalchemy and aiosqlite are not installed: NOT RUN",
+)
 def test_lazy_loads_and_concurrent_sessions_work(tmp_path):
     """Ten sessions at a time, lazy loads within ordinary functions, in asyncio's debug mode."""
     environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}

@@ -13,12 +13,14 @@ from stackful import (
     Fiber,
     FiberError,
     FiberExit,
+    PromptNotFoundError,
     PromptTag,
     current,
     is_suspendable,
     prompt,
     shift,
     suspend,
+    suspend_to,
 )
 
 pytestmark = [pytest.mark.three_ways, pytest.mark.leakcheck]
@@ -189,30 +191,43 @@ def test_suspend_outside_of_a_fiber_is_refused_at_a_call_that_was_captured_befor
         prompt(body)
 
 
-def test_suspend_behind_a_c_call_is_refused_in_a_prompt():
-    """A prompt behind a C call does not hide the C call."""
+def test_suspend_to_behind_a_c_call_is_refused_in_a_prompt():
+    """A prompt behind a C call does not hide the C call: the fiber's frames beyond it are out of reach."""
 
     def key(_):
         try:
-            return prompt(suspend_once)
-        except BarrierError as error:
+            return prompt(lambda: suspend_to(fiber))
+        except PromptNotFoundError as error:
             messages.append(str(error))
             return 0
 
-    def suspend_once():
-        return suspend()
-
     messages = []
-    assert Fiber(lambda: sorted([1], key=key)).resume() == [1]
-    assert "behind a C call" in messages[0]
+    fiber = Fiber(lambda: sorted([1], key=key))
+    assert fiber.resume() == [1]
+    assert "was resumed by C code" in messages[0]
+
+
+def test_suspend_in_a_prompt_behind_a_c_call_keeps_both():
+    """Prompts behind C calls wait with the fiber's stack, one within the other, and are prompts as before."""
+
+    def key(x):
+        return prompt(lambda: x + suspend(x) + shift(lambda k: k(1) + k(2)))
+
+    def body():
+        return sorted([1, 2], key=lambda x: prompt(lambda: [10, *map(key, [x])])[1])
+
+    fiber = Fiber(body)
+    assert [fiber.resume(), fiber.resume(-100), fiber.resume(-200)] == [1, 2, [2, 1]]
 
 
 def test_a_thunk_that_is_no_python_function_is_called():
-    """Any callable is a thunk; what is called through C cannot be suspended in."""
+    """Any callable is a thunk; nothing can be captured in what is called through C."""
     assert Fiber(lambda: prompt(dict)).resume() == {}
     assert Fiber(lambda: prompt([3, 1].copy)).resume() == [3, 1]
+    fiber = Fiber(lambda: prompt(type("Callable", (), {"__call__": lambda self: suspend()})()))
+    assert [fiber.resume(), fiber.resume(5)] == [None, 5]
     with pytest.raises(BarrierError, match="C call"):
-        Fiber(lambda: prompt(type("Callable", (), {"__call__": lambda self: suspend()})())).resume()
+        Fiber(lambda: prompt(type("Callable", (), {"__call__": lambda self: suspend_to(current())})())).resume()
 
 
 def test_a_bound_method_is_a_thunk_like_a_function():

@@ -16,14 +16,24 @@ from _testcapi import remove_mem_hooks, set_nomemory
 from functools import partial
 from typing import NamedTuple
 
-from stackful import BarrierError, Fiber, UnsaveableError, _core, is_suspendable, suspend
+from stackful import (
+    BarrierError,
+    Fiber,
+    FiberError,
+    UnsaveableError,
+    _core,
+    current,
+    is_suspendable,
+    suspend,
+    suspend_to,
+)
 
 RIGHT = 66  # what `deep` returns when every suspend is given 1
 OPERATIONS = {}
 IN_PYTHON = set()
 
 # A KeyError is what is thrown; CPython's pickler makes a PicklingError of each MemoryError while it looks up a name.
-EXPECTED = MemoryError | KeyError | BarrierError | pickle.PicklingError | UnsaveableError
+EXPECTED = MemoryError | KeyError | BarrierError | FiberError | pickle.PicklingError | UnsaveableError
 
 
 class Outcome(NamedTuple):
@@ -80,7 +90,29 @@ def patient(token):
 
 def barred(token):
     sys._getframe()
-    return sorted([token], key=suspend)
+    return sorted([token], key=capture_here)
+
+
+def capture_here(value):
+    sys._getframe()
+    return suspend_to(current(), value)
+
+
+def key(token, _):
+    sys._getframe()
+    return suspend(token)
+
+
+def behind_c(token, log):
+    """Hard suspensions: in C code that is called, in C code that is on an evaluation stack, and where C code ends by them."""
+    sys._getframe()
+    try:
+        (total,) = sorted([1], key=partial(key, token))
+        for x in map(suspend, (token, token)):
+            total += x
+        return total + suspend(token)
+    finally:
+        log.append(token)
 
 
 def closing(token, log):
@@ -346,6 +378,102 @@ def meet_a_barrier(token):
     outcome = yield fiber.resume
     assert outcome.error
     must_have_died(fiber) if fiber.status == "dead" else fiber.close()
+
+
+def kept(token, log, times=1):
+    fiber = Fiber(behind_c, token, log)
+    for i in range(times):
+        fiber.resume(1 if i else None)
+    return fiber
+
+
+def must_end(fiber, log, outcome):
+    """It goes on with its stack, or is over."""
+    if fiber.status == "dead":
+        assert outcome.error is not None
+        assert len(log) <= 1
+        return
+    value = None if fiber.frames == () else 1
+    while fiber.status != "dead":
+        fiber.resume(value)
+        value = 1
+    assert len(log) == 1
+
+
+@operation
+def suspend_hard(token):
+    log = []
+    fiber = kept(token, log, 0)
+    outcome = yield fiber.resume
+    assert outcome.error or outcome.value is token
+    must_end(fiber, log, outcome)
+
+
+@operation
+def go_on_kept(token):
+    log = []
+    fiber = kept(token, log)
+    outcome = yield partial(fiber.resume, 1)
+    assert outcome.error or outcome.value is token
+    must_end(fiber, log, outcome)
+
+
+@operation
+def leave_the_kept_stack(token):
+    log = []
+    fiber = kept(token, log, 3)
+    outcome = yield partial(fiber.resume, 1)
+    assert outcome.error or outcome.value is token
+    must_end(fiber, log, outcome)
+
+
+@operation
+def throw_into_kept(token):
+    log = []
+    fiber = kept(token, log)
+    outcome = yield partial(fiber.throw, KeyError())
+    assert outcome.error and fiber.status == "dead" and len(log) <= 1
+
+
+@operation
+def close_kept(token):
+    log = []
+    fiber = kept(token, log)
+    outcome = yield fiber.close
+    must_end(fiber, log, outcome) if outcome.error else log.clear()
+
+
+@operation
+def drop_kept(token):
+    """Where there is no memory for the FiberExit, the fiber stays as it is, for what its C code holds is not known."""
+    log = []
+    fibers = [kept(token, log)]
+    number = id(fibers[0])
+    yield fibers.clear
+    for fiber in gc.get_objects():
+        if id(fiber) == number and type(fiber) is Fiber:
+            fiber.close()
+    assert len(log) <= 1
+
+
+@operation
+def refuse_to_copy_kept(token):
+    log = []
+    fiber = kept(token, log)
+    fiber.why_not_portable()
+    outcome = yield partial(copy.copy, fiber)
+    assert outcome.error
+    must_end(fiber, log, outcome)
+
+
+@operation_in_python
+def look_at_kept(token):
+    log = []
+    fiber = kept(token, log)
+    fiber.why_not_portable()
+    assert fiber.frames
+    yield partial(getattr, fiber, "frames")
+    must_end(fiber, log, Outcome(None, None))
 
 
 # ---- the loop

@@ -11,7 +11,7 @@ import pytest
 import ways
 from laws.harness import unwind
 from laws.operators import Log, stepped, travelled
-from stackful import BarrierError, Coroutine, FiberError, FiberExit, generator, suspend, yield_
+from stackful import BarrierError, Coroutine, FiberError, FiberExit, generator, suspend, suspend_to, yield_
 from stackful.coroutines import running, wrap
 
 pytestmark = pytest.mark.five_ways
@@ -253,7 +253,7 @@ def test_a_pipeline_of_coroutines():
 
 
 class Counting:
-    """An iterator whose next step suspends, where it may."""
+    """An iterator whose next step captures, where it may."""
 
     def __init__(self, items):
         self.items = iter(items)
@@ -263,11 +263,11 @@ class Counting:
 
     def __next__(self):
         with pytest.raises(BarrierError, match="suspend"):
-            suspend("next")
+            suspend_to(running(), "next")
         return next(self.items)
 
 
-def test_a_loop_may_suspend_in_its_body_not_in_its_iterator():
+def test_a_loop_may_capture_in_its_body_not_in_its_iterator():
     """Lua: "coroutines x for-iterators": a class's `__next__` is called by C; a loop over generator(f) takes the other way."""
 
     def body():

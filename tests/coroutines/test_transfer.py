@@ -6,7 +6,6 @@ import copy
 import pytest
 
 from stackful import (
-    BarrierError,
     Coroutine,
     Fiber,
     FiberError,
@@ -180,7 +179,7 @@ def test_a_value_for_one_that_has_not_begun_is_refused():
     fresh = Coroutine(int)
 
     def body():
-        with pytest.raises(FiberError, match="no value"):
+        with pytest.raises(FiberError, match="with the value 5"):
             transfer(fresh, 5)
         return transfer(fresh)
 
@@ -197,11 +196,37 @@ def test_misuse_is_an_error():
         Coroutine(int).successor = 5
 
 
-def test_a_c_call_is_a_barrier():
-    """Transfers do not cross it."""
-    other = Coroutine(int)
-    with pytest.raises(BarrierError, match="sorted"):
-        transfer(Coroutine(lambda: sorted([1], key=lambda _: transfer(other))))
+def partner(other, seen):
+    """A coroutine that gives back what it gets, from within a C call."""
+    value = suspend("ready")
+    while True:
+        seen.append(value)
+        (value,) = map(lambda x: transfer(other(), x), [value])
+
+
+def test_transfers_from_behind_c_calls_keep_both_stacks():
+    """Two coroutines that wait in C code, each on its stack, go on there in turn."""
+    seen = []
+    a = Coroutine(lambda: sorted([3, 1, 2], key=lambda x: -transfer(b, x)))
+    b = Coroutine(partner, lambda: a, seen)
+    assert b.resume() == "ready"
+    assert transfer(a) == [3, 2, 1]
+    assert seen == [3, 1, 2]
+    b.close()
+
+
+def test_a_transfer_from_behind_a_c_call_follows_an_operation():
+    """That the coroutine has changed its stack before, since it was gone on with, makes no difference."""
+
+    def body():
+        first = prompt(lambda: sorted([1, 2], key=lambda x: transfer(b, x)))
+        return first, prompt(lambda: shift(lambda k: sorted([1, 2], key=lambda x: -transfer(b, x))))
+
+    a = Coroutine(body)
+    b = Coroutine(partner, lambda: a, [])
+    assert b.resume() == "ready"
+    assert transfer(a) == ([1, 2], [2, 1])
+    b.close()
 
 
 def test_suspend_leaves_the_exchange():

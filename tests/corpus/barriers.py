@@ -651,7 +651,7 @@ class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.value = self.point(5)
 
 
-@barrier("import")
+@barrier("import", shares_state=True)
 def an_import(point):
     hook = Hook(point)
     sys.meta_path.insert(0, hook)

@@ -5,7 +5,7 @@ The schedule lives outside of every fiber: a copy or a restored snapshot finds i
 
 import sys
 
-from stackful import is_suspendable, suspend
+from stackful import current, is_capturable, is_suspendable, suspend, suspend_to
 from stackful.errors import StackfulError
 
 # v3.13.0 Objects/exceptions.c, _PyExc_PrepReraiseStar: debug builds abort at except* where a group has no traceback (any program
@@ -55,16 +55,23 @@ REFUSALS = []
 ANSWERS = []
 
 
+def capturing_point(value):
+    """The same by a suspension that captures, which no C code may stand in the way of."""
+    if SCHEDULE.due():
+        suspend_to(current(), value)
+    return value
+
+
 def probe(value):
-    """Try to suspend, note the refusal, and return `value` all the same."""
+    """Try to capture, note the refusal, and return `value` all the same."""
     try:
-        suspend(value)
+        suspend_to(current(), value)
     except StackfulError as error:
         REFUSALS.append(error)
     return value
 
 
 def ask(value):
-    """Note whether a suspension would be possible here, and return `value`."""
-    ANSWERS.append(is_suspendable())
+    """Note whether a capture and whether a suspension would be possible here, and return `value`."""
+    ANSWERS.append((is_capturable(), is_suspendable()))
     return value

@@ -26,15 +26,17 @@ def program(function=None, *, shares_heap=False, unsaveable=False, splits_a_grou
     return register if function is None else register(function)
 
 
-def barrier(*names, swallowed=False):
+def barrier(*names, swallowed=False, shares_state=False):
     """Register a program that calls `point` beneath a C operation; the error's text holds one of `names`.
 
     `swallowed`: CPython drops or replaces an exception raised there, so that the error never leaves the program.
+    `shares_state`: it changes what the process has once, so that two runs at a time disturb one another.
     """
 
     def register(function):
         function.names = names
         function.swallowed = swallowed
+        function.shares_state = shares_state
         BARRIERS[_identifier(function)] = function
         return function
 

@@ -126,6 +126,28 @@ PROGRAMS = {
         print(handle(lambda: handle(body, twice.ctl(lambda k: [k.resume(1), k.resume(2)])), counting, state=0))
         """,
     ),
+    # Coroutines that the script transfers to, from its top level, and that transfer to each other.
+    "coroutines": (
+        (),
+        """
+        from stackful import Coroutine, checkpoint, transfer
+        def produce():
+            for i in range(250):
+                sum(j * j for j in range(3_000))
+                checkpoint()
+                transfer(consumer, i)
+            return total
+        def consume():
+            global total
+            while True:
+                got = transfer(producer)
+                total += got
+                print(got, total, flush=True)
+        total, producer, consumer = 0, Coroutine(produce), Coroutine(consume)
+        transfer(consumer)
+        print("over", transfer(Coroutine(lambda: total)))
+        """,
+    ),
 }
 
 

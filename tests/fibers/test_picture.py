@@ -171,5 +171,5 @@ def test_values_are_short_and_have_no_addresses():
 
 def test_what_has_no_frames_is_no_stack():
     """An ordinary function is not."""
-    with pytest.raises(AttributeError, match="frames"):
+    with pytest.raises(TypeError, match="picture takes fibers"):
         picture(inner)

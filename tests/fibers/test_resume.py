@@ -70,7 +70,7 @@ def test_suspend_takes_its_value_by_position_or_name(suspend_as):
 def test_first_resume_takes_no_value():
     """A value for a fiber that has not begun is refused, and the fiber stays usable."""
     fiber = Fiber(add, 1)
-    with pytest.raises(FiberError, match="first resume of a fiber takes no value"):
+    with pytest.raises(FiberError, match="with the value 5: the first time"):
         fiber.resume(5)
     assert fiber.resume() == 111
 

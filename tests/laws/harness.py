@@ -5,13 +5,15 @@ import copy
 import functools
 import pickle
 import sys
+from collections import ChainMap
 
 from corpus import BARRIERS, PROGRAMS
-from corpus.points import ANSWERS, REFUSALS, SCHEDULE, ask, point, probe
+from corpus.points import ANSWERS, REFUSALS, SCHEDULE, ask, capturing_point, point, probe
 from stackful import BarrierError, Fiber, FiberExit, snapshot, suspend
 from ways import traced
 
 CASES = 40
+EVERY = ChainMap(PROGRAMS, BARRIERS)
 
 
 def outcome_of(function, *arguments):
@@ -42,14 +44,14 @@ def plain_outcome(program, **schedule):
 
 @functools.cache
 def expected_outcome(name):
-    return plain_outcome(PROGRAMS[name])
+    return plain_outcome(EVERY[name])
 
 
 @functools.cache
 def count_points(name):
     """How many calls of `point` the program makes."""
     SCHEDULE.arm()
-    outcome_of(PROGRAMS[name], point)
+    outcome_of(EVERY[name], point)
     return SCHEDULE.count
 
 
@@ -64,7 +66,7 @@ def sampled_points(name, limit=CASES):
 def suspended_fiber(name, at):
     """The program, stopped at its `at`-th point; from there on it meets no other suspension."""
     SCHEDULE.arm({at})
-    fiber = Fiber(PROGRAMS[name], point)
+    fiber = Fiber(EVERY[name], point)
     fiber.resume()
     SCHEDULE.disarm()
     assert fiber.status == "suspended"
@@ -95,7 +97,7 @@ def stepped_outcome(name, change=None):
     replaced = []
     SCHEDULE.arm(everywhere=True)
     try:
-        fiber = Fiber(PROGRAMS[name], point)
+        fiber = Fiber(EVERY[name], point)
         outcome = outcome_of(fiber.resume)
         while fiber.status == "suspended":
             if change is not None:
@@ -114,7 +116,7 @@ def echoed_outcome(name, change=None):
     `change` replaces the fiber and that value together, for they may share objects.
     """
     replaced = []
-    fiber = Fiber(PROGRAMS[name], suspend)
+    fiber = Fiber(EVERY[name], suspend)
     outcome = outcome_of(fiber.resume)
     while fiber.status == "suspended":
         value = outcome[1]
@@ -187,14 +189,14 @@ def refusals(name):
 
 
 def answers(name):
-    """What `is_suspendable` says beneath the C operation of a barrier program."""
+    """What `is_capturable` and `is_suspendable` say beneath the C operation of a barrier program."""
     ANSWERS.clear()
     finished_outcome(Fiber(BARRIERS[name], ask))
     return set(ANSWERS)
 
 
 def attempt(program, point):
-    """Run a barrier program between two suspensions and catch its error."""
+    """Run a barrier program between two captures and catch its error."""
     point("before")
     try:
         result = program(point)
@@ -208,7 +210,7 @@ def attempted(name):
     """The number of suspensions before and after the operation, and what `attempt` returned."""
     SCHEDULE.arm(everywhere=True)
     try:
-        fiber = Fiber(attempt, BARRIERS[name], point)
+        fiber = Fiber(attempt, BARRIERS[name], capturing_point)
         values = [fiber.resume()]
         while fiber.status == "suspended":
             values.append(fiber.resume())

@@ -1,4 +1,7 @@
-"""A C call between `suspend` and its prompt is refused, in the same words however warm or observed the code is."""
+"""A capture is refused where a C call stands in between, in the same words however warm or observed the code is.
+
+That `suspend` is not refused there: test_hard_programs.py.
+"""
 
 import linecache
 import re
@@ -8,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from corpus import BARRIERS
-from corpus.points import REFUSALS, SCHEDULE, point, probe
+from corpus.points import SCHEDULE, point
 from laws import harness
 from laws.harness import OBSERVERS, outcome_of, refusals
-from stackful import Fiber, FiberError
+from stackful import Fiber, suspend
 
 ALL = sorted(BARRIERS)
 
@@ -22,7 +25,7 @@ def plain_outcome(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_suspension_beneath_a_c_call_is_refused_by_name(name):
+def test_a_capture_beneath_a_c_call_is_refused_by_name(name):
     """The error names the C operation."""
     _, met = refusals(name)
     assert met
@@ -49,7 +52,7 @@ def test_a_refused_program_goes_on_undamaged(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_refusal_may_leave_through_the_c_call(name, monkeypatch):
-    """The error leaves through the C operation like any other, and the program can suspend again after it."""
+    """The error leaves through the C operation like any other, and the program can capture again after it."""
     monkeypatch.setattr("sys.unraisablehook", lambda unraisable: None)
     first, last, result = harness.attempted(name)
     assert (first, last) == ("before", "after")
@@ -59,9 +62,9 @@ def test_a_refusal_may_leave_through_the_c_call(name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_is_suspendable_says_so_beforehand(name):
-    """`is_suspendable()` is False beneath a C call."""
-    assert harness.answers(name) == {False}
+def test_is_capturable_says_so_beforehand(name):
+    """Beneath a C call `is_capturable()` is False, and `is_suspendable()` is True."""
+    assert harness.answers(name) == {(False, True)}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -86,10 +89,10 @@ def test_the_refusal_is_the_same_under_observation(name, observer):
     assert observed == unobserved == refusals(name)
 
 
-def start_a_thread(point):
-    """Call `point` in another thread while this one waits for it."""
+def suspend_in_a_thread():
+    """Call `suspend` in another thread while this one waits for it."""
     results = []
-    thread = threading.Thread(target=lambda: results.append(point(1)))
+    thread = threading.Thread(target=lambda: results.append(outcome_of(suspend, 1)))
     thread.start()
     thread.join()
     return results
@@ -97,7 +100,6 @@ def start_a_thread(point):
 
 def test_another_thread_is_outside_of_the_fiber():
     """A thread that a fiber starts is no part of it: `suspend` there is a misuse, and the fiber goes on."""
-    REFUSALS.clear()
-    assert Fiber(start_a_thread, probe).resume() == [1]
-    (error,) = REFUSALS
-    assert isinstance(error, FiberError)
+    ((kind, text),) = Fiber(suspend_in_a_thread).resume()
+    assert kind == "raised"
+    assert text.startswith("FiberError('suspend() outside of any fiber")

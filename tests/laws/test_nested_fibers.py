@@ -1,5 +1,6 @@
 """The laws of fibers on the stacks of others, by `resume` and `suspend_to`: a fiber's base is a prompt, and what lies between travels."""
 
+import contextvars
 import copy
 import pickle
 import sys
@@ -24,6 +25,7 @@ from stackful import (
     resume,
     suspend,
     suspend_to,
+    transfer,
 )
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
@@ -569,3 +571,57 @@ def test_winders_of_a_guest_are_its_own():
 
     assert Fiber(drive).resume() == "end"
     assert log == ["in", "s", "out"]
+
+
+def test_a_transfer_takes_the_place_of_the_guest():
+    """Whoever was resumed by `resume` transfers to another: that one runs on the host's stack, and its result goes to the host."""
+
+    def drive():
+        first, second = Fiber(lambda: [transfer(second), "again"]), Fiber(lambda: transfer(first, "from second"))
+        seen = [resume(first), first.status, second.status]
+        return [*seen, resume(second, "late")]
+
+    expected = [["from second", "again"], "dead", "suspended", "late"]
+    assert drive() == expected
+    assert Fiber(drive).resume() == expected
+
+
+def test_an_exception_of_the_one_transferred_to_comes_to_the_host():
+    """It leaves where the host resumed the other one, which waits for its turn."""
+
+    def fail():
+        raise KeyError("out")
+
+    def drive():
+        waiting = Fiber(lambda: transfer(Fiber(fail)))
+        with pytest.raises(KeyError, match="out"):
+            resume(waiting)
+        return waiting.status, resume(waiting, "later")
+
+    assert drive() == ("suspended", "later")
+    assert Fiber(drive).resume() == ("suspended", "later")
+
+
+def test_transferring_hosts_frames_travel():
+    """After a transfer nothing of C stands between: an outer capture takes host and guest along, to be resumed twice."""
+
+    def drive():
+        second = Fiber(lambda: [shift(lambda k: [k(1), k(2)])])
+        first = Fiber(lambda: transfer(second))
+        return ["got", *resume(first)]
+
+    assert prompt(lambda: Fiber(lambda: prompt(drive)).resume()) == [["got", 1], ["got", 2]]
+
+
+def test_what_cannot_take_the_place_says_so():
+    """A fiber with a context of its own takes a resume of its own: FiberError, and nothing has happened."""
+
+    def drive():
+        other = Fiber(lambda: "never")
+        other.context = contextvars.copy_context()
+        first = Fiber(lambda: transfer(other))
+        with pytest.raises(FiberError, match="cannot take the place"):
+            resume(first)
+        return other.status
+
+    assert Fiber(drive).resume() == "suspended"

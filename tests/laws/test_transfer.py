@@ -3,6 +3,7 @@
 `resume`, `suspend` and `status` are Lua's; `travelled` replaces a suspended coroutine by its copy, as the way says.
 """
 
+import copy
 import gc
 import itertools
 import weakref
@@ -12,7 +13,6 @@ import pytest
 import ways
 from laws.operators import Log, effect, stepped, travelled
 from stackful import (
-    BarrierError,
     Coroutine,
     Fiber,
     FiberError,
@@ -20,6 +20,7 @@ from stackful import (
     current,
     generator,
     handle,
+    is_capturable,
     is_suspendable,
     suspend,
     transfer,
@@ -365,28 +366,30 @@ def test_errors_in_finally_blocks_of_a_coroutine_go_through_all_of_them():
 # Lua: what cannot be crossed
 
 
-def test_yielding_across_a_c_call_is_refused_and_the_coroutine_goes_on():
-    """Lua: table.sort with a function that yields; here sorted."""
+def test_yielding_across_a_c_call_keeps_the_stack():
+    """Lua refuses table.sort with a function that yields; here sorted waits for it, and cannot be copied meanwhile."""
 
     def body():
-        with pytest.raises(BarrierError, match="sorted"):
-            sorted([1, 2, 3], key=suspend)
-        assert is_suspendable()
-        suspend(20)
-        return 30
+        found = sorted([1, 2, 3], key=suspend)
+        return [*found, suspend(20)]
 
-    assert stepped(Coroutine(body), None) == [20, 30]
+    one = Coroutine(body)
+    assert [one.resume(), one.resume(-1), one.resume(-2)] == [1, 2, 3]
+    with pytest.raises(FiberError, match="sorted"):
+        copy.copy(one)
+    assert one.resume(-3) == 20
+    assert travelled(one).resume(30) == [3, 2, 1, 30]
 
 
 def test_a_c_call_in_between_is_known_beforehand():
-    """Lua: isyieldable is false in string.gsub's function."""
+    """Lua: isyieldable is false in string.gsub's function; here it is what can be captured that is known."""
 
     def body():
         inside = []
-        max([1], key=lambda x: inside.append(is_suspendable()) or x)
-        return is_suspendable(), inside
+        max([1], key=lambda x: inside.append((is_capturable(), is_suspendable())) or x)
+        return is_capturable(), is_suspendable(), inside
 
-    assert Coroutine(body).resume() == (True, [False])
+    assert Coroutine(body).resume() == (True, True, [(False, True)])
 
 
 class Number:
@@ -396,32 +399,29 @@ class Number:
         self.value = value
 
     def __add__(self, other):
-        return refused(lambda: suspend("add")) or self.value + other
+        return suspend("add") + self.value + other
 
     def __getitem__(self, index):
-        return refused(lambda: suspend("index")) or self.value
+        return suspend("index") + self.value
 
     def __lt__(self, other):
-        return refused(lambda: suspend("less")) or True
+        return suspend("less") < 0
 
     def __iter__(self):
-        refused(lambda: suspend("iter"))
+        suspend("iter")
         return iter([self.value])
 
 
-def refused(thunk):
-    """Run the thunk; it must be refused, and nothing has happened."""
-    with pytest.raises(BarrierError):
-        thunk()
-
-
-def test_metamethods_are_c_calls_here():
-    """Lua's operators may yield; CPython calls `__add__` and its kin through C, so that they are refused, and the operation goes on."""
+def test_metamethods_yield():
+    """Lua's operators may yield; so do `__add__` and its kin, although C code calls them."""
 
     def body():
         return Number(1) + 2, Number(3)[0], Number(1) < Number(2), [*Number(5)], suspend("plain")
 
-    assert stepped(Coroutine(body), "end") == ["plain", (3, 3, True, [5], "end")]
+    one = Coroutine(body)
+    found = [one.resume(), one.resume(10), one.resume(20), one.resume(-1), one.resume(None)]
+    assert found == ["add", "index", "less", "iter", "plain"]
+    assert travelled(one).resume("end") == (13, 23, True, [5], "end")
 
 
 def test_yields_across_try_blocks():

@@ -331,3 +331,26 @@ def test_parallel_cuts_as_depth_first_does(workers):
     """What lies to the right of a cut is given up, in which process ever it was."""
     with ThreadPoolExecutor(2) as pool:
         assert list(parallel(first_half_cuts, 6, executor=pool, workers=workers)) == list(solutions(first_half_cuts, 6))
+
+
+def one_raises(limit):
+    number = choose(range(limit))
+    letter = choose("ab")
+    if (number, letter) == (limit // 2, "b"):
+        raise ValueError(number)
+    return number, letter
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_parallel_raises_where_depth_first_does(workers):
+    """The solutions before an exception are given first, then it is raised, in which process ever it was."""
+
+    def before(found):
+        seen = []
+        with pytest.raises(ValueError, match="3"):
+            for value in found:
+                seen.append(value)  # noqa: PERF402 - what was found before the exception is kept
+        return seen
+
+    with ThreadPoolExecutor(2) as pool:
+        assert before(parallel(one_raises, 6, executor=pool, workers=workers)) == before(solutions(one_raises, 6)) != []

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from contextvars import Context
 from types import FrameType, TracebackType
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn, Self, TypeAlias
 from weakref import ref
 
 from stackful import _core
@@ -45,7 +45,7 @@ _Event: TypeAlias = Literal["switch", "throw"]
 _Tracer: TypeAlias = Callable[[_Event, "tuple[greenlet, greenlet]"], object]
 
 
-class error(Exception):  # noqa: N801, N818 - greenlet's name
+class error(Exception):  # noqa: N801 - greenlet's name
     """A switch that is not possible: to a greenlet of another thread, for instance."""
 
 
@@ -68,14 +68,17 @@ class _Home:
     def __init__(self) -> None:
         self.thread = threading.current_thread()
         self.main = self.current = self.base = _main_of(self)  # base: the one that resumes the others
-        self.thrown: BaseException | None = None  # on its way: no local variable holds it, for its traceback holds those
+        self.thrown: BaseException | None = (
+            None  # on its way: no local variable holds it, for its traceback holds those
+        )
         self.tracer: _Tracer | None = None
         self.event: tuple[_Event, tuple[greenlet, greenlet]] | None = None  # the tracer hears of it on arrival
         self.dropped: list[greenlet] = []  # by other threads, and to be ended in this one
 
-    def take(self) -> BaseException | None:
+    def take(self) -> BaseException:
         """The exception that is on its way, and is to be raised now."""
         thrown, self.thrown = self.thrown, None
+        assert thrown is not None
         return thrown
 
 
@@ -89,7 +92,7 @@ def _home() -> _Home:
     except AttributeError:
         home = _local.home = _Home()
     if home.dropped:
-        home.dropped.pop().__del__()  # noqa: PLC2801 - nobody refers to it any more
+        home.dropped.pop().__del__()
     return home
 
 
@@ -116,6 +119,12 @@ class greenlet:  # noqa: N801 - greenlet's name
     """
 
     __slots__ = ("__dict__", "__weakref__", "_context", "_fiber", "_home", "_parent", "_run", "_state")
+    _home: _Home
+    _state: _State
+    _parent: greenlet | None
+    _fiber: Fiber | None
+    _context: Context | None
+    _run: Any
 
     GreenletExit = GreenletExit
     error = error
@@ -135,7 +144,8 @@ class greenlet:  # noqa: N801 - greenlet's name
         """As the function of that name."""
         return _home().tracer
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> greenlet:
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """A child of the current greenlet, whatever __init__ makes of the arguments."""
         self = object.__new__(cls)
         self._home = _home()
         self._parent = self._home.current
@@ -178,7 +188,9 @@ class greenlet:  # noqa: N801 - greenlet's name
         home.thrown = None
         if not self._home.thread.is_alive():
             raise error("cannot switch to a different thread (which happens to have exited)")
-        raise error(f"Cannot switch to a different thread\n\tCurrent:  {home.thread!r}\n\tExpected: {self._home.thread!r}")
+        raise error(
+            f"Cannot switch to a different thread\n\tCurrent:  {home.thread!r}\n\tExpected: {self._home.thread!r}"
+        )
 
     def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Make the fiber. False: while `run` was looked up, somebody else has done it."""
@@ -359,8 +371,10 @@ def _exception(kind: Any, value: Any, traceback: TracebackType | None) -> BaseEx
 
 
 def _receiver(home: _Home, target: greenlet, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[greenlet, Any]:
-    """Who gets what is sent to `target`, and the value: that greenlet, or if it is dead its parent, and so on. One that has not begun is
-    made to, or dies of what is thrown."""
+    """Who gets what is sent to `target`, and the value: that greenlet, or if it is dead its parent, and so on.
+
+    One that has not begun is made to, or dies of what is thrown.
+    """
     while True:
         if target._state is _State.STARTED or target._state is _State.MAIN:
             return target, _packed(args, kwargs)
@@ -415,7 +429,7 @@ def _go(home: _Home, target: greenlet, value: Any) -> Any:
             return suspend(value)
         if target._fiber is None:
             raise error(f"cannot switch to {target!r}: it waits for a greenlet that is being ended")
-        return transfer(target._fiber, value, home.take())
+        return transfer(target._fiber, value, home.take()) if home.thrown else transfer(target._fiber, value)
     finally:
         if home.current is target:  # it was not possible
             home.current = origin() or home.main
@@ -485,5 +499,3 @@ def settrace(tracer: _Tracer | None) -> _Tracer | None:
 def gettrace() -> _Tracer | None:
     """Who was given to `settrace`."""
     return _home().tracer
-
-

@@ -28,6 +28,10 @@ class _Captured(Portable):
         """The captured frames, outermost first, as `Fiber.frames`."""
         return frames_captured(self._captured)
 
+    def __repr__(self) -> str:
+        count = len(self.frames)
+        return f"<{type(self).__name__} of {count} frame{'s' * (count != 1)} at {id(self):#x}>"
+
 
 class ComposableContinuation(_Captured):
     """Frames that `control` or `shift` has captured. What their functions are given is its method `resume`.
@@ -43,11 +47,12 @@ class ComposableContinuation(_Captured):
         self._delimiter = delimiter
         self._winders = winders
 
-    def resume(self, value: object = None, *, error: BaseException | None = None) -> Any:
+    def resume(self, value: object = None, *, error: BaseException | type[BaseException] | None = None) -> Any:
         """Run the captured frames on top of the caller's: `value` is what the capture returns there, or `error` is raised there.
 
-        Returns what the captured frames come to.
+        Returns what the captured frames come to. `TypeError` for both a value and an error.
         """
+        _check_message(value, error)
         if self._winders is not None:
             return self._run(CALL, _arrival(len(self._winders), 0, value, error))
         return self._run(GIVE, value) if error is None else self._run(THROW, error)
@@ -72,17 +77,26 @@ class Continuation(_Captured):
         self._tag = tag
         self._winders = winders
 
-    def resume(self, value: object = None, *, error: BaseException | None = None) -> Any:
+    def resume(self, value: object = None, *, error: BaseException | type[BaseException] | None = None) -> Any:
         """Go on where `call_cc` was called, in the stead of all that is running since the prompt: it returns `value` there, or raises `error`.
 
-        `PromptNotFoundError` where there is no prompt with the tag, `BarrierError` where C code stands between it and here.
+        `PromptNotFoundError` where there is no prompt with the tag, `BarrierError` where C code stands between it and here; `TypeError` for
+        both a value and an error.
         """
+        _check_message(value, error)
         common = leave_for(self._winders, self._tag)
         arrive = _arrival(len(self._winders or ()), common, value, error)
         return operate(REPLACE, self._captured, arrive, self._tag)
 
 
-def _arrival(levels: int, common: int, value: object, error: BaseException | None) -> Callable[[], object]:
+def _check_message(value: object, error: object) -> None:
+    if value is not None and error is not None:
+        raise TypeError(f"a continuation is resumed with a value or with an error, not with both: {value!r}, {error!r}")
+
+
+def _arrival(
+    levels: int, common: int, value: object, error: BaseException | type[BaseException] | None
+) -> Callable[[], object]:
     """What is called above reinstated frames, for the value: it enters their winders first."""
 
     def arrive() -> object:

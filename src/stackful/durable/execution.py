@@ -7,6 +7,7 @@ import os
 from _weakref import ref
 from functools import partial
 
+from stackful import _core
 from stackful.durable import checkpoints
 from stackful.durable.checkpoints import Suspension
 from stackful.durable.notices import flush_output, notice
@@ -90,6 +91,7 @@ class Execution:
         if self._timer:
             os.register_at_fork(before=_weak(self._timer.halt), after_in_parent=_weak(self._timer.wake))
         os.register_at_fork(after_in_child=_weak(self._forget))
+        _core.script(self._fiber)
         checkpoints.activate(self._fiber, self._timer.refused if self._timer else None)
         if self._timer:
             self._timer.start()

@@ -131,4 +131,6 @@ def effect(signature: Callable[_P, _T], /) -> Operation[_P, _T]:
     >>> ask
     <operation ask(question: 'str') -> 'str'>
     """
+    if not callable(signature):
+        raise TypeError(f"effect takes a function, whose signature is that of the operation, not {signature!r}")
     return Operation(signature)

@@ -50,7 +50,7 @@ class Resumption(Portable, Generic[_T, _A]):
         answer: _A = self._run(self._step(GIVE, value, state))
         return answer
 
-    def discontinue(self, error: BaseException, *, state: Any = NO_STATE) -> _A:
+    def discontinue(self, error: BaseException | type[BaseException], *, state: Any = NO_STATE) -> _A:
         """Go on with `error` raised by `perform` (OCaml's discontinue)."""
         answer: _A = self._run(self._step(THROW, error, state))
         return answer
@@ -65,7 +65,7 @@ class Resumption(Portable, Generic[_T, _A]):
         answer: _A = self._run(self._step_under(handler, GIVE, value))
         return answer
 
-    def discontinue_with(self, handler: Handler[_A], error: BaseException) -> _A:
+    def discontinue_with(self, handler: Handler[_A], error: BaseException | type[BaseException]) -> _A:
         """For the resumption of a shallow handler: go on under `handler` with `error` raised by `perform`."""
         answer: _A = self._run(self._step_under(handler, THROW, error))
         return answer
@@ -93,6 +93,10 @@ class Resumption(Portable, Generic[_T, _A]):
         return operation, given, _UNHANDLED if self._is_shallow else None
 
     def _step_under(self, handler: Handler[Any], operation: int, given: Any) -> Step:
+        if not hasattr(handler, "has_state"):
+            raise TypeError(
+                f"a shallow resumption goes on under a handler, made by Handler(...), not under {handler!r}"
+            )
         if not self._is_shallow:
             raise TypeError(f"{self!r} has its handler already: only the resumption of a shallow handler is given one")
         if handler.has_state:
@@ -101,7 +105,9 @@ class Resumption(Portable, Generic[_T, _A]):
 
     def _arrival(self, operation: int, given: Any, state: Any) -> Callable[[], Any]:
         """What is called above the frames, for the value: it changes the state of their handler first."""
-        levels = _core.outermost(self._waiting())[0]
+        levels, _, old = _core.outermost(self._waiting())
+        if old is NO_STATE and not self._is_shallow:
+            raise TypeError(f"{self!r} takes no state: its handler was made without one")
 
         def arrive() -> Any:
             _core.set_state(levels - 1, state)
@@ -121,8 +127,11 @@ class Resumption(Portable, Generic[_T, _A]):
 
     @property
     def state(self) -> Any:
-        """The state of the handler, as it is when the resumption goes on."""
-        return _core.outermost(self._waiting())[2]
+        """The state of the handler, as it is when the resumption goes on; AttributeError where it has none."""
+        state = _core.outermost(self._waiting())[2]
+        if state is NO_STATE:
+            raise AttributeError(f"{self!r} has no state: its handler was made without one")
+        return state
 
     @property
     def frames(self) -> tuple[Frame, ...]:
@@ -137,7 +146,7 @@ class Resumption(Portable, Generic[_T, _A]):
         return type(self), (self._captured, self._is_shallow, False)
 
     def __del__(self) -> None:
-        if self._is_first and self._captured is not None:
+        if getattr(self, "_is_first", False) and self._captured is not None:  # without it __init__ has failed
             captured, self._captured = self._captured, None
             close_captured(captured)
 

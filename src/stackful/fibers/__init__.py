@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
+import sys
 from importlib import import_module
 
 from stackful import _core
@@ -48,7 +51,7 @@ def suspend(value: object = None) -> Any:
 
 
 @stub
-def resume(fiber: Fiber, value: object = None, error: BaseException | None = None) -> Any:
+def resume(fiber: Fiber, value: object = None, error: BaseException | type[BaseException] | None = None) -> Any:
     """As ``fiber.resume(value)``, or ``fiber.throw(error)``; within a fiber, the frames of `fiber` go on top of the caller's.
 
     So nothing of C stands between the two: `suspend_to`, captures and handlers further out reach through, and take the frames along. What
@@ -104,6 +107,8 @@ def current() -> Fiber | None:
 def is_capturable() -> bool:
     """Whether only plain Python calls stand between here and the fiber's begin: what is captured or suspended here can be copied.
 
+    Under ``stackful run`` also at the top of the script, which can be stored.
+
     >>> is_capturable(), Fiber(lambda: is_capturable()).resume()
     (False, True)
     >>> Fiber(sorted, [1], key=lambda _: print(is_capturable()) or 0).resume()
@@ -122,7 +127,18 @@ def is_suspendable() -> bool:
     True
     [1]
     """
-    return _core.can_wait() or is_capturable()
+    return _core.can_wait() or (_current() is not None and is_capturable())
+
+
+@atexit.register
+def _close_kept() -> None:
+    """What C code on a kept stack refers to, the interpreter takes for used when it ends: so those fibers are closed before that."""
+    if _core.kept():
+        for kept in filter(_core.kept, gc.get_objects()):
+            try:
+                kept.close()
+            except BaseException:  # noqa: BLE001 - as in a destructor
+                sys.excepthook(*sys.exc_info())  # as atexit shows what its functions raise
 
 
 # What the core leaves to Python, by place: looked up when it is first needed, so that importing stackful stays cheap.

@@ -63,6 +63,8 @@ def picture(*stacks: Any) -> str:
 
 def _title(stack: Any) -> str:
     owner = getattr(stack, "__self__", stack)
+    if not hasattr(owner, "frames"):
+        raise TypeError(f"picture takes fibers, continuations and resumptions, not {stack!r}")
     if not isinstance(owner, Fiber):
         return type(owner).__name__.removeprefix("_")
     code = getattr(owner.function, "__code__", None)

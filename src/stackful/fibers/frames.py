@@ -111,7 +111,10 @@ def _views(states: Iterable[tuple[Any, ...]]) -> tuple[Frame, ...]:
 
 def frames_of(fiber: Fiber) -> tuple[Frame, ...]:
     """Its frames, outermost first; none when it has not begun or is dead."""
-    return _views(_core.look(fiber))
+    states = _core.look(fiber)
+    return _views(
+        states[1:] if states and states[0][1] is frames_of.__code__ else states
+    )  # it runs, and looks at itself
 
 
 def frames_captured(captured: _core.Continuation) -> tuple[Frame, ...]:

@@ -27,6 +27,16 @@ def _pickle(value: Any, program: Program | None = None, shared: list[Any] | None
     return file.getvalue()
 
 
+def _pickle_or_locate(value: Any, program: Program | None = None, shared: list[Any] | None = None) -> bytes:
+    """As `_pickle`; where it fails the error says what could not be saved, and where it stands."""
+    try:
+        return _pickle(value, program, shared)
+    except (StackfulError, MemoryError):
+        raise
+    except Exception as error:
+        raise locate(value, lambda part: _pickle(part, program, shared), error) from error
+
+
 def dumps(value: Any, *, key: bytes | None = None, program: Program | None = None) -> bytes:
     """A snapshot of `value`: a suspended fiber, or anything that refers to some.
 
@@ -43,13 +53,7 @@ def dumps(value: Any, *, key: bytes | None = None, program: Program | None = Non
     >>> snapshot.loads(data, key=b"secret").resume("because")
     'why? because'
     """
-    try:
-        body = _pickle(value, program)
-    except (StackfulError, MemoryError):
-        raise
-    except Exception as error:
-        raise locate(value, lambda part: _pickle(part, program), error) from error
-    return seal(body, key)
+    return seal(_pickle_or_locate(value, program), key)
 
 
 def loads(data: bytes, *, key: bytes | None = None, program: Program | None = None) -> Any:
@@ -81,7 +85,7 @@ def reduce_fiber(fiber: _core.Fiber) -> tuple[Any, tuple[bytes]]:
 def deepcopy_fiber(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:
     """``Fiber.__deepcopy__``: everything is copied but code, classes and what modules hold."""
     shared: list[Any] = []
-    twin = _unpickle(_pickle(fiber, None, shared), None, shared)
+    twin = _unpickle(_pickle_or_locate(fiber, None, shared), None, shared)
     memo[id(fiber)] = twin
     return twin
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
 from stackful import _core
 from stackful.errors import UnsaveableError
 from stackful.fibers import Fiber
+from stackful.fibers.frames import Frame, frames_captured
 
 __all__ = ["locate"]
 
@@ -22,14 +23,18 @@ def _type_name(value: object) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _in_fiber(fiber: Fiber) -> Iterator[Step]:
-    for frame in fiber.frames:
+def _in_frames(frames: Iterable[Frame]) -> Iterator[Step]:
+    for frame in frames:
         where = f'frame "{frame.code.co_name}" line {frame.line}'
         for name, value in frame.locals.items():
             yield f'{where}, local "{name}"', value
         for value in frame.stack or ():
             yield f"{where}, evaluation stack", value
         yield f"{where}, function", frame.function
+
+
+def _in_fiber(fiber: Fiber) -> Iterator[Step]:
+    yield from _in_frames(fiber.frames)
     _, function, arguments, _, result, context, handled, _ = _core.capture(fiber)
     yield "function of the fiber", function
     yield from ((f"argument {index}", value) for index, value in enumerate(arguments or ()))
@@ -55,12 +60,18 @@ def _attributes(value: object) -> Iterator[Step]:
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name):
-                yield f".{name}", getattr(value, name)
+                item = getattr(value, name)
+                yield (
+                    "" if isinstance(item, _core.Continuation) else f".{name}",
+                    item,
+                )  # an inner part, whose frames are what counts
 
 
 def _children(value: object) -> Iterator[Step]:
     if isinstance(value, Fiber):
         yield from _in_fiber(value)
+    elif isinstance(value, _core.Continuation):
+        yield from _in_frames(frames_captured(value))
     elif isinstance(value, FunctionType):
         yield from _in_function(value)
     elif isinstance(value, dict):

@@ -39,8 +39,16 @@ def _header_text(sealed: str) -> bytes:
     return json.dumps({"schema": SCHEMA, "python": _PYTHON, "bytecode": _BYTECODE, "seal": sealed}).encode()
 
 
+def _check_key(key: object) -> None:
+    if key is not None and not isinstance(key, bytes | bytearray):
+        raise TypeError(f"a key is bytes, not {key!r}")
+    if key is not None and not key:
+        raise ValueError("an empty key seals nothing: take random bytes, as from secrets.token_bytes(32), or None")
+
+
 def seal(body: bytes, key: bytes | None) -> bytes:
-    """Wrap a pickled body: header before, seal behind."""
+    """Wrap a pickled body: header before, seal behind. `ValueError` for an empty key."""
+    _check_key(key)
     text = _header_text("sha256" if key is None else "hmac-sha256")
     data = b"".join((MAGIC, _LENGTHS.pack(len(text), len(body)), text, body))
     return data + _digest(data, key)
@@ -57,6 +65,8 @@ def _fields(text: bytes) -> dict[str, Any]:
 def _split(data: bytes) -> tuple[dict[str, Any], int, int]:
     """The header's fields, where the body begins and where it ends."""
     start = len(MAGIC) + _LENGTHS.size
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a snapshot is bytes, not {data!r}")
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
     length, size = _LENGTHS.unpack_from(data, len(MAGIC))
@@ -97,6 +107,7 @@ def unseal(data: bytes, key: bytes | None) -> bytes:
     `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with another key, or with none where one is
     demanded. `SnapshotVersionError`: another Python or another schema.
     """
+    _check_key(key)
     fields, start, end = _split(data)
     if len(data) != end + _SEAL_SIZE:
         raise SnapshotFormatError(

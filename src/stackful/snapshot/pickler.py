@@ -165,7 +165,8 @@ class SnapshotPickler(pickle.Pickler):
         levels = _core.capture_levels(fiber)
         if levels is not None:
             self._hosted |= {id(marks[0]) for _, marks, _ in levels[0]}  # no generator, see rebuild.words_of
-        state = ((*rest, self._frames(frames)), getattr(fiber, "__dict__", None), levels)
+        members = None if type(fiber) is _core.Fiber else object.__getstate__(fiber)
+        state = ((*rest, self._frames(frames)), members, levels)
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
     def _frames(self, frames: list[Any]) -> list[Any]:

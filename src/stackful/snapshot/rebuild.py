@@ -116,6 +116,10 @@ class Rebuilder:
         _core.reinstate(fiber, captured)
         if levels is not None:
             _core.reinstate_levels(fiber, levels)
+        if type(members) is tuple:  # of a class with __slots__: those come second
+            members, slots = members
+            for name, value in slots.items():
+                setattr(fiber, name, value)
         if members:
             fiber.__dict__.update(members)
 

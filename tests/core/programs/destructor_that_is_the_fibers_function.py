@@ -1,4 +1,4 @@
-"""The fiber's own function is the destructor of its argument, and suspends."""
+"""The fiber's own function is the destructor of its argument, and suspends, called by the fiber and by the interpreter."""
 
 import sys
 
@@ -21,5 +21,10 @@ except KeyError:
 assert fiber.status == "dead", fiber.status
 fiber = Fiber(Thing.__del__, Thing())
 fiber.resume()
-assert fiber.resume() == "result"
+if (
+    fiber.resume() is None
+):  # the interpreter lets the argument go, and its destructor suspends; on 3.11 the driver does, and it cannot
+    assert fiber.status == "suspended", fiber.status
+    fiber.resume()
+assert fiber.result == "result"
 assert fiber.status == "dead", fiber.status

@@ -7,7 +7,13 @@ from stackful import Fiber
 
 
 def nest(n):
-    return 0 if n == 0 else Fiber(nest, n - 1).resume() + 1
+    try:
+        return 0 if n == 0 else Fiber(nest, n - 1).resume() + 1
+    except RecursionError as error:
+        error.__traceback__ = (
+            None  # v3.13.0 Python/traceback.c, tb_dealloc: a long one overflows a thread's small stack when it goes
+        )
+        raise
 
 
 def try_all():

@@ -48,7 +48,7 @@ for value in (None, 1, waiting):
     else:
         raise AssertionError("the gate suspends for stackful.suspend only")
 
-names = "look capture blank reinstate copy_generator capture_generator blank_generator reinstate_generator current is_suspendable"
+names = "look capture blank reinstate copy_generator capture_generator blank_generator reinstate_generator current is_capturable can_wait"
 for name in names.split():
     function = getattr(_core, name)
     for count in range(3):
