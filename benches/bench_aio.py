@@ -21,7 +21,7 @@ PEERS = {"greenback": "greenback", "SQLAlchemy": "sqlalchemy"}  # and the packag
 def contenders(name: str, loop: str) -> dict[str, Contender]:
     """All in processes of their own, so that none has more to keep warm than another."""
     ways = ["Stackful", "await", "portal", *(way for way, package in PEERS.items() if is_installed(package))]
-    made = {way: Elsewhere(way, loop, name, script="aio_process.py") for way in ways}
+    made = {way: Elsewhere("aio", way, loop, name) for way in ways}
     failures = [f"{way}: {contender.failure}" for way, contender in made.items() if contender.failure]
     if failures:
         raise RuntimeError("; ".join(failures))
@@ -38,7 +38,9 @@ def rows_of(name: str, loop: str, rounds: int, number: int) -> list[Row]:
         else:
             rows.append(missing(subject, time_text(took["Stackful"]), other))
     if name == "once":
-        rows.append(at_most(f"await in a coroutine that is in a portal ({loop})", took["portal"], took["await"], "in none"))
+        rows.append(
+            at_most(f"await in a coroutine that is in a portal ({loop})", took["portal"], took["await"], "in none")
+        )
     return rows
 
 

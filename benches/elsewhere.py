@@ -1,4 +1,4 @@
-"""A contender that runs in a process of its own and takes its turns with ours: the other end of aleff_process.py and greenlet_process.py."""
+"""A contender that runs in a process of its own and takes its turns with ours: the other end of serving.py."""
 
 import math
 import select

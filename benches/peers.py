@@ -6,5 +6,10 @@ C stacks.
 
 import importlib.util
 
-has_greenlet = importlib.util.find_spec("greenlet") is not None
-has_aleff = importlib.util.find_spec("aleff") is not None
+
+def is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+has_greenlet = is_installed("greenlet")
+has_aleff = is_installed("aleff")

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from stackful import BarrierError, aio
+from stackful import BarrierError, aio, barrier
 from stackful.aio import await_, patched
 
 PLACES = [
@@ -500,8 +500,8 @@ def test_threads_and_executors_start_within_tasks(run):
     assert run(main)
 
 
-def test_finalisers_wait_as_they_do_elsewhere(run):
-    """They cannot be suspended: what they do with sockets blocks the thread, and a lock that another task has is an error."""
+def test_finalisers_wait_while_other_tasks_go_on(run):
+    """A finaliser that waits suspends its task, as any other code behind a C call."""
     trace = []
 
     class Closing:
@@ -509,23 +509,39 @@ def test_finalisers_wait_as_they_do_elsewhere(run):
             self.function = function
 
         def __del__(self):
-            assert not aio.can_await()
             trace.append(self.function())
 
-    def acquire(lock):
+    def send_later(right):
+        time.sleep(0.01)
+        trace.append("sent")
+        right.sendall(b"abc")
+
+    def main():
+        with patched(), pair() as (left, right):
+            sender = aio.spawn(send_later, right)
+            Closing(lambda: left.recv(3))
+            await_(sender)
+
+    run(main)
+    assert trace == ["sent", b"abc"]
+
+
+def test_behind_a_barrier_sockets_block_and_locks_refuse(run):
+    """What cannot be suspended blocks the thread; for a lock that another of its tasks has, that would be for ever: an error."""
+
+    def blocking(left, lock):
+        assert not aio.can_await()
+        assert left.recv(3) == b"abc"
+        time.sleep(0)
+        assert lock.acquire()
         with pytest.raises(BarrierError):
             lock.acquire()
-        return lock.locked()
 
     def main():
         with patched(), pair() as (left, right):
             lock = threading.Lock()
             right.sendall(b"abc")
-            Closing(lambda: left.recv(3))
-            Closing(lambda: time.sleep(0))
-            Closing(lock.acquire)
-            Closing(lambda: acquire(lock))
-            lock.release()
+            barrier(lambda: blocking(left, lock))
+            return lock.locked()
 
-    run(main)
-    assert trace == [b"abc", None, True, True]
+    assert run(main)

@@ -1,7 +1,7 @@
 """Locks and queues for tasks and threads alike: a task of aio waits so that other tasks go on; other code blocks its thread, as ever.
 
-In a finaliser, which cannot be suspended, a task that would have to wait gets `BarrierError`: to block the thread would be for ever, where
-another of its tasks has what is waited for.
+Behind a `barrier`, a task that would have to wait gets `BarrierError`: to block the thread would be for ever, where another of its tasks has
+what is waited for.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def in_portal() -> bool:
 
 
 def can_await() -> bool:
-    """Would `await_` work here? Not outside of portals, nor in a finaliser or behind a `barrier`.
+    """Would `await_` work here? Not outside of portals, nor behind a `barrier`.
 
     >>> from stackful import aio
     >>> aio.can_await(), aio.run(aio.can_await)
