@@ -1,6 +1,7 @@
 """The house's rules, each a small test: floors, names, exported symbols, sizes, docstrings."""
 
 import ast
+import dis
 import importlib
 import inspect
 import os
@@ -305,3 +306,26 @@ def test_python_functions_stay_short(file):
         length = function.end_lineno - function.lineno + 1
         excused = "# long:" in lines[function.lineno - 1]
         assert length <= MAX_LINES["Python function"] or excused, f"{function.name}: {length} lines"
+
+
+@each([f for f in PYTHON_FILES if FLOORS[unit(f)] <= 4])
+def test_no_handler_is_far_from_its_functions_beginning(file):
+    """Where all memory is gone, CPython never ends: it has no number above 256 for where the error was, and looks for a handler again.
+
+    v3.11.2 and v3.13.0 Python/ceval.c, _PyEval_EvalFrameDefault, exception_unwind: PyLong_FromLong(frame_lasti).
+    """
+    far = [
+        code.co_qualname
+        for code in codes_of(compile(file.read_text(encoding="utf-8"), str(file), "exec"))
+        if not code.co_flags & inspect.CO_GENERATOR  # 3.12 puts a handler around the whole of it
+        and any(entry.lasti and entry.end // 2 > 256 for entry in dis._parse_exception_table(code))
+    ]
+    assert far == []
+
+
+def codes_of(code):
+    """It, and those within it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, types.CodeType):
+            yield from codes_of(inner)

@@ -284,12 +284,11 @@ def _finish(data: bytes) -> tuple[list[Any], bool, BaseException | None]:
     branch: Branch[Any] = pickle.loads(data)
     found: list[Any] = []
     has_cut = False
-    stack = [branch.children()]
+    stack = [_children(branch)] if branch.options else []
     while stack:
-        try:
-            child = next(stack[-1], None)
-        except Exception as error:  # noqa: BLE001 - raised again by `parallel`, in its turn
-            return found, has_cut, error
+        child = next(stack[-1], None)
+        if isinstance(child, _Raised):
+            return found, has_cut, child.error
         if child is None:
             stack.pop()
             continue
@@ -299,7 +298,7 @@ def _finish(data: bytes) -> tuple[list[Any], bool, BaseException | None]:
         if child.is_solved:
             found.append(child.value)
         elif child.options:
-            stack.append(child.children())
+            stack.append(_children(child))
     return found, has_cut, None
 
 
@@ -310,7 +309,7 @@ def _children(branch: Branch[_R]) -> Iterator[Branch[_R] | _Raised]:
         return
     try:
         yield from branch.children()
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - raised again by `parallel`, in its turn
         yield _Raised(error)
 
 

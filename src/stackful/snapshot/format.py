@@ -56,9 +56,12 @@ def seal(body: bytes, key: bytes | None) -> bytes:
 
 @lru_cache
 def _fields(text: bytes) -> dict[str, Any]:
-    fields = json.loads(text)
-    if not isinstance(fields, dict):
-        raise ValueError("it is not an object")
+    try:
+        fields = json.loads(text)
+        if not isinstance(fields, dict):
+            raise ValueError("it is not an object")
+    except ValueError as error:
+        raise SnapshotFormatError(f"the header of this snapshot is damaged: {error}") from None
     return fields
 
 
@@ -70,10 +73,7 @@ def _split(data: bytes) -> tuple[dict[str, Any], int, int]:
     if data[: len(MAGIC)] != MAGIC or len(data) < start:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
     length, size = _LENGTHS.unpack_from(data, len(MAGIC))
-    try:
-        return _fields(data[start : start + length]), start + length, start + length + size
-    except ValueError as error:
-        raise SnapshotFormatError(f"the header of this snapshot is damaged: {error}") from None
+    return _fields(data[start : start + length]), start + length, start + length + size
 
 
 def header(data: bytes) -> dict[str, Any]:

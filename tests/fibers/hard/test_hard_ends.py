@@ -96,8 +96,11 @@ def test_cycles_through_locals_of_kept_frames_are_collected():
     assert len(log) == 2
 
 
-def test_what_c_code_holds_is_in_use():
-    """The collector does not know the C stack, nor the evaluation stacks of frames that C code interrupts: a cycle through them lives."""
+def test_a_cycle_through_what_c_code_holds_lives_or_is_closed():
+    """The collector does not know the C stack, nor evaluation stacks that C code interrupts: what these hold is in use.
+
+    From 3.14 on they borrow what a variable holds (LOAD_FAST_BORROW): the collector sees all of this cycle, and closes the fiber.
+    """
     log = []
 
     def body(box):
@@ -109,10 +112,12 @@ def test_what_c_code_holds_is_in_use():
     assert box[0].resume() is box
     del box
     gc.collect()
-    assert (dead().status, log) == ("suspended", [])
-    dead().close()
-    gc.collect()
+    if sys.version_info < (3, 14):
+        assert (dead().status, log) == ("suspended", [])
+        dead().close()
+        gc.collect()
     assert dead() is None
+    assert log == ["MainThread"]
 
 
 def test_what_kept_frames_hold_from_outside_is_not_collected():
