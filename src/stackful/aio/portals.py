@@ -48,6 +48,8 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     [1, 2, 3]
     """
     pause = suspend if id(current()) in _portals else _way_out(awaitable)
+    if type(awaitable) in _FUTURES:
+        return _result(awaitable, pause)  # type: ignore[no-any-return]
     outcome: list[_T] = []
     steps = _steps(awaitable if type(awaitable) is types.CoroutineType else _iterable(awaitable), outcome)
     for future in steps:  # the first step is made here: what completes at once costs no switch
@@ -62,6 +64,19 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
             else:
                 break
     return outcome[0]
+
+
+_FUTURES = {asyncio.Future, asyncio.Task}
+
+
+def _result(future: Any, pause: Callable[[Any], Any]) -> Any:
+    """As ``Future.__await__``, without a generator."""
+    if not future.done():
+        future._asyncio_future_blocking = True
+        pause(future)
+        if not future.done():
+            raise RuntimeError("await wasn't used with future")
+    return future.result()
 
 
 @types.coroutine

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
+from stackful.aio.descriptors import wait_for_descriptor
 from stackful.aio.portals import await_, can_await
-from stackful.aio.waiting import Deadline, wait_for_descriptor
+from stackful.aio.waiting import Deadline
 
 __all__ = ["replacements"]
 

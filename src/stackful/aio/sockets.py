@@ -12,8 +12,9 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
+from stackful.aio.descriptors import forget_descriptor, wait_for_descriptor
 from stackful.aio.portals import await_, can_await
-from stackful.aio.waiting import Deadline, forget_descriptor, in_thread, wait_for_descriptor
+from stackful.aio.waiting import FOREVER, Deadline, in_thread
 
 __all__ = ["replacements"]
 
@@ -61,12 +62,21 @@ _WRITES: dict[str, Callable[..., tuple[Any, ...]]] = {
 def _with_flags(original: _Function, add: Callable[..., tuple[Any, ...]], to_write: bool) -> _Function:
     @wraps(original)
     def operation(self: socket.socket, *args: Any, **kwargs: Any) -> Any:
-        if not _blocks(self):
-            return original(self, *args, **kwargs)
         try:
             flagged = add(*args, **kwargs)
         except TypeError:
             return original(self, *args, **kwargs)  # it knows best what is wrong
+        if _AT_ONCE and self.gettimeout() is None:  # as a rule it has not to wait
+            try:
+                return original(self, *flagged)
+            except BlockingIOError:
+                if flagged == args:
+                    raise  # the program has asked for that
+            if can_await():
+                wait_for_descriptor(self.fileno(), to_write, None)
+                return _transfer(self, original, flagged, to_write, FOREVER)
+        if not _blocks(self):
+            return original(self, *args, **kwargs)
         return _transfer(self, original, flagged, to_write, Deadline(self.gettimeout()))
 
     return operation
@@ -90,16 +100,27 @@ def _sendall(original: _Function) -> _Function:
 
     @wraps(original)
     def sendall(self: socket.socket, data: Any, flags: int = 0) -> None:
-        if not _blocks(self):
-            original(self, data, flags)
-            return
-        deadline = Deadline(self.gettimeout())
+        sent = 0
+        if _AT_ONCE and self.gettimeout() is None:  # as a rule it takes all
+            try:
+                sent = send(self, data, flags | _AT_ONCE)
+            except BlockingIOError:
+                pass
+            if type(data) is bytes and sent == len(data):
+                return
         with memoryview(data) as view, view.cast("B") as rest:
-            sent = 0
-            while sent < len(rest):
-                sent += _transfer(self, send, (rest[sent:], flags | _AT_ONCE), True, deadline)
+            _send_rest(self, original, rest[sent:], flags)
 
     return sendall
+
+
+def _send_rest(sock: socket.socket, original: _Function, rest: memoryview, flags: int) -> None:
+    if not _blocks(sock):
+        original(sock, rest, flags)
+        return
+    deadline = Deadline(sock.gettimeout())
+    while rest:
+        rest = rest[_transfer(sock, socket.SocketType.send, (rest, flags | _AT_ONCE), True, deadline) :]
 
 
 # ---- operations without flags ---------------------------------------------------------------------------

@@ -1,21 +1,18 @@
-"""How the functions that `patched` puts in place wait: for file descriptors, for each other, for threads."""
+"""How the functions that `patched` puts in place wait: for so long, for each other, for threads; for descriptors: descriptors.py."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from stackful.aio.portals import await_
 from stackful.fibers import Fiber
 
-__all__ = ["Deadline", "Waiters", "forget_descriptor", "in_thread", "outside", "wait_for_descriptor"]
+__all__ = ["FOREVER", "Deadline", "Waiters", "await_flag", "in_thread", "outside", "set_flag", "tell"]
 
 _T = TypeVar("_T")
 _Loop = asyncio.AbstractEventLoop
@@ -39,23 +36,27 @@ class Deadline:
         return self._end is not None and monotonic() >= self._end
 
 
-def _await_flag(loop: _Loop, future: _Future, seconds: float | None) -> bool:
+FOREVER = Deadline(None)
+
+
+def await_flag(loop: _Loop, future: _Future, seconds: float | None) -> bool:
     """What the future is set to; False when the time is over."""
     if seconds is None:
         return await_(future)
-    timer = loop.call_later(seconds, _set, future, False)
+    timer = loop.call_later(seconds, set_flag, future, False)
     try:
         return await_(future)
     finally:
         timer.cancel()
 
 
-def _set(future: _Future, value: bool) -> None:
+def set_flag(future: _Future, value: bool) -> None:
+    """Wake who waits, unless something else has."""
     if not future.done():
         future.set_result(value)
 
 
-def _tell(loop: _Loop, function: Callable[..., object], *args: Any) -> bool:
+def tell(loop: _Loop, function: Callable[..., object], *args: Any) -> bool:
     """Call the function in the loop, which may be another thread's. False: the loop has ended."""
     if asyncio._get_running_loop() is loop:
         function(*args)
@@ -65,73 +66,6 @@ def _tell(loop: _Loop, function: Callable[..., object], *args: Any) -> bool:
     except RuntimeError:
         return False
     return True
-
-
-# ---- descriptors -----------------------------------------------------------------------------------
-
-
-class _Descriptors:
-    """Who waits for which descriptor, in one loop: that keeps one reader and one writer of each."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[tuple[int, bool], list[_Future]] = {}
-
-    def add(self, loop: _Loop, fd: int, to_write: bool, future: _Future) -> None:
-        futures = self.waiting.get((fd, to_write))
-        if futures is None:
-            (loop.add_writer if to_write else loop.add_reader)(fd, self._ready, loop, fd, to_write)
-            self.waiting[fd, to_write] = [future]
-        else:
-            futures.append(future)
-
-    def _ready(self, loop: _Loop, fd: int, to_write: bool) -> None:
-        for future in self.take(loop, fd, to_write):
-            _set(future, True)
-
-    def take(self, loop: _Loop, fd: int, to_write: bool) -> list[_Future]:
-        futures = self.waiting.pop((fd, to_write), None)
-        if futures is None:
-            return []
-        (loop.remove_writer if to_write else loop.remove_reader)(fd)
-        return futures
-
-    def remove(self, loop: _Loop, fd: int, to_write: bool, future: _Future) -> None:
-        """It waits no longer; as a rule it has been taken already."""
-        futures = self.waiting.get((fd, to_write))
-        if futures is not None and future in futures:
-            futures.remove(future)
-            if not futures:
-                self.take(loop, fd, to_write)
-
-    def close(self, loop: _Loop, fd: int) -> None:
-        for to_write in (False, True):
-            for future in self.take(loop, fd, to_write):
-                if not future.done():
-                    future.set_exception(OSError(errno.EBADF, os.strerror(errno.EBADF)))
-
-
-_descriptors: WeakKeyDictionary[_Loop, _Descriptors] = WeakKeyDictionary()
-
-
-def wait_for_descriptor(fd: int, to_write: bool, seconds: float | None) -> bool:
-    """Until it can be read or written, or perhaps can; False when the time is over. OSError where it is closed meanwhile."""
-    loop = asyncio.get_running_loop()
-    descriptors = _descriptors.get(loop)
-    if descriptors is None:
-        descriptors = _descriptors[loop] = _Descriptors()
-    future: _Future = loop.create_future()
-    descriptors.add(loop, fd, to_write, future)
-    try:
-        return _await_flag(loop, future, seconds)
-    finally:
-        descriptors.remove(loop, fd, to_write, future)
-
-
-def forget_descriptor(fd: int) -> None:
-    """It is about to be closed: who waits for it gets an error, and the loop does not take the next file with that number for it."""
-    for loop, descriptors in list(_descriptors.items()):
-        if (fd, False) in descriptors.waiting or (fd, True) in descriptors.waiting:
-            _tell(loop, descriptors.close, loop, fd)
 
 
 # ---- others, in this thread or in another --------------------------------------------------------------
@@ -157,7 +91,7 @@ class Waiters:
             add(entry)
             has = False
             try:
-                has = attempt() or (_await_flag(loop, entry[1], deadline.left()) and attempt())
+                has = attempt() or (await_flag(loop, entry[1], deadline.left()) and attempt())
             finally:
                 self._leave(entry, has)
             if has or deadline.is_over():
@@ -178,7 +112,7 @@ class Waiters:
                 loop, future = self._entries.popleft()
             except IndexError:
                 return  # another thread was faster
-            if not future.done() and _tell(loop, _set, future, True):
+            if not future.done() and tell(loop, set_flag, future, True):
                 return
 
 
