@@ -263,7 +263,8 @@ def spawn(
 ) -> asyncio.Task[Any]:
     """An ordinary asyncio.Task that calls the function, which may `await_`; in a loop that runs. Coroutine functions as well.
 
-    Keep a reference to it, as to every task, or let an ``asyncio.TaskGroup`` do so: ``group.create_task(aio.call(function, ...))``.
+    It is kept until it ends: who does not want its result need not keep a reference. In an ``asyncio.TaskGroup``:
+    ``group.create_task(aio.call(function, ...))``.
 
     >>> import asyncio
     >>> from stackful import aio
@@ -276,7 +277,13 @@ def spawn(
     [0, 1, 2]
     """
     loop = asyncio.get_running_loop()
-    return loop.create_task(_named(call(function, *args), function), name=name, context=context)
+    task = loop.create_task(_named(call(function, *args), function), name=name, context=context)
+    _spawned.add(task)  # loops keep weak references
+    task.add_done_callback(_spawned.discard)
+    return task
+
+
+_spawned: set[asyncio.Task[Any]] = set()
 
 
 @overload

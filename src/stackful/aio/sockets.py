@@ -82,6 +82,16 @@ def _with_flags(original: _Function, add: Callable[..., tuple[Any, ...]], to_wri
     return operation
 
 
+def _listing(operation: _Function) -> _Function:
+    """It may be attempted more than once: an iterator of buffers would be used up."""
+
+    @wraps(operation)
+    def listing(self: socket.socket, buffers: Any, *args: Any) -> Any:
+        return operation(self, buffers if isinstance(buffers, list | tuple) else list(buffers), *args)
+
+    return listing
+
+
 def _transfer(
     sock: socket.socket, original: _Function, args: tuple[Any, ...], to_write: bool, deadline: Deadline
 ) -> Any:
@@ -286,6 +296,8 @@ def replacements() -> list[tuple[Any, str, Any]]:
         name: _with_flags(getattr(socket.socket, name), flags, False) for name, flags in _READS.items()
     }
     own |= {name: _with_flags(getattr(socket.socket, name), flags, True) for name, flags in _WRITES.items()}
+    own["recvmsg_into"] = _listing(own["recvmsg_into"])
+    own["sendmsg"] = _listing(own["sendmsg"])
     own["sendall"] = _sendall(socket.socket.sendall)
     own["_accept"] = _accept(socket.socket._accept)  # type: ignore[attr-defined]
     own["connect"] = _connect(socket.socket.connect)
