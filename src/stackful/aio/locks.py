@@ -7,6 +7,7 @@ what is waited for.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 from types import TracebackType
@@ -26,6 +27,8 @@ def _seconds(blocking: bool, timeout: float) -> float | None:
     """How long to wait, of the arguments that ``acquire`` is given."""
     if not blocking and timeout != -1:
         raise ValueError("can't specify a timeout for a non-blocking call")
+    if math.isnan(timeout):
+        raise ValueError("Invalid value NaN (not a number)")
     if timeout < 0 and timeout != -1:
         raise ValueError("timeout value must be a non-negative number")
     if timeout > threading.TIMEOUT_MAX:
