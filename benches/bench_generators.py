@@ -3,8 +3,9 @@
 import sys
 from itertools import repeat
 
+from elsewhere import with_greenlet
 from measure import Contender, Row, at_least, at_most, expect, interleaved, missing, time_text
-from peers import greenlet
+from peers import has_greenlet
 from stackful import generator, yield_
 
 DEPTHS = (1, 2, 5, 10, 100)
@@ -26,23 +27,6 @@ def plain_down_from(depth, number):
     else:
         for i in range(number):  # noqa: UP028 - a yield at depth 1 is what is measured
             yield i
-
-
-def greenlet_values(depth, number):
-    switch = greenlet.getcurrent().switch
-    worker = greenlet.greenlet(greenlet_down_from)
-    value = worker.switch(switch, depth, number)
-    while value is not None:
-        yield value
-        value = worker.switch()
-
-
-def greenlet_down_from(switch, depth, number):
-    if depth > 1:
-        greenlet_down_from(switch, depth - 1, number)
-        return
-    for i in range(number):
-        switch(i)
 
 
 def consumer(make, depth) -> Contender:
@@ -86,8 +70,8 @@ def benchmark(rounds: int, number: int) -> list[Row]:
     rows = []
     for depth in DEPTHS:
         contenders = {"ours": consumer(ours, depth), "plain": consumer(plain_down_from, depth)}
-        if greenlet:
-            contenders["greenlet"] = consumer(greenlet_values, depth)
+        if has_greenlet:
+            contenders["greenlet"] = with_greenlet("generator", depth)
         took = interleaved(contenders, number if depth < 100 else number // 20, rounds)
         subject = f"a value from a generator, depth {depth}"
         if depth < 5:
@@ -96,7 +80,7 @@ def benchmark(rounds: int, number: int) -> list[Row]:
             rows.append(at_least(subject, took["ours"], took["plain"], "yield from", 1))
         rows.append(
             at_least(subject, took["ours"], took["greenlet"], "greenlet")
-            if greenlet
+            if has_greenlet
             else missing(subject, time_text(took["ours"]), "greenlet")
         )
     took = interleaved({"ours": sender(echo()), "plain": sender(plain_echo())}, number, rounds)

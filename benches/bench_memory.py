@@ -12,7 +12,7 @@ import tracemalloc
 from pathlib import Path
 
 from measure import Row
-from peers import greenlet
+from peers import has_greenlet
 from stackful import Fiber, suspend
 
 KINDS = ("fiber", "generator", "asyncio task", "greenlet")
@@ -28,7 +28,7 @@ def generator_body():
 
 
 def greenlet_body():
-    greenlet.getcurrent().parent.switch()
+    sys.modules["greenlet"].getcurrent().parent.switch()
 
 
 async def task_body(future):
@@ -48,6 +48,8 @@ def parked_generator():
 
 
 def parked_greenlet():
+    import greenlet
+
     green = greenlet.greenlet(greenlet_body)
     green.switch()
     return green
@@ -114,7 +116,7 @@ def benchmark(rounds: int, number: int) -> list[Row]:
     rows = []
     for kind in KINDS:
         subject = f"one of {number:,} parked at depth 1: {kind}"
-        if kind == "greenlet" and greenlet is None:
+        if kind == "greenlet" and not has_greenlet:
             rows.append(Row(subject, "not installed"))
             continue
         resident, traced = (measured(kind, number, method) for method in ("rss", "traced"))

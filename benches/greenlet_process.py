@@ -1,6 +1,6 @@
 """Runs one contender with greenlet, in a process of its own: where the C extension is loaded, fibers get no C stacks (elsewhere.py asks).
 
-`greenlet_process.py round-trip | transfer | create`, or `greenlet_process.py NAME SIZE ANSWER` for one of programs_greenlet.py.
+`greenlet_process.py round-trip | transfer | create | generator DEPTH`, or `greenlet_process.py NAME SIZE ANSWER` for one of programs_greenlet.py.
 """
 
 import sys
@@ -57,8 +57,39 @@ def create(number):
         greenlet.greenlet(nothing).switch()
 
 
+def greenlet_values(depth, number):
+    switch = greenlet.getcurrent().switch
+    worker = greenlet.greenlet(greenlet_down_from)
+    value = worker.switch(switch, depth, number)
+    while value is not None:
+        yield value
+        value = worker.switch()
+
+
+def greenlet_down_from(switch, depth, number):
+    if depth > 1:
+        greenlet_down_from(switch, depth - 1, number)
+        return
+    for i in range(number):
+        switch(i)
+
+
+def generator(depth):
+    sys.setrecursionlimit(10_000)
+    expect(list(greenlet_values(depth, 3)), [0, 1, 2])
+
+    def loop(number):
+        for _ in greenlet_values(depth, number):
+            pass
+
+    return loop
+
+
 def main() -> None:
     name, *rest = sys.argv[1:]
+    if name == "generator":
+        serve_loop(generator(int(rest[0])))
+        return
     loops = {"round-trip": round_trip, "transfer": lambda: transfer, "create": lambda: create}
     if name in loops:
         serve_loop(loops[name]())

@@ -20,7 +20,9 @@ SUBJECTS = {
     "memory": 100_000,
     "pickle": 2_000,
     "run": 100,
+    "tasks": 20_000,
     "aio": 1_000,
+    "service": 20_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 
