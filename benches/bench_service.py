@@ -34,7 +34,7 @@ class Server:
 
 
 def rows_of(loop: str, number: int, rounds: int) -> list[Row]:
-    """gevent has a loop of its own: it stands beside asyncio's only."""
+    """With gevent, which has a loop of its own, beside asyncio's only."""
     beside = {way: name for way, name in BESIDE.items() if way != "gevent" or loop == "asyncio"}
     ways = ["Stackful", *(way for way in beside if way != "gevent" or is_installed("gevent"))]
     servers = {way: Server(way, loop) for way in ways}

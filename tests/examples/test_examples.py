@@ -49,6 +49,13 @@ def test_fork_search_finds_every_solution(tmp_path):
     assert [row.split().index("Q") for row in board] == [3, 0, 4, 1, 5, 2]
 
 
+def test_sieve_goes_on_in_other_processes(tmp_path):
+    """Each of three processes finds three primes more."""
+    lines = output_of(tmp_path, "sieve.py").splitlines()
+    assert lines == ["2 3 5 (5 tasks)", "7 11 13 (8 tasks)", "17 19 23 (11 tasks)"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_puzzles_have_their_published_answers(tmp_path):
     """SICP's for the dwellings, the liars and the triples; the Japanese keeps the zebra."""
     dwelling, girls, triples, keeper = output_of(tmp_path, "puzzles.py").splitlines()
