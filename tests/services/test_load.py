@@ -15,7 +15,7 @@ import stackful
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parent.parent)}
-PROTOCOLS = ["echo", "http"]
+EXAMPLES = {"echo": "echo_server.py", "http": "http_server.py"}
 PATIENCE = 30.0  # seconds in which a server has closed what its clients have
 
 
@@ -53,7 +53,7 @@ class Server:
 @contextmanager
 def serving(protocol):
     """The server; it must have nothing to say, and end by ^C as if nothing had happened."""
-    command = [sys.executable, str(ROOT / "examples" / f"{protocol}_server.py")]
+    command = [sys.executable, str(ROOT / "examples" / EXAMPLES[protocol])]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     ) as process:
@@ -68,7 +68,7 @@ def serving(protocol):
 
 
 @pytest.mark.parametrize("manner", ["steady", "brief", "slow", "reset", "half"])
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", EXAMPLES)
 def test_a_thousand_connections(protocol, manner):
     """Each is answered rightly, whatever the others do, and nothing is left of it."""
     with serving(protocol) as server:
@@ -80,7 +80,7 @@ def test_a_thousand_connections(protocol, manner):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", EXAMPLES)
 def test_ten_thousand_connections(protocol):
     """All open at the same time; twice."""
     with serving(protocol) as server:

@@ -65,25 +65,25 @@ def _first(operation: int, first: Any, second: Any, third: Any) -> Any:
     return check_done(operate(operation, first, second, third))
 
 
-class Root(Fiber):
-    """A fiber that runs for the caller, who waits: it is not suspended itself, but the one that `resumer` is, or None."""
-
-    __slots__ = ("resumer",)
-    resumer: Fiber | None
+# Of each root fiber that runs, its id, and the fiber that waits for it: a root is not suspended itself, but that one is.
+_resumers: dict[int, Fiber | None] = {}
 
 
 def in_new_fiber(function: Callable[..., Any], *args: Any) -> Any:
-    """Call the function where operations are possible: in a fiber of its own."""
-    root = Root(function, *args)
-    root.resumer = _core.host()
-    return _core.root(root).resume()
+    """Call the function where operations are possible: in a fiber that runs for the caller, who waits."""
+    root = Fiber(function, *args)
+    _resumers[id(root)] = _core.host()
+    try:
+        return _core.root(root).resume()
+    finally:
+        del _resumers[id(root)]
 
 
 def suspendable() -> Fiber | None:
     """The fiber that is suspended where `suspend` is called here, and no guest runs."""
     host = _core.host()
-    while isinstance(host, Root):
-        host = host.resumer
+    while id(host) in _resumers:
+        host = _resumers[id(host)]
     return host
 
 
