@@ -51,6 +51,8 @@
 
 #include "types.h"
 
+#include "cstack.h"
+
 /* Drop what a frame holds, but for its frame object. */
 static inline void
 frame_release(Frame *frame)

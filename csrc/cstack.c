@@ -68,6 +68,9 @@ cstack_new(CoreState *core)
     stack->high = (char *)stack;
     thread_stack_init(&stack->unused, low + page, stack->high, (StackChunk *)chunk, CHUNK_SIZE);
     stack->run.resumption.stack = stack;
+#ifdef VALGRIND_STACK_REGISTER
+    stack->valgrind_id = VALGRIND_STACK_REGISTER(low, stack->high);
+#endif
     core->stacks_made++;
     return stack;
 }
@@ -76,6 +79,9 @@ static void
 cstack_free(CoreState *core, CStack *stack)
 {
     core->stacks_made--;
+#ifdef VALGRIND_STACK_REGISTER
+    VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
+#endif
     (void)munmap(stack->low, STACK_SIZE);
 }
 #else

@@ -17,8 +17,8 @@
 static NOINLINE bool
 is_on_stack(CStack *stack)
 {
-    char here;
-    return &here >= stack->low && &here < stack->high;
+    char *here = __builtin_frame_address(0);
+    return here >= stack->low && here < stack->high;
 }
 
 /* The fiber that can be kept while `fiber` runs: that one, or where it runs a prompt() for C code, the one whose C code it
@@ -195,8 +195,7 @@ wait_here(Fiber *fiber, PyThreadState *ts, CStack *stack, PyObject *value)
 {
     detach(fiber, ts, stack);
     fiber->suspending = KEEPING;
-    stack_keep(stack->high);
-    return stack_switch(&stack->kept.waiter, stack->resumer, value);
+    return cstack_leave(stack, value);
 }
 
 /* Suspend `fiber`, which hard_find has found for the running one: its resume returns `value`, or *next goes on instead of it
@@ -286,7 +285,7 @@ fiber_resume_kept(Fiber *fiber, PyObject *value)
     }
     run->fiber = (Fiber *)Py_NewRef((PyObject *)fiber);
     attach(fiber, ts);
-    PyObject *result = stack_switch(&stack->resumer, stack->kept.waiter, Py_NewRef(value));
+    PyObject *result = cstack_enter(stack, Py_NewRef(value));
     fiber = run->resumption.fiber;
     if (UNLIKELY(fiber->suspending != KEEPING || result == NULL)) {
         return run_left(run, ts, result);

@@ -92,8 +92,7 @@ evaluate(PyThreadState *ts, Frame *frame, bool throwing, CStack *stack)
     if (stack == NULL) {
         return frame_evaluate(ts, frame, throwing);
     }
-    return stack_call(&stack->resumer, stack->low, stack->high, (StackFunction)(void (*)(void))FRAME_EVALUATE, ts, frame,
-                      (void *)(uintptr_t)throwing, NULL);
+    return cstack_call(stack, (StackFunction)(void (*)(void))FRAME_EVALUATE, ts, frame, (void *)(uintptr_t)throwing, NULL);
 }
 
 /* Evaluate the innermost parked frame where it lies. `value` is what its call comes to; NULL: an
@@ -209,8 +208,8 @@ call_callee(Run *run, PyThreadState *ts, PyObject *callee, PyObject *const *argu
         result = PyObject_Vectorcall(callee, arguments, count, keywords);
     }
     else {
-        result = stack_call(&stack->resumer, stack->low, stack->high, (StackFunction)(void (*)(void))PyObject_Vectorcall,
-                            callee, (void *)arguments, (void *)count, keywords);
+        result = cstack_call(stack, (StackFunction)(void (*)(void))PyObject_Vectorcall, callee, (void *)arguments, (void *)count,
+                             keywords);
     }
     if (fiber->suspending != KEEPING) {
         fiber->callee = NULL;
@@ -308,7 +307,7 @@ go_on_kept(Run *run, PyThreadState *ts, PyObject *value, PyObject *thrown)
         PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
         Py_DECREF(thrown);
     }
-    return come_back(run, ts, stack_switch(&stack->resumer, stack->kept.waiter, value));
+    return come_back(run, ts, cstack_enter(stack, value));
 }
 
 /* Call what run->next says, in the innermost level. Uses that up. */

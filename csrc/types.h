@@ -5,6 +5,12 @@
 #include "cpython/frame.h"
 #include "machine/switch.h"
 
+#if !defined(NDEBUG) && defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+
 typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
     Frame *place;           /* where the frame lies: here, or while it is being parked elsewhere */
@@ -145,6 +151,16 @@ typedef struct CStack {
     ThreadStack unused;
     Run run;
     Kept kept;
+#ifdef __SANITIZE_ADDRESS__
+    struct {
+        const void *resumer_low; /* of the resumer's stack */
+        size_t resumer_size;
+        StackFunction function;
+    } watched; /* cstack.h */
+#endif
+#ifdef VALGRIND_STACK_REGISTER
+    unsigned valgrind_id;
+#endif
 } CStack;
 
 #define RULES 256

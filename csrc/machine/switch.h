@@ -27,6 +27,7 @@ typedef void *(*StackFunction)(void *a, void *b, void *c, void *d);
 #include "machine/ucontext.h"
 #else
 #define HAVE_STACK_SWITCH 0
+#define IN_FRAME_OF_ITS_OWN
 #endif
 
 #endif
