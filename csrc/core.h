@@ -2,7 +2,7 @@
  *
  *   parked.[c]   frames that wait on the heap: allocate, clear, traverse, clone
  *   running.c    which fiber runs here
- *   cstack.c     C stacks for fibers: made, kept in a pool
+ *   cstack.c     C stacks for fibers: made, kept in a pool; cstack.h: going from one to another
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
  *   drive.c      resume fibers: a stack for each, and who goes on after it
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
