@@ -95,6 +95,7 @@ def postgres(password):
     """The port of a PostgreSQL of its own, for the user `postgres`; it refuses to be run by root, and runs as its own user then."""
     programs, folder = postgres_programs(), tempfile.mkdtemp(prefix="stackful-postgres-")
     user = {"user": "postgres"} if os.geteuid() == 0 else {}
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}  # a sanitiser's
     if user:
         shutil.chown(folder, "postgres")
     secret, data, port = os.path.join(folder, "password"), os.path.join(folder, "data"), _free_port()
@@ -115,8 +116,8 @@ def postgres(password):
     ]
     server = [f"{programs}/postgres", "-D", data, "-p", str(port), "-F", "-k", "", "-c", "listen_addresses=127.0.0.1"]
     try:
-        subprocess.run(initdb, cwd=folder, capture_output=True, check=True, **user)
-        with subprocess.Popen(server, cwd=folder, stderr=subprocess.DEVNULL, **user) as process:
+        subprocess.run(initdb, cwd=folder, env=environment, capture_output=True, check=True, **user)
+        with subprocess.Popen(server, cwd=folder, env=environment, stderr=subprocess.DEVNULL, **user) as process:
             _wait_for(port, process)
             try:
                 yield port

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import sys
 
 import pytest
 
@@ -460,6 +461,69 @@ def test_keyboard_interrupts_leave_at_once():
 
     with pytest.raises(KeyboardInterrupt):
         run(main)
+
+
+class InterruptAt:
+    """A trace function: KeyboardInterrupt at the n-th instruction within the package."""
+
+    def __init__(self, number):
+        self.left = number
+
+    def __call__(self, frame, event, arg):
+        if "/stackful/tasks/" not in frame.f_code.co_filename or frame.f_code.co_name in {
+            "__exit__",
+            "close",
+            "_pump_all",
+        }:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+@pytest.mark.no_leakcheck("it is run thousands of times already")
+def test_an_interrupt_at_any_instruction_lets_all_tasks_end():
+    """What leaves through run is the interrupt, or an error that it has caused; every finally block has run."""
+    number, begun, ended, got = 0, [], [], []
+
+    def guarded(function, *args):
+        begun.append(function)
+        try:
+            function(*args)
+        finally:
+            ended.append(function)
+
+    def relay(source, sink):
+        sink.send(source.receive())
+
+    def main():
+        first, second = Channel(), Channel(preference=1)
+        spawn(guarded, relay, first, second)
+        idle = spawn(guarded, block)
+        first.send(7)
+        schedule()
+        got.append(second.receive())
+        idle.kill()
+
+    while True:
+        number += 1
+        interrupt = InterruptAt(number)
+        begun.clear(), ended.clear(), got.clear()
+        sys.settrace(interrupt)
+        try:
+            run(guarded, main)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert sorted(map(repr, begun)) == sorted(map(repr, ended)), number
+        if interrupt.left > 0:
+            break
+    assert got == [7]
+    assert number > 100
 
 
 def test_frames_of_a_waiting_task_can_be_looked_at():

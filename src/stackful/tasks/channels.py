@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from stackful import _core
-from stackful.errors import BarrierError, ChannelClosedError
+from stackful.errors import ChannelClosedError
 from stackful.fibers import suspend
 from stackful.fibers.portable import Portable
-from stackful.tasks.scheduling import STAYS, Task, current, find_task, leave_turn, must_not_wait, take_back, wait_for
+from stackful.tasks.scheduling import STAYS, Task, current, find_task, leave_turn, must_not_wait, take_back
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Channel(Portable):
             self._senders.append(task)
         try:
             suspend(STAYS)
-        except BarrierError:
+        except BaseException:
             take_back(task)
             raise
 
@@ -114,7 +114,7 @@ class Channel(Portable):
         self._receivers.append(task)
         try:
             return suspend(STAYS)
-        except BarrierError:
+        except BaseException:
             take_back(task)
             raise
 
@@ -244,8 +244,9 @@ class Channel(Portable):
         task = find_task("send()")
         must_not_wait(task, "send()")
         task._value = value
+        task._waits = self
         self._senders.append(task)
-        wait_for(self, task)
+        leave_turn(task)
 
     def _receive_slowly_from(self, sender: Task, value: Any) -> Any:
         self._go_on(current(), sender, 1)
@@ -267,5 +268,6 @@ class Channel(Portable):
             raise self._closed("receive")
         task = find_task("receive()")
         must_not_wait(task, "receive()")
+        task._waits = self
         self._receivers.append(task)
-        return wait_for(self, task)
+        return leave_turn(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from stackful import _core
-from stackful.errors import BarrierError, DeadlockError, FiberError, FiberExit, PromptNotFoundError
+from stackful.errors import DeadlockError, FiberError, FiberExit
 from stackful.fibers import Fiber, is_capturable, resume, suspend, suspend_to
 from stackful.fibers.portable import Portable
 from stackful.tasks.blocked import describe_deadlock
@@ -292,7 +292,7 @@ def leave_turn(task: Task) -> Any:
     """Suspend the running task, which is in some queue; the value that it is resumed with."""
     try:
         return suspend(STAYS) if _current() is task else suspend_to(task, STAYS)
-    except (BarrierError, PromptNotFoundError):
+    except BaseException:
         take_back(task)
         raise
 
@@ -302,13 +302,13 @@ def wait_for(what: Wait, task: Task) -> Any:
     task._waits = what
     try:
         return suspend(STAYS) if _current() is task else suspend_to(task, STAYS)
-    except (BarrierError, PromptNotFoundError):
+    except BaseException:
         take_back(task)
         raise
 
 
 def take_back(task: Task) -> None:
-    """The running task could not be suspended: it is in no queue."""
+    """The running task could not be suspended, or something was raised where it waited: it is in no queue."""
     if task._waits is not None:
         task._waits.forget(task)
         task._waits = None
@@ -368,7 +368,7 @@ def schedule() -> None:
     task._ready.append(task)
     try:
         suspend(STAYS)
-    except BarrierError:
+    except BaseException:
         take_back(task)
         raise
 
@@ -404,7 +404,7 @@ def pause() -> None:
     task._ready.appendleft(task)
     try:
         suspend(_PAUSE) if _current() is task else suspend_to(task, _PAUSE)
-    except (BarrierError, PromptNotFoundError):
+    except BaseException:
         take_back(task)
         raise
 
@@ -522,7 +522,12 @@ class Scheduler(Portable):
             if not self._tasks:
                 break
             for task in self.tasks:
-                task.raise_later(FiberExit())
+                if task.status == "dead":  # an interrupt came before that was noted
+                    del self._tasks[task]
+                else:
+                    task.raise_later(FiberExit())
+            self._ready.clear()
+            self._ready.extend(self._tasks)
             self._main = None
             self._pump_all(errors)
         for task in self.tasks:
@@ -545,8 +550,8 @@ class Scheduler(Portable):
         """Run until nothing is ready, or main has ended: True; False after a pause."""
         if self._is_running:
             raise FiberError(f"{self!r} is running")
-        self._is_running = True
         try:
+            self._is_running = True
             return self._take_turns(is_nested)
         finally:
             self._is_running = False
@@ -554,9 +559,10 @@ class Scheduler(Portable):
     def _take_turns(self, is_nested: bool) -> bool:
         ready = self._ready
         while ready:
-            task = ready.popleft()
-            error = task._error
+            task, value = ready[0], None
             try:
+                ready.popleft()
+                error = task._error
                 if error is None:
                     value = task._value
                     task._value = None
@@ -566,7 +572,7 @@ class Scheduler(Portable):
                     task._error = None
                     answer = resume(task, None, error) if is_nested else _throw(task, error)
             except BaseException as raised:
-                if self._fail(task, raised):
+                if self._fail(task, raised, value):
                     raise
                 answer = STAYS
             if answer is not STAYS and self._settle(task, answer):
@@ -603,12 +609,15 @@ class Scheduler(Portable):
         if task._group is not None:
             task._group.end(task)
 
-    def _fail(self, task: Task, error: BaseException) -> bool:
-        """The task has ended by an exception. Does that leave through `run`?"""
-        if task.status != "dead":  # it could not be resumed, or somebody has interrupted the scheduler itself
+    def _fail(self, task: Task, error: BaseException, value: object) -> bool:
+        """The task has ended by an exception, or could not be given the value. Does the exception leave through `run`?"""
+        if task.status != "dead":  # somebody has interrupted the scheduler itself
             if task._waits is None and task not in self._ready:
+                task._value = value
                 self._ready.appendleft(task)
             return True
+        if task._waits is not None:  # it was interrupted when it was about to wait
+            take_back(task)
         task.exception = error
         is_awaited = task._joiners is not None or task._group is not None
         del self._tasks[task]
