@@ -508,6 +508,9 @@ def test_an_interrupt_at_any_instruction_lets_all_tasks_end():
         got.append(second.receive())
         idle.kill()
 
+    sys.settrace(InterruptAt(10**9))  # 3.12 tells of instructions from the second time on
+    run(guarded, main)
+    sys.settrace(None)
     while True:
         number += 1
         interrupt = InterruptAt(number)
