@@ -1,6 +1,7 @@
 """A system of tasks is a value: saved, copied, and gone on with in another process."""
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -216,7 +217,11 @@ def test_another_process_goes_on(tmp_path):
     data.write_bytes(snapshot.dumps((scheduler, last)))
     paths = f"{Path(stackful.__file__).parents[1]}:{Path(__file__).parent}"
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, data], env={"PYTHONPATH": paths}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", CHILD, data],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout, done.stderr) == ("[2, 4, 6, 8]\n", "")
     scheduler.close()
