@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import contextmanager
 
@@ -253,6 +252,8 @@ class Claims(Rows):
         return False
 
     def _merge(self, db: sqlite3.Connection, run_id: str, attributes: Mapping[str, Any]) -> None:
+        import json
+
         (text,) = db.execute("SELECT attributes FROM runs WHERE id = ?", [run_id]).fetchone()
         merged = {**json.loads(text or "{}"), **attributes}
         kept = {name: value for name, value in merged.items() if value is not None}

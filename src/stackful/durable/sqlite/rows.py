@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 
 from stackful.durable.sqlite.database import Database
@@ -201,7 +200,7 @@ def _condition(where: Filter | None) -> tuple[str, list[Any]]:
     if where.text:
         parts.append(("(instr(r.id, ?) OR instr(r.program, ?))", [where.text, where.text]))
     for name, value in (where.attributes or {}).items():
-        parts.append(("r.attributes -> ? = json(?)", ["$." + json.dumps(name), json.dumps(value)]))
+        parts.append(("r.attributes -> ? = json(?)", ["$." + _json_of(name), _json_of(value)]))
     if where.since is not None:
         parts.append(("r.created >= ?", [where.since]))
     if where.before is not None:
@@ -211,13 +210,25 @@ def _condition(where: Filter | None) -> tuple[str, list[Any]]:
     return "WHERE " + " AND ".join(text for text, _ in parts), [value for _, values in parts for value in values]
 
 
+def _json_of(value: Any) -> str:
+    import json  # with re, which scripts do not pay for
+
+    return json.dumps(value)
+
+
+def _value_of(text: str) -> Any:
+    import json
+
+    return json.loads(text)
+
+
 def _row_of(run: Run) -> list[Any]:
     values: list[Any] = [run[_PLACE[name]] for name in _WRITTEN]
     places = {name: place for place, name in enumerate(_WRITTEN)}
     values[places["argv"]] = "\0".join(run.argv)
     values[places["status"]] = run.status.value
     values[places["updated"]] = run.updated or run.created
-    values[places["attributes"]] = json.dumps(run.attributes) if run.attributes else None
+    values[places["attributes"]] = _json_of(run.attributes) if run.attributes else None
     return values
 
 
@@ -227,7 +238,7 @@ def _run_of(row: Sequence[Any]) -> Run:
     values[_PLACE["status"]] = Status(values[_PLACE["status"]])
     values[_PLACE["cancelled"]] = bool(values[_PLACE["cancelled"]])
     attributes = values[_PLACE["attributes"]]
-    values[_PLACE["attributes"]] = json.loads(attributes) if attributes else None
+    values[_PLACE["attributes"]] = _value_of(attributes) if attributes else None
     for name, missing in (("seq", 0), ("steps", 0), ("step", ""), ("line", ""), ("size", 0)):
         if values[_PLACE[name]] is None:
             values[_PLACE[name]] = missing

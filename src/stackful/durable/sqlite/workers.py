@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from weakref import ref
+from _weakref import ref
 
 from stackful.durable.sqlite.claims import Claims
-from stackful.durable.sqlite.wakeups import LifeLock, Wakeups
 from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from stackful.durable.records import NewRun, NewSignal, Queue, Schedule, Signal, Worker
+    from stackful.durable.sqlite.wakeups import LifeLock, Wakeups
 
 __all__ = ["Workers"]
 
@@ -28,7 +27,7 @@ class Workers(Claims):
 
     def __init__(self, path: str | PathLike[str], create: bool = True) -> None:
         super().__init__(path, create)
-        self._wakeups = Wakeups(self.path)
+        self._woken: Wakeups | None = None
         self._lives: dict[str, LifeLock] = {}
         self._watched: set[str] = set()
         os.register_at_fork(after_in_child=_weakly(self))
@@ -37,20 +36,33 @@ class Workers(Claims):
         """Let go of the file, and of all that this process held."""
         for worker in list(self._lives):
             self.leave(worker)
-        self._wakeups.close()
+        if self._woken:
+            self._woken.close()
         super().close()
 
     def forget(self) -> None:
         """In a forked child: none of it is ours, nor is the connection, which must not be used on both sides."""
-        self._wakeups.forget()
+        if self._woken:
+            self._woken.forget()
         for life in self._lives.values():
             life.forget()
         self._lives = {}
+
+    @property
+    def _wakeups(self) -> Wakeups:
+        """Loaded by whoever first has something to tell: a script that is alone does not wait for it."""
+        if self._woken is None:
+            from stackful.durable.sqlite.wakeups import Wakeups
+
+            self._woken = Wakeups(self.path)
+        return self._woken
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
     def join(self, worker: Worker) -> None:
         """Become a worker: its runs are taken over when this process has died."""
+        from stackful.durable.sqlite.wakeups import LifeLock
+
         self._lives[worker.id] = LifeLock(self._life(worker.id))
         with self._transaction() as db:
             row = [worker.id, worker.host, worker.pid, worker.started, worker.draining]
@@ -79,6 +91,8 @@ class Workers(Claims):
 
     def recover(self) -> int:
         """Make due all runs whose worker is dead, forget those workers; how many runs there were."""
+        from stackful.durable.sqlite.wakeups import LifeLock
+
         with self._reading() as db:
             found = [row[0] for row in db.execute("SELECT id FROM workers").fetchall()]
         dead = [worker for worker in found if worker not in self._lives and not LifeLock.is_held(self._life(worker))]
@@ -96,6 +110,7 @@ class Workers(Claims):
     def workers(self) -> list[Worker]:
         """The workers that live, the oldest first."""
         from stackful.durable.records import Worker
+        from stackful.durable.sqlite.wakeups import LifeLock
 
         now = self.now()
         with self._reading() as db:
@@ -134,6 +149,8 @@ class Workers(Claims):
 
     def _watch(self, workers: Sequence[str]) -> None:
         """Hear of it when another process's worker dies: a thread each waits for the lock that it holds."""
+        import threading
+
         for worker in workers:
             if worker not in self._lives and worker not in self._watched:
                 self._watched.add(worker)
@@ -141,7 +158,8 @@ class Workers(Claims):
                 threading.Thread(target=_report_death, args=arguments, name="stackful-watch", daemon=True).start()
 
     def _tell_all(self, told: Sequence[tuple[str, str]]) -> None:
-        self._wakeups.tell(told)
+        if told and (self._woken or _is_heard(self.path)):
+            self._wakeups.tell(told)
 
     # --- signals ------------------------------------------------------------------------------------------------------
 
@@ -245,7 +263,15 @@ def _weakly(store: Workers) -> Callable[[], None]:
     return forget
 
 
+def _is_heard(path: str) -> bool:
+    """Whether any process listens."""
+    folder, base = os.path.split(os.path.abspath(path))
+    return any(name.startswith(f"{base}-") and name.endswith(".wake") for name in os.listdir(folder))
+
+
 def _report_death(path: str, wakeups: ref[Wakeups]) -> None:
+    from stackful.durable.sqlite.wakeups import LifeLock
+
     LifeLock.wait(path)
     living = wakeups()
     if living is not None:
