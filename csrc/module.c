@@ -62,6 +62,10 @@ core_register(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "UO", &name, &object)) {
         return NULL;
     }
+    int is_of_promises = in_place_register(core, name, object);
+    if (is_of_promises != 0) {
+        return is_of_promises < 0 ? NULL : Py_NewRef(Py_None);
+    }
     if (gates_register(core, name, object)) {
         core->plain_vectorcall = ((PyFunctionObject *)object)->vectorcall;
     }
@@ -357,8 +361,12 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->barrier_error);
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
+    Py_VISIT(core->promises.type);
     for (int i = 0; i < RULES; i++) {
         Py_VISIT(core->rules[i].code);
+    }
+    for (int i = 0; i < KNOWN_CALLS; i++) {
+        Py_VISIT(core->known_calls[i].code);
     }
     return gates_traverse(core, visit, arg);
 }
@@ -370,6 +378,7 @@ core_clear(PyObject *module)
     /* Fibers may outlive this at shutdown: what they need to be closed stays until core_free. */
     Py_CLEAR(core->hooks);
     rules_forget(core);
+    known_calls_forget(core);
     return 0;
 }
 
@@ -380,7 +389,9 @@ core_free(void *module)
     gates_shut(core);
     cstacks_free(core);
     rules_forget(core);
+    known_calls_forget(core);
     Py_CLEAR(core->hooks);
+    Py_CLEAR(core->promises.type);
     Py_CLEAR(core->generator_type);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->segment_type);
