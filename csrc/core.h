@@ -125,6 +125,7 @@ void parked_link(Fiber *fiber);
 /* running.c */
 extern THREAD_LOCAL Fiber *fiber_active_here;
 void fiber_take_off_list(Fiber *fiber);
+void callers_bring_up_to_date(PyThreadState *ts);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
@@ -135,6 +136,16 @@ static inline const ThreadStack *
 resumption_base(Resumption *resumption)
 {
     return resumption->stack != NULL ? &resumption->stack->unused : &resumption->outer;
+}
+
+/* A fiber has been left. Where events were set meanwhile, code that its callers run may not have heard of it: whoever
+ * walks the stack, to instrument code, goes no further than to the outermost frame of a continuation that waits. */
+static inline void
+callers_hear_of_events(PyThreadState *ts, const Resumption *resumption)
+{
+    if (UNLIKELY(resumption->events != thread_events(ts))) {
+        callers_bring_up_to_date(ts);
+    }
 }
 
 /* Suspended: it can be resumed. */

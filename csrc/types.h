@@ -104,6 +104,7 @@ typedef struct {
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     PyObject *context; /* the resumer's, to be compared */
+    uintptr_t events;  /* for which its code was instrumented */
     StackChunk full; /* see thread_end_stack_at */
     Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
