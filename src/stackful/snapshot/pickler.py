@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import pickle
 import sys
 from functools import lru_cache
-from io import BufferedReader, BufferedWriter, BytesIO, FileIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -15,22 +14,20 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    MappingProxyType,
     ModuleType,
 )
 from typing import Any
 
 from stackful import _core
-from stackful.errors import FiberError
+from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codes, rebuild
+from stackful.snapshot import codecs, codes, rebuild
 from stackful.snapshot.rebuild import Rebuilder
 
 __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
     GeneratorType: ("generator", "gi_code"),
@@ -38,8 +35,8 @@ _GENERATORS = {
     AsyncGeneratorType: ("async generator", "ag_code"),
 }
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-_STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
+_CODECS = f"{codecs.__name__}."
 
 # What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
 # by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
@@ -54,21 +51,6 @@ _PRELUDE = b"".join(
 _seeded = pickle.Pickler(BytesIO(), PROTOCOL)
 _seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
 _MEMO = _seeded.memo  # copied in one go
-
-
-def _coroutine_wrapper_type() -> type:
-    """The type of what ``__await__`` of a coroutine gives, which has no public name."""
-
-    async def nothing() -> None:
-        pass
-
-    coroutine = nothing()
-    kind = type(coroutine.__await__())
-    coroutine.close()
-    return kind
-
-
-_CoroutineWrapper = _coroutine_wrapper_type()
 
 
 @lru_cache(maxsize=1)
@@ -142,10 +124,11 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
             return obj.reduce_within_snapshot()
-        if isinstance(obj, BaseException):
-            return self._reduce_exception(obj)
         if isinstance(obj, type):
             return self._reduce_class(obj)
+        for base, reduce in codecs.BASES:
+            if isinstance(obj, base):
+                return reduce(self, obj)
         return NotImplemented
 
     def dump(self, obj: Any) -> None:
@@ -264,11 +247,6 @@ class SnapshotPickler(pickle.Pickler):
         code = self._marked(getattr(generator, code_of), function)
         return Rebuilder.generator, (function, kind, code), (None, *state[1:]), None, None, Rebuilder.fill_generator
 
-    def _reduce_coroutine_wrapper(self, wrapper: Any) -> Any:
-        """What ``__await__`` of a coroutine gives holds the coroutine and nothing else."""
-        (coroutine,) = (held for held in gc.get_referents(wrapper) if isinstance(held, CoroutineType))
-        return Rebuilder.awaited, (coroutine,)
-
     def _reduce_module(self, module: ModuleType) -> Any:
         if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
             return Rebuilder.module, (module.__name__,)
@@ -279,30 +257,6 @@ class SnapshotPickler(pickle.Pickler):
 
     def _reduce_globals(self, marker: _Globals) -> Any:
         return Rebuilder.module_globals, (marker.name,)
-
-    def _reduce_file(self, file: Any) -> Any:
-        """A closed file is saved as a closed file; an open one is not ours to reopen."""
-        if isinstance(file, TextIOWrapper) and any(file is getattr(sys, name) for name in _STREAMS):
-            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is file),)
-        if not file.closed or not isinstance(getattr(file, "name", None), (str, bytes, int)):
-            return NotImplemented
-        return Rebuilder.closed_file, (type(file).__name__, file.name, file.mode)
-
-    def _reduce_view(self, view: Any) -> Any:
-        (mapping,) = gc.get_referents(view)
-        return Rebuilder.view, (mapping, _VIEWS[type(view)])
-
-    def _reduce_proxy(self, proxy: MappingProxyType[Any, Any]) -> Any:
-        (mapping,) = gc.get_referents(proxy)
-        return MappingProxyType, (mapping,)
-
-    def _reduce_exception(self, error: BaseException) -> Any:
-        reduced = error.__reduce_ex__(PROTOCOL)
-        if not isinstance(reduced, tuple) or len(reduced) > 3:
-            return reduced
-        own = reduced[2] if len(reduced) > 2 else None
-        state = (own, error.__context__, error.__cause__, error.__suppress_context__)
-        return *reduced[:2], state, None, None, Rebuilder.fill_exception
 
     def _reduce_class(self, cls: type) -> Any:
         if self._shared is not None:
@@ -338,7 +292,8 @@ def _attributes_of(function: FunctionType) -> tuple[str, ...]:
     return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
 
 
-_REDUCERS: dict[type, Any] = {
+_REDUCERS: dict[type, codecs.Reducer] = {
+    **codecs.REDUCERS,
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
@@ -347,18 +302,24 @@ _REDUCERS: dict[type, Any] = {
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
     AsyncGeneratorType: SnapshotPickler._reduce_generator,
-    _CoroutineWrapper: SnapshotPickler._reduce_coroutine_wrapper,
     ModuleType: SnapshotPickler._reduce_module,
-    MappingProxyType: SnapshotPickler._reduce_proxy,
-    **dict.fromkeys((TextIOWrapper, BufferedReader, BufferedWriter, FileIO), SnapshotPickler._reduce_file),
     _Code: SnapshotPickler._reduce_marked_code,
     _Globals: SnapshotPickler._reduce_globals,
     _Namespace: SnapshotPickler._reduce_namespace,
-    **dict.fromkeys(_VIEWS, SnapshotPickler._reduce_view),
 }
 
 
 _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
+
+
+def _rebuilder_of(module: str, name: str) -> Any:
+    """What a name in the namespace of codecs means: only what is listed there is called."""
+    function = codecs.REBUILDERS.get((module, name))
+    if function is None:
+        raise SnapshotFormatError(
+            f"this release of Stackful does not know what {module}.{name} means: load with the one that saved"
+        )
+    return function
 
 
 class SnapshotUnpickler(pickle.Unpickler):
@@ -377,5 +338,7 @@ class SnapshotUnpickler(pickle.Unpickler):
         """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
         if module == _REBUILD:
             return getattr(self._rebuilder, sys.intern(name[len("Rebuilder.") :]))
+        if module.startswith(_CODECS):
+            return _rebuilder_of(module, name)
         # Interned, because CPython's method cache keeps each new string that is looked up in a type.
         return super().find_class(module, sys.intern(name))
