@@ -16,6 +16,7 @@
  *   nest.c       fibers on the stacks of other fibers
  *   control.c    the operations of prompts and continuations, and transfer
  *   iterators.c  which iterators are forked
+ *   iterator_states.c  where iterators in C stand -> Python values and back; iterator_extras.c: their arrays, tuples, links
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -219,6 +220,11 @@ bool iterator_has_iterators(PyTypeObject *type);
 bool iterator_is_forkable(PyTypeObject *type);
 bool iterator_is_copied_whole(PyTypeObject *type);
 PyObject *iterator_copy(PyObject *iterator);
+
+/* iterator_states.c */
+PyObject *core_iterator_state(PyObject *module, PyObject *iterator);
+PyObject *core_fill_iterator(PyObject *module, PyObject *args);
+PyObject *iterator_exhausted(void);
 
 /* fork.c */
 Parked *parked_clone_one(CoreState *core, Parked *parked);

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, overload
@@ -11,6 +11,10 @@ _ReturnedT_co = TypeVar("_ReturnedT_co", covariant=True)
 class NullType: ...
 
 NULL: NullType
+exhausted: Iterator[Any]
+
+def iterator_state(iterator: object, /) -> tuple[Any, ...]: ...
+def fill_iterator(iterator: object, state: tuple[Any, ...], /) -> None: ...
 
 class Gate:
     def __invert__(self) -> Any: ...

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
-from stackful.snapshot.codecs import exceptions, files, streams, views, wrappers
+from stackful.snapshot.codecs import exceptions, files, iterators, streams, views, wrappers
 
 __all__ = ["BASES", "REBUILDERS", "REDUCERS", "Reducer"]
 
 Reducer = Callable[[Any, Any], Any]
 """``reducer(pickler, value)``: what ``__reduce_ex__`` gives; NotImplemented leaves the value to the standard pickler."""
 
-_FAMILIES = (exceptions, files, streams, views, wrappers)
+_FAMILIES = (exceptions, files, iterators, streams, views, wrappers)
 
 REDUCERS: dict[type, Reducer] = {kind: how for family in _FAMILIES for kind, how in family.REDUCERS.items()}
 """By the exact type of the value."""
