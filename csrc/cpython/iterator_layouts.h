@@ -206,4 +206,18 @@ typedef struct {
     int isbytes, charsize, match_all, must_advance;
 } Scanner; /* its beginning */
 
+/* v3.11.7 to v3.15.2 Modules/_io/textio.c, textio */
+typedef struct {
+    PyObject_HEAD
+    int ok, detached;
+    Py_ssize_t chunk_size;
+    PyObject *buffer, *encoding, *encoder, *decoder, *readnl, *errors;
+    const char *writenl;
+    char flags[9]; /* line_buffering and so on */
+    void *encodefunc;
+    char encoding_start_of_stream;
+    PyObject *decoded_chars;
+    Py_ssize_t decoded_chars_used;
+} TextFile; /* its beginning */
+
 #endif

@@ -55,7 +55,6 @@ BUILTIN = {
 }
 
 
-
 def power(base, exponent):
     return base**exponent
 
@@ -128,7 +127,14 @@ SINCE = {"batched": (3, 12)}
 for _name, _make in BUILTIN.items():
     entry(_name, FORKED, rest, make=partial(moved, _make, 1))
 for _name, _make in OTHERS.items():
-    entry(_name, FORKED, sorted, same_type=False, remark="as an iterator over a list of what is left", make=partial(moved, _make, 1))
+    entry(
+        _name,
+        FORKED,
+        sorted,
+        same_type=False,
+        remark="as an iterator over a list of what is left",
+        make=partial(moved, _make, 1),
+    )
 for _name, _make in ITERTOOLS.items():
     entry(f"itertools.{_name}", FORKED, rest, since=SINCE.get(_name, (3, 11)), make=partial(moved, _make, 1))
 

@@ -10,46 +10,15 @@ import pytest
 
 from saveable import BY_NAME, ENTRIES, REFUSED
 from saveable.iterators import BUILTIN, ITERTOOLS, moved, rest
-from stackful import Fiber, UnsaveableError, snapshot, suspend
+from saveable.places import in_a_cell, in_a_local, on_the_stack, stopped, twice
+from stackful import UnsaveableError, snapshot
 
 HERE = [entry for entry in ENTRIES if entry.is_here]
 SAVED = [entry for entry in HERE if entry.how != REFUSED]
 REFUSALS = [entry for entry in HERE if entry.how == REFUSED]
 
 
-def in_a_local(make):
-    value = make()
-    suspend(type(value))
-    return value
-
-
-def on_the_stack(make):
-    return (make(), suspend(None))[0]
-
-
-def in_a_cell(make):
-    value = make()
-
-    def get():
-        return value
-
-    suspend(get)
-    return get()
-
-
-def twice(make):
-    first = second = make()
-    suspend(None)
-    return first, second
-
-
 PLACES = [in_a_local, on_the_stack, in_a_cell]
-
-
-def stopped(function, make):
-    fiber = Fiber(function, make)
-    fiber.resume()
-    return fiber
 
 
 def each(entries):
@@ -111,7 +80,9 @@ def test_another_process_restores_them_all(tmp_path):
     bodies.write_bytes(pickle.dumps(saved))
     command = [sys.executable, "-m", "saveable.elsewhere", str(bodies)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=elsewhere())
-    assert (done.stdout.splitlines()[-1:], done.returncode) == ([f"{len(saved)} restored"], 0), done.stdout + done.stderr
+    assert (done.stdout.splitlines()[-1:], done.returncode) == ([f"{len(saved)} restored"], 0), (
+        done.stdout + done.stderr
+    )
 
 
 def elsewhere():
@@ -122,7 +93,10 @@ def elsewhere():
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "4711"}
 
 
-ITERATORS = {**BUILTIN, **{name: make for name, make in ITERTOOLS.items() if hasattr(itertools, name.split()[0].split(".")[0])}}
+ITERATORS = {
+    **BUILTIN,
+    **{name: make for name, make in ITERTOOLS.items() if hasattr(itertools, name.split()[0].split(".")[0])},
+}
 
 
 @pytest.mark.parametrize("steps", range(10))

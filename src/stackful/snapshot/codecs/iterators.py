@@ -16,8 +16,7 @@ from stackful.errors import SnapshotFormatError
 __all__ = ["REBUILDERS", "REDUCERS"]
 
 _END = _core.exhausted  # what is made of it may be filled
-_GROUPER = type(next(itertools.groupby("a"))[1])
-_TEE = type(itertools.tee(())[0])
+_GROUPER: Any = type(next(itertools.groupby("a"))[1])
 _LINK = itertools._tee_dataobject  # type: ignore[attr-defined]
 
 _BLANKS: dict[str, Callable[[], Any]] = {
@@ -48,7 +47,7 @@ _BLANKS: dict[str, Callable[[], Any]] = {
     "dict items, reversed": lambda: reversed({_END: None}.items()),
 }
 if hasattr(itertools, "batched"):  # 3.12
-    _BLANKS["batched"] = lambda: itertools.batched(_END, 1)
+    _BLANKS["batched"] = lambda: vars(itertools)["batched"](_END, 1)
 
 _NAMES: dict[type, str] = {type(make()): name for name, make in _BLANKS.items()}
 
