@@ -12,6 +12,7 @@ __all__ = [
     "FiberExit",
     "InternalError",
     "PromptNotFoundError",
+    "ReconnectError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -71,6 +72,10 @@ class FiberExit(BaseException):
 
 class SnapshotError(StackfulError):
     """The base of all errors about snapshots."""
+
+
+class ReconnectError(SnapshotError):
+    """What a snapshot refers to outside of the program is not there any more, or is not what it was; nothing was changed."""
 
 
 class UnsaveableError(SnapshotError, TypeError):

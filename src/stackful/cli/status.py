@@ -27,6 +27,7 @@ from __future__ import annotations
 from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
+    ReconnectError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -45,6 +46,7 @@ __all__ = [
     "NO_RUN",
     "NO_SCRIPT",
     "OTHER_PYTHON",
+    "OUTSIDE_CHANGED",
     "STORE",
     "UNSAVEABLE",
     "USAGE",
@@ -59,6 +61,7 @@ CODE_CHANGED = 68
 OTHER_PYTHON = 69
 INTERNAL = 70
 UNSAVEABLE = 71
+OUTSIDE_CHANGED = 72
 STORE = 74
 LOCKED = 75
 
@@ -71,6 +74,7 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (CodeChangedError, CODE_CHANGED),
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
+    (ReconnectError, OUTSIDE_CHANGED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

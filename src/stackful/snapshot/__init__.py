@@ -14,11 +14,12 @@ from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
 from stackful.snapshot.format import header, seal, unseal
 from stackful.snapshot.pickler import SnapshotPickler, SnapshotUnpickler
+from stackful.snapshot.reconnectors import reconnector
 
 if TYPE_CHECKING:
     from stackful import _core
 
-__all__ = ["Program", "deepcopy_fiber", "dumps", "header", "loads", "reduce_fiber", "why_not_portable"]
+__all__ = ["Program", "deepcopy_fiber", "dumps", "header", "loads", "reconnector", "reduce_fiber", "why_not_portable"]
 
 
 def _pickle(value: Any, program: Program | None = None, shared: list[Any] | None = None) -> bytes:

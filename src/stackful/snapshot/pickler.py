@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import pickle
 import sys
 from functools import lru_cache
-from io import BufferedReader, BufferedWriter, BytesIO, FileIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -15,7 +14,6 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    MappingProxyType,
     ModuleType,
 )
 from typing import Any
@@ -23,14 +21,14 @@ from typing import Any
 from stackful import _core
 from stackful.errors import FiberError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codes, rebuild
+from stackful.snapshot import codecs, codes, rebuild, reconnectors
+from stackful.snapshot.codecs import names
 from stackful.snapshot.rebuild import Rebuilder
 
 __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
     GeneratorType: ("generator", "gi_code"),
@@ -38,8 +36,8 @@ _GENERATORS = {
     AsyncGeneratorType: ("async generator", "ag_code"),
 }
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-_STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
+_CODECS = f"{codecs.__name__}."
 
 # What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
 # by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
@@ -54,21 +52,6 @@ _PRELUDE = b"".join(
 _seeded = pickle.Pickler(BytesIO(), PROTOCOL)
 _seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
 _MEMO = _seeded.memo  # copied in one go
-
-
-def _coroutine_wrapper_type() -> type:
-    """The type of what ``__await__`` of a coroutine gives, which has no public name."""
-
-    async def nothing() -> None:
-        pass
-
-    coroutine = nothing()
-    kind = type(coroutine.__await__())
-    coroutine.close()
-    return kind
-
-
-_CoroutineWrapper = _coroutine_wrapper_type()
 
 
 @lru_cache(maxsize=1)
@@ -142,11 +125,23 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
             return obj.reduce_within_snapshot()
-        if isinstance(obj, BaseException):
-            return self._reduce_exception(obj)
         if isinstance(obj, type):
             return self._reduce_class(obj)
-        return NotImplemented
+        for base, reduce in codecs.BASES:
+            if isinstance(obj, base):
+                return reduce(self, obj)
+        connected = reconnectors.find_reconnector(type(obj))
+        if connected is not None:
+            return reconnectors.reduce_connected(connected, obj)
+        late = codecs.find_late(type(obj))
+        return NotImplemented if late is None else late(self, obj)
+
+    def share(self, obj: Any) -> Any:
+        """How a copy within this process refers to what both have; None for bytes that go elsewhere."""
+        if self._shared is None:
+            return None
+        self._shared.append(obj)
+        return Rebuilder.shared, (len(self._shared) - 1,)
 
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
@@ -189,7 +184,7 @@ class SnapshotPickler(pickle.Pickler):
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
         return known
 
-    def _is_importable(self, function: FunctionType) -> bool:
+    def is_importable(self, function: Any) -> bool:
         """Whether the module gives this very function back under its own name."""
         module, name = function.__module__, function.__qualname__
         if module in SCRIPTS and self._shared is None:
@@ -200,7 +195,7 @@ class SnapshotPickler(pickle.Pickler):
         return found is function
 
     def _reduce_function(self, function: FunctionType) -> Any:
-        if function.__module__ == _REBUILD or self._is_importable(function):
+        if function.__module__ == _REBUILD or self.is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
         attributes = {name: value for name in _attributes_of(function) if (value := getattr(function, name, None))}
@@ -264,15 +259,12 @@ class SnapshotPickler(pickle.Pickler):
         code = self._marked(getattr(generator, code_of), function)
         return Rebuilder.generator, (function, kind, code), (None, *state[1:]), None, None, Rebuilder.fill_generator
 
-    def _reduce_coroutine_wrapper(self, wrapper: Any) -> Any:
-        """What ``__await__`` of a coroutine gives holds the coroutine and nothing else."""
-        (coroutine,) = (held for held in gc.get_referents(wrapper) if isinstance(held, CoroutineType))
-        return Rebuilder.awaited, (coroutine,)
-
     def _reduce_module(self, module: ModuleType) -> Any:
         if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
             return Rebuilder.module, (module.__name__,)
-        raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        if getattr(module, "__spec__", None) is not None:
+            raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        return names.made_module, (module.__name__,), dict(vars(module)), None, None, names.fill_made_module
 
     def _reduce_namespace(self, marker: _Namespace) -> Any:
         return Rebuilder.fresh_globals, (marker.name,)
@@ -280,34 +272,13 @@ class SnapshotPickler(pickle.Pickler):
     def _reduce_globals(self, marker: _Globals) -> Any:
         return Rebuilder.module_globals, (marker.name,)
 
-    def _reduce_file(self, file: Any) -> Any:
-        """A closed file is saved as a closed file; an open one is not ours to reopen."""
-        if isinstance(file, TextIOWrapper) and any(file is getattr(sys, name) for name in _STREAMS):
-            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is file),)
-        if not file.closed or not isinstance(getattr(file, "name", None), (str, bytes, int)):
-            return NotImplemented
-        return Rebuilder.closed_file, (type(file).__name__, file.name, file.mode)
-
-    def _reduce_view(self, view: Any) -> Any:
-        (mapping,) = gc.get_referents(view)
-        return Rebuilder.view, (mapping, _VIEWS[type(view)])
-
-    def _reduce_proxy(self, proxy: MappingProxyType[Any, Any]) -> Any:
-        (mapping,) = gc.get_referents(proxy)
-        return MappingProxyType, (mapping,)
-
-    def _reduce_exception(self, error: BaseException) -> Any:
-        reduced = error.__reduce_ex__(PROTOCOL)
-        if not isinstance(reduced, tuple) or len(reduced) > 3:
-            return reduced
-        own = reduced[2] if len(reduced) > 2 else None
-        state = (own, error.__context__, error.__cause__, error.__suppress_context__)
-        return *reduced[:2], state, None, None, Rebuilder.fill_exception
-
     def _reduce_class(self, cls: type) -> Any:
         if self._shared is not None:
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
+        hidden = names.reduce_hidden_type(cls)
+        if hidden is not NotImplemented:
+            return hidden
         cloud = _cloudpickle()
         # What C has made of a module that nobody has imported (t-strings: string.templatelib) cloudpickle would take for the script's own.
         is_only_named = cls.__flags__ & _MADE_IN_C and cls.__module__ not in sys.modules
@@ -338,7 +309,8 @@ def _attributes_of(function: FunctionType) -> tuple[str, ...]:
     return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
 
 
-_REDUCERS: dict[type, Any] = {
+_REDUCERS: dict[type, codecs.Reducer] = {
+    **codecs.REDUCERS,
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
@@ -347,14 +319,10 @@ _REDUCERS: dict[type, Any] = {
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
     AsyncGeneratorType: SnapshotPickler._reduce_generator,
-    _CoroutineWrapper: SnapshotPickler._reduce_coroutine_wrapper,
     ModuleType: SnapshotPickler._reduce_module,
-    MappingProxyType: SnapshotPickler._reduce_proxy,
-    **dict.fromkeys((TextIOWrapper, BufferedReader, BufferedWriter, FileIO), SnapshotPickler._reduce_file),
     _Code: SnapshotPickler._reduce_marked_code,
     _Globals: SnapshotPickler._reduce_globals,
     _Namespace: SnapshotPickler._reduce_namespace,
-    **dict.fromkeys(_VIEWS, SnapshotPickler._reduce_view),
 }
 
 
@@ -377,5 +345,7 @@ class SnapshotUnpickler(pickle.Unpickler):
         """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
         if module == _REBUILD:
             return getattr(self._rebuilder, sys.intern(name[len("Rebuilder.") :]))
+        if module.startswith(_CODECS):
+            return codecs.find_rebuilder(module, name)
         # Interned, because CPython's method cache keeps each new string that is looked up in a type.
         return super().find_class(module, sys.intern(name))

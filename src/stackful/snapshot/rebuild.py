@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import importlib
 import marshal
-import os
 import sys
 from itertools import repeat
-from pathlib import Path
 from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
@@ -155,47 +153,6 @@ class Rebuilder:
             generator.close()
         generator.__name__, generator.__qualname__ = name, qualname
         return generator
-
-    @staticmethod
-    def awaited(coroutine: CoroutineType[Any, Any, Any]) -> Any:
-        """What awaits a coroutine from outside of coroutines."""
-        return coroutine.__await__()
-
-    @staticmethod
-    def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
-        """What an exception's own pickling leaves out."""
-        error.__traceback__ = None  # on 3.11 this is not the same as never having had one, and except* tells them apart
-        own, error.__context__, error.__cause__, error.__suppress_context__ = state
-        if own is not None:
-            set_state = getattr(error, "__setstate__", None)
-            if set_state is None:
-                error.__dict__.update(own)
-            else:
-                set_state(own)
-
-    @staticmethod
-    def view(mapping: dict[Any, Any], kind: str) -> Any:
-        """A live view of a dict."""
-        return getattr(mapping, kind)()
-
-    @staticmethod
-    def closed_file(kind: str, name: str | bytes | int, mode: str) -> Any:
-        """A file that had been closed."""
-        how = {"TextIOWrapper": "r", "BufferedWriter": "wb"}.get(kind, "rb")
-        file: Any = Path(os.devnull).open(how)  # noqa: SIM115 - closed below
-        if kind == "FileIO":
-            file = file.detach()
-        raw = getattr(getattr(file, "buffer", file), "raw", file)
-        raw.name = name
-        if kind == "TextIOWrapper":
-            file.mode = mode
-        file.close()
-        return file
-
-    @staticmethod
-    def stream(name: str) -> Any:
-        """A standard stream of this process."""
-        return getattr(sys, name)
 
 
 def _ended_generator() -> Any:
