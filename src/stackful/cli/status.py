@@ -18,6 +18,7 @@ status meaning
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
+77     a checkpoint names a function or class that loading it may not reach
 130    Ctrl-C (the process ends by the signal SIGINT, as under plain ``python``)
 ====== ===================================================================================================
 """
@@ -28,6 +29,7 @@ from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
     ReconnectError,
+    NameRefusedError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -47,6 +49,7 @@ __all__ = [
     "NO_SCRIPT",
     "OTHER_PYTHON",
     "OUTSIDE_CHANGED",
+    "REFUSED",
     "STORE",
     "UNSAVEABLE",
     "USAGE",
@@ -64,6 +67,7 @@ UNSAVEABLE = 71
 OUTSIDE_CHANGED = 72
 STORE = 74
 LOCKED = 75
+REFUSED = 77
 
 # The first class that fits decides: special ones stand before general ones.
 _STATUSES: list[tuple[type[StackfulError], int]] = [
@@ -75,6 +79,7 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
     (ReconnectError, OUTSIDE_CHANGED),
+    (NameRefusedError, REFUSED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

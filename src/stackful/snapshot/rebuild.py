@@ -14,6 +14,7 @@ from typing import Any
 
 from stackful import _core
 from stackful.errors import SnapshotFormatError
+from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codes import CodeReference, Program, find_code, find_in_program
 
 __all__ = ["WORDS", "Rebuilder", "words_of"]
@@ -31,9 +32,10 @@ def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
 class Rebuilder:
     """The functions that a snapshot's pickle calls, for one load."""
 
-    def __init__(self, program: Program | None, shared: list[Any] | None) -> None:
+    def __init__(self, program: Program | None, shared: list[Any] | None, allowed: Allowed = EVERYTHING) -> None:
         self._program = program
         self._shared = shared
+        self._allowed = allowed
 
     def shared(self, index: int) -> Any:
         """An immutable object of the same process (deepcopy)."""
@@ -45,6 +47,7 @@ class Rebuilder:
         """Code by reference, checked."""
         reference = CodeReference(*fields)
         if reference.module is not None:
+            self._allowed.check_module(reference.module)
             return find_code(reference)
         if self._program is None:
             raise SnapshotFormatError("this snapshot belongs to a script's run: it is loaded by `stackful resume`")
@@ -62,6 +65,7 @@ class Rebuilder:
         """The globals of a module of this process."""
         if name == "__main__" and self._program is not None:
             return vars(self._program.module)
+        self._allowed.check_module(name)
         return vars(importlib.import_module(name))
 
     @staticmethod
@@ -73,6 +77,7 @@ class Rebuilder:
         """A module, by name."""
         if name == "__main__" and self._program is not None:
             return self._program.module
+        self._allowed.check_module(name)
         return importlib.import_module(name)
 
     @staticmethod
