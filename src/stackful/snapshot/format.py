@@ -94,18 +94,13 @@ def _check_version(fields: dict[str, Any]) -> None:
         raise SnapshotVersionError(
             f"this snapshot has schema {fields.get('schema')}, this Stackful reads {SCHEMA}: use the release that made it"
         )
-    if fields.get("python") != _PYTHON or fields.get("bytecode") != _BYTECODE:
-        raise SnapshotVersionError(
-            f"this snapshot was made by Python {fields.get('python')}, this is Python {_PYTHON}: frames hold positions in"
-            f" bytecode, which differs between versions; load it with Python {fields.get('python')}"
-        )
 
 
 def unseal(data: bytes, key: bytes | None) -> bytes:
     """The body of a snapshot, once its seal and its versions are found right.
 
     `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with another key, or with none where one is
-    demanded. `SnapshotVersionError`: another Python or another schema.
+    demanded. `SnapshotVersionError`: another schema.
     """
     _check_key(key)
     fields, start, end = _split(data)

@@ -16,13 +16,16 @@ from types import (
     GeneratorType,
     ModuleType,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackful import _core
 from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codecs, codes, rebuild
+from stackful.snapshot import codecs, codes, rebuild, scanning
 from stackful.snapshot.rebuild import Rebuilder
+
+if TYPE_CHECKING:
+    from stackful.snapshot.following import Follower
 
 __all__ = ["SnapshotPickler", "SnapshotUnpickler"]
 
@@ -97,10 +100,18 @@ def _cloudpickle() -> Any:
 class SnapshotPickler(pickle.Pickler):
     """A pickler for one snapshot.
 
-    `shared` is a list for a copy within this process: code and classes are put there and referred to by index.
+    `shared` is a list for a copy within this process: code and classes are put there and referred to by index. `by_value` has all code
+    travel along.
     """
 
-    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        file: BytesIO,
+        program: codes.Program | None = None,
+        shared: list[Any] | None = None,
+        *,
+        by_value: bool = False,
+    ) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
         super().__init__(file, PROTOCOL)
@@ -108,6 +119,7 @@ class SnapshotPickler(pickle.Pickler):
         self.memo = _MEMO
         self._program = program
         self._shared = shared
+        self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
         self._codes: dict[int, _Code] = {}
@@ -212,14 +224,11 @@ class SnapshotPickler(pickle.Pickler):
         if self._program is not None:
             path = self._path_in_program(code)
             if path is not None:
-                reference = codes.CodeReference(
-                    None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno
-                )
-                return Rebuilder.code, tuple(reference)
-        found = codes.reference_to(code, module)
-        return (
-            (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
-        )
+                return Rebuilder.code, tuple(codes.reference_in_program(code, path))
+        found = None if self._by_value else codes.reference_to(code, module)
+        if found is None:
+            return Rebuilder.code_by_value, (codes.by_value(code), module)
+        return Rebuilder.code, tuple(found)
 
     def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
         assert self._program is not None
@@ -325,12 +334,20 @@ def _rebuilder_of(module: str, name: str) -> Any:
 class SnapshotUnpickler(pickle.Unpickler):
     """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
 
-    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
-        if program is None and shared is None:
+    def __init__(
+        self,
+        file: BytesIO,
+        program: codes.Program | None = None,
+        shared: list[Any] | None = None,
+        *,
+        follower: Follower | None = None,
+    ) -> None:
+        if program is None and shared is None and follower is None:
             self._rebuilder, words = _PLAIN
         else:
-            self._rebuilder = Rebuilder(program, shared)
+            self._rebuilder = Rebuilder(program, shared, follower)
             words = rebuild.words_of(self._rebuilder)
+        self._file = file
         self.persistent_load = words.__getitem__  # type: ignore[method-assign]  # no Python call for each word
         super().__init__(file)
 
@@ -341,4 +358,10 @@ class SnapshotUnpickler(pickle.Unpickler):
         if module.startswith(_CODECS):
             return _rebuilder_of(module, name)
         # Interned, because CPython's method cache keeps each new string that is looked up in a type.
-        return super().find_class(module, sys.intern(name))
+        try:
+            return super().find_class(module, sys.intern(name))
+        except AttributeError:
+            reference = scanning.reference_named(self._file.getvalue(), module, name)
+            if reference is None:
+                raise
+            return self._rebuilder.follower.missing(reference)
