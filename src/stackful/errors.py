@@ -11,6 +11,8 @@ __all__ = [
     "FiberError",
     "FiberExit",
     "InternalError",
+    "KeyFileError",
+    "NameRefusedError",
     "PromptNotFoundError",
     "RunLockedError",
     "RunNotFoundError",
@@ -100,6 +102,20 @@ class SnapshotVersionError(SnapshotError):
     """The snapshot was made by another Python version, or by a later Stackful."""
 
 
+class NameRefusedError(SnapshotError):
+    """The snapshot names something that loading it may not reach; ``name`` is what, as ``module:name``.
+
+    The message says how to allow it.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[NameRefusedError], tuple[str, str]]:
+        return type(self), (str(self), self.name)
+
+
 class CodeChangedError(SnapshotError):
     """The code that a snapshot refers to is not what it was when the snapshot was made.
 
@@ -117,6 +133,10 @@ class CodeChangedError(SnapshotError):
 
 class StoreError(StackfulError):
     """The store of runs cannot be read or written."""
+
+
+class KeyFileError(StoreError):
+    """The file of keys that seal snapshots cannot be read or written, or holds something else."""
 
 
 class RunNotFoundError(StoreError, LookupError):

@@ -18,6 +18,7 @@ status meaning
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
+77     a checkpoint names a function or class that loading it may not reach
 130    Ctrl-C (the process ends by the signal SIGINT, as under plain ``python``)
 ====== ===================================================================================================
 """
@@ -27,6 +28,7 @@ from __future__ import annotations
 from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
+    NameRefusedError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -45,6 +47,7 @@ __all__ = [
     "NO_RUN",
     "NO_SCRIPT",
     "OTHER_PYTHON",
+    "REFUSED",
     "STORE",
     "UNSAVEABLE",
     "USAGE",
@@ -61,6 +64,7 @@ INTERNAL = 70
 UNSAVEABLE = 71
 STORE = 74
 LOCKED = 75
+REFUSED = 77
 
 # The first class that fits decides: special ones stand before general ones.
 _STATUSES: list[tuple[type[StackfulError], int]] = [
@@ -71,6 +75,7 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (CodeChangedError, CODE_CHANGED),
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
+    (NameRefusedError, REFUSED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

@@ -9,12 +9,21 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import NamedTuple
 
-from stackful.errors import CodeChangedError
+from stackful.errors import CodeChangedError, SnapshotVersionError
 from stackful.snapshot.codes import CodeReference, Program, look_up_in_program, reference_in_program
 from stackful.snapshot.fingerprints import differences, fingerprint, tree_of
 from stackful.snapshot.sources import Source, Waits, decode, find_in
 
-__all__ = ["Change", "Stored", "changed_error", "check_same_program", "diff", "stored_code"]
+__all__ = [
+    "Change",
+    "Stored",
+    "changed_error",
+    "check_same_program",
+    "diff",
+    "program_error",
+    "stored_code",
+    "version_error",
+]
 
 _MOST_LINES = 24
 _WAY_OUT = (
@@ -64,20 +73,26 @@ def stored_code(reference: CodeReference, file: str, made_by: tuple[int, int] = 
     >>> stored_code(reference, "before.py").code.co_name
     'stored_code'
     """
-    try:
-        source, compiled = _compiled(reference.source, file)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    known = _known_source(reference, file)
+    if known is None:
         return None
-    first = reference.line - source.line
-    waits = [told for told in source.waits if told.name == reference.qualname and told.first == first]
+    source, compiled = known
+    first, name = reference.line - source.line, reference.qualname
+    waits = [told for told in source.waits if told.name == name and told.first == first]
     if len(waits) != 1:
         return None
-    code = find_in(compiled, reference.qualname, reference.fingerprint)
+    code = find_in(compiled, name, reference.fingerprint)
     if code is not None and made_by == sys.version_info[:2]:
         return Stored(source, code, waits[0])
-    line = reference.line
-    found = [c for _, c in tree_of(compiled) if c.co_qualname == reference.qualname and c.co_firstlineno == line]
+    found = [c for _, c in tree_of(compiled) if c.co_qualname == name and c.co_firstlineno == reference.line]
     return Stored(source, found[0], waits[0], made_by) if len(found) == 1 else None
+
+
+def _known_source(reference: CodeReference, file: str) -> tuple[Source, CodeType] | None:
+    try:
+        return _compiled(reference.source, file)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
 
 
 def diff(change: Change) -> list[str]:
@@ -128,6 +143,16 @@ def changed_error(change: Change, why: str = "", way_out: str = _WAY_OUT) -> Cod
     why = f"; {why}" if why else ""
     text = f"the code of {name} has changed since the snapshot: {parts}{why}; {way_out}"
     return CodeChangedError("\n".join((text, *lines)), reference.qualname, "\n".join(lines))
+
+
+def version_error(name: str, made_by: tuple[int, int], why: str) -> SnapshotVersionError:
+    """The error that refuses what another version of Python has saved; it says how to get it across all the same."""
+    python, here = (".".join(map(str, version)) for version in (made_by, sys.version_info[:2]))
+    return SnapshotVersionError(
+        f'this snapshot was made by Python {python}, this is Python {here}, and "{name}" cannot go on here: {why}; let it run on under'
+        f" Python {python} until it saves again at a place that maps: a call in a statement of its own, in a function of a module,"
+        " outside of comprehensions"
+    )
 
 
 def check_same_program(before: CodeType, now: CodeType, texts: tuple[bytes, bytes] | None = None) -> None:

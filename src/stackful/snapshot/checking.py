@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from stackful.errors import CodeChangedError, SnapshotFormatError
-from stackful.snapshot.scanning import scan
+from stackful.errors import CodeChangedError, SnapshotFormatError, SnapshotVersionError
+from stackful.snapshot.scanning import Scan, Standing, scan
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from stackful.snapshot.codes import CodeReference
     from stackful.snapshot.following import Follower
 
@@ -26,27 +28,40 @@ class Finding(NamedTuple):
         return self.text
 
 
-def _finding(reference: CodeReference, error: CodeChangedError) -> Finding:
-    return Finding(reference.qualname, reference.module or "__main__", str(error), error.diff)
+def _finding(reference: CodeReference, error: Exception) -> Finding:
+    return Finding(reference.qualname, reference.module or "__main__", str(error), getattr(error, "diff", ""))
+
+
+def _codes(references: list[CodeReference], follower: Follower) -> tuple[dict[CodeReference, CodeType], list[Finding]]:
+    codes, found = {}, []
+    for reference in dict.fromkeys(references):
+        try:
+            codes[reference] = follower.code(reference)
+        except (CodeChangedError, SnapshotVersionError) as error:
+            found.append(_finding(reference, error))
+    return codes, found
+
+
+def _place(frame: Standing, code: CodeType, follower: Follower) -> list[Finding]:
+    try:
+        follower.check_place(code, frame.offset, frame.slots, frame.stack, frame.waiting)
+    except (CodeChangedError, SnapshotVersionError) as error:
+        return [_finding(frame.code, error)]
+    return []
+
+
+def _scan(body: bytes) -> Scan:
+    try:
+        return scan(body)
+    except Exception as error:
+        raise SnapshotFormatError(f"the snapshot cannot be read: {error}") from error
 
 
 def check_body(body: bytes, follower: Follower) -> list[Finding]:
     """A finding for each function that `follower` refuses, and for each frame that has no place."""
-    try:
-        scanned = scan(body)
-    except Exception as error:
-        raise SnapshotFormatError(f"the snapshot cannot be read: {error}") from error
-    found: dict[CodeReference, Finding] = {}
-    codes = {}
-    for reference in scanned.references:
-        try:
-            codes[reference] = follower.code(reference)
-        except CodeChangedError as error:
-            found.setdefault(reference, _finding(reference, error))
+    scanned = _scan(body)
+    codes, found = _codes(scanned.references, follower)
     for frame in scanned.frames:
-        try:
-            if frame.code in codes:
-                follower.check_place(codes[frame.code], frame.offset, frame.slots, frame.stack, frame.waiting)
-        except CodeChangedError as error:
-            found.setdefault(frame.code, _finding(frame.code, error))
-    return list(found.values())
+        if frame.code in codes:
+            found += _place(frame, codes[frame.code], follower)
+    return list(dict.fromkeys(found))

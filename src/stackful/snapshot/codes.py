@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stackful.errors import CodeChangedError
 from stackful.fibers.portable import SCRIPTS
-from stackful.snapshot.fingerprints import fingerprint, tree_of
+from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
 from stackful.snapshot.sources import encoded_source
 
 __all__ = [
@@ -51,7 +51,7 @@ class CodeReference(NamedTuple):
     module: str | None
     qualname: str
     path: tuple[int, ...]
-    fingerprint: bytes
+    fingerprint: bytes | tuple[str, ...]
     line: int
     source: bytes = b""
 
@@ -80,7 +80,7 @@ def look_up_in_program(program: Program, reference: CodeReference) -> tuple[Code
         if not isinstance(found, CodeType):
             return None, []
         code = found
-    return (code, []) if fingerprint(code) == reference.fingerprint else (None, [code])
+    return (code, []) if fits(code, reference.fingerprint) else (None, [code])
 
 
 def _unwrapped(value: object) -> object:
@@ -140,12 +140,12 @@ def look_up(reference: CodeReference) -> tuple[CodeType | None, list[CodeType]]:
     """
     module = _import(reference)
     code = getattr(_named(str(reference.module), reference.qualname), "__code__", None)
-    if isinstance(code, CodeType) and fingerprint(code) == reference.fingerprint:
+    if isinstance(code, CodeType) and fits(code, reference.fingerprint):
         return code, []
     candidates: list[CodeType] = []
     for search in (_live_codes, _compiled_codes):
         for code in search(module, reference.qualname):
-            if fingerprint(code) == reference.fingerprint:
+            if fits(code, reference.fingerprint):
                 return code, []
             candidates.append(code)
     return None, candidates

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 import linecache
 import sys
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from stackful import _core
-from stackful.errors import SnapshotFormatError
+from stackful.errors import SnapshotFormatError, SnapshotVersionError
 from stackful.fibers.frames import slot_names
 from stackful.fibers.portable import SCRIPTS
-from stackful.snapshot.changes import Change, Stored, changed_error, program_error, stored_code
+from stackful.snapshot.changes import Change, Stored, changed_error, program_error, stored_code, version_error
 from stackful.snapshot.codes import CodeReference, Program, function_with, look_up, look_up_in_program
-from stackful.snapshot.fingerprints import fingerprint
+from stackful.snapshot.fingerprints import fingerprint, globals_read
 from stackful.snapshot.moves import Move, MoveError
 from stackful.snapshot.sources import source_of
 
@@ -79,9 +80,17 @@ class Follower:
         if module and module not in SCRIPTS:
             _modules[id(code)] = (code, module)
 
+    def bytecode_error(self, module: str) -> SnapshotVersionError:
+        """The error for code that travels as bytecode of another Python."""
+        return version_error(f"a function of {module or '__main__'}", self._made_by, "its code travels as bytecode")
+
     def _code_of_program(self, reference: CodeReference) -> CodeType:
         if self._program is None:
             raise SnapshotFormatError("this snapshot belongs to a script's run: it is loaded by `stackful resume`")
+        if self.is_foreign:
+            raise version_error(
+                reference.qualname, self._made_by, "the code of a script is bound to the version of Python"
+            )
         found, candidates = look_up_in_program(self._program, reference)
         if found is None:
             raise program_error(self._program, reference, candidates)
@@ -92,9 +101,11 @@ class Follower:
         module = str(reference.module)
         file = _file_of(module)
         stored = stored_code(reference, f"{file} (as in the snapshot)", self._made_by)
+        if stored is None and self.is_foreign:
+            raise version_error(reference.qualname, self._made_by, "the snapshot does not carry its source")
         if stored is None:
             change = Change(reference, file, candidates[0] if candidates else None)
-            raise changed_error(change, "the snapshot does not carry its source", _without_source(self.is_foreign))
+            raise changed_error(change, "", "go back to the code of the snapshot, or start anew")
         if stored.is_foreign:
             same, candidates = look_up(reference._replace(fingerprint=fingerprint(stored.code)))
             if same is not None:
@@ -106,6 +117,7 @@ class Follower:
         if change.now is not None:
             change = change._replace(new=source_of(change.now, str(change.reference.module)))
         if self._on_change == "keep":
+            _check_globals(change, stored.code)
             _remember_text(stored.code.co_filename, stored)
             if stored.is_foreign:
                 self.moves[id(stored.code)] = Move(stored, stored.code)
@@ -189,15 +201,17 @@ def _moved(
     try:
         return move.code, *move.frame(offset, slots, stack, waiting)
     except MoveError as error:
-        raise error.as_changed(move) from None
+        raise error.as_refusal(move) from None
+
+
+def _check_globals(change: Change, code: CodeType) -> None:
+    """That what kept code calls is still there: it is looked up by name in the module."""
+    namespace = vars(sys.modules[str(change.reference.module)])
+    for name in sorted(globals_read(code)):
+        if name not in namespace and not hasattr(builtins, name):
+            raise changed_error(change, f'its code as it was needs "{name}", which the module has not got any more')
 
 
 def _only(candidates: list[CodeType]) -> CodeType | None:
     """The code that has the name now; the first of several, when nothing but a message is to be made of it."""
     return candidates[0] if candidates else None
-
-
-def _without_source(is_foreign: bool) -> str:
-    if is_foreign:
-        return "let it run on under the Python that saved it until it saves again at a place that maps"
-    return "go back to the code of the snapshot, or start anew"

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import stackmap
 from stackful._core import NULL
-from stackful.errors import CodeChangedError
 from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
-from stackful.snapshot.changes import Change, Stored, changed_error
+from stackful.snapshot.changes import Change, Stored, changed_error, version_error
 from stackful.snapshot.fingerprints import fingerprint
 from stackful.snapshot.renames import renamed_locals
 from stackful.snapshot.sources import Place, Source, find_in
 from stackful.snapshot.statements import Alignment, Statement, Text, align, text_of
 
 if TYPE_CHECKING:
+    from stackful.errors import CodeChangedError, SnapshotVersionError
     from stackful.stackmap import Slot
 
 __all__ = ["Move", "MoveError"]
@@ -37,14 +37,10 @@ Mapped = tuple[int, tuple[Any, ...], tuple[Any, ...]]
 class MoveError(Exception):
     """A position has no counterpart; the text says why."""
 
-    def as_changed(self, move: Move) -> CodeChangedError:
+    def as_refusal(self, move: Move) -> CodeChangedError | SnapshotVersionError:
         """The error for users."""
         if move.change is None:
-            return CodeChangedError(
-                f'"{move.stored.waits.name}" stands where another version of Python cannot go on: {self}; let it run on under the Python'
-                " that saved it, until it saves again in a place that maps: a call in a statement of its own, outside of comprehensions",
-                move.stored.waits.name,
-            )
+            return version_error(move.stored.waits.name, move.stored.made_by, str(self))
         return changed_error(move.change, str(self), _WAY_OUT)
 
 
@@ -89,7 +85,7 @@ class Move(NamedTuple):
             if missing:
                 raise MoveError(f'the variable "{missing[0]}" of the function around it is not in its closure')
         except MoveError as error:
-            raise error.as_changed(self) from None
+            raise error.as_refusal(self) from None
         return new, tuple(cells[name] for name in new.co_freevars) or None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import sys
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO, TextIOWrapper
 from types import (
@@ -16,18 +17,19 @@ from types import (
     GeneratorType,
     ModuleType,
 )
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
 from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, scanning
+from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.rebuild import Rebuilder
 
 if TYPE_CHECKING:
     from stackful.snapshot.following import Follower
 
-__all__ = ["SnapshotPickler", "SnapshotUnpickler"]
+__all__ = ["Outside", "SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
@@ -97,6 +99,13 @@ def _cloudpickle() -> Any:
         return None
 
 
+class Outside(NamedTuple):
+    """Asked for what is kept outside of the pickle: for the number of a value, or None, and whether a buffer stays in it."""
+
+    persistent_id: Callable[[Any], int | None] | None
+    buffer_callback: Callable[[pickle.PickleBuffer], bool]
+
+
 class SnapshotPickler(pickle.Pickler):
     """A pickler for one snapshot.
 
@@ -109,12 +118,18 @@ class SnapshotPickler(pickle.Pickler):
         file: BytesIO,
         program: codes.Program | None = None,
         shared: list[Any] | None = None,
+        outside: Outside | None = None,
         *,
         by_value: bool = False,
     ) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
-        super().__init__(file, PROTOCOL)
+        if outside is None:
+            super().__init__(file, PROTOCOL)
+        else:
+            if outside.persistent_id is not None:
+                self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
+            super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
         file.write(_PRELUDE)
         self.memo = _MEMO
         self._program = program
@@ -320,6 +335,13 @@ _REDUCERS: dict[type, codecs.Reducer] = {
 
 _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
+# What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
+_OF_SCHEMA_1 = {
+    name.rpartition(".")[2]: function
+    for (module, name), function in codecs.REBUILDERS.items()
+    if name in ("awaited", "closed_file", "fill_exception", "stream", "view")
+}
+
 
 def _rebuilder_of(module: str, name: str) -> Any:
     """What a name in the namespace of codecs means: only what is listed there is called."""
@@ -332,36 +354,59 @@ def _rebuilder_of(module: str, name: str) -> Any:
 
 
 class SnapshotUnpickler(pickle.Unpickler):
-    """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
+    """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load.
+
+    `values` is made of the words that a snapshot may use: what its numbers stand for, `buffers` what it keeps outside.
+    """
 
     def __init__(
         self,
         file: BytesIO,
         program: codes.Program | None = None,
         shared: list[Any] | None = None,
-        *,
+        allowed: Allowed = EVERYTHING,
+        values: Callable[[dict[int, Any]], dict[int, Any]] | None = None,
+        buffers: Iterable[Any] = (),
         follower: Follower | None = None,
     ) -> None:
-        if program is None and shared is None and follower is None:
+        if program is None and shared is None and allowed is EVERYTHING and follower is None:
             self._rebuilder, words = _PLAIN
         else:
-            self._rebuilder = Rebuilder(program, shared, follower)
+            self._rebuilder = Rebuilder(program, shared, allowed, follower)
             words = rebuild.words_of(self._rebuilder)
+        self._allowed = allowed
         self._file = file
-        self.persistent_load = words.__getitem__  # type: ignore[method-assign]  # no Python call for each word
-        super().__init__(file)
+        numbers = words if values is None else values(words)
+        self.persistent_load = numbers.__getitem__  # type: ignore[method-assign]  # no Python call for each word
+        super().__init__(file, buffers=buffers)
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
+        """What a name in the pickle means; the names of `rebuild` mean the functions of this load. `NameRefusedError`."""
         if module == _REBUILD:
-            return getattr(self._rebuilder, sys.intern(name[len("Rebuilder.") :]))
+            return self._rebuilder_of(sys.intern(name.removeprefix("Rebuilder.")))
         if module.startswith(_CODECS):
             return _rebuilder_of(module, name)
-        # Interned, because CPython's method cache keeps each new string that is looked up in a type.
+        if name == "getattr" and module == "builtins":
+            return self._allowed.attribute
         try:
+            self._allowed.check(module, name)
+            # Interned, because CPython's method cache keeps each new string that is looked up in a type.
             return super().find_class(module, sys.intern(name))
         except AttributeError:
-            reference = scanning.reference_named(self._file.getvalue(), module, name)
-            if reference is None:
-                raise
-            return self._rebuilder.follower.missing(reference)
+            return self._missing(module, name)
+
+    def _missing(self, module: str, name: str) -> Any:
+        """What takes the place of a name that is gone: a function that frames stand in, if the snapshot is to keep its code."""
+        reference = scanning.reference_named(self._file.getvalue(), module, name)
+        if reference is None:
+            raise AttributeError(f"module {module} has no {name} any more")
+        self._allowed.check_module(module)
+        return self._rebuilder.follower.missing(reference)
+
+    def _rebuilder_of(self, name: str) -> Any:
+        moved = _OF_SCHEMA_1.get(name)
+        if moved is not None:
+            return moved
+        if name.startswith("_") or name == "follower":
+            raise SnapshotFormatError(f"the snapshot calls {name}, which is not for snapshots to call")
+        return getattr(self._rebuilder, name)

@@ -13,7 +13,8 @@ from types import AsyncGeneratorType, CellType, CodeType, CoroutineType, Functio
 from typing import Any
 
 from stackful import _core
-from stackful.errors import SnapshotFormatError, SnapshotVersionError
+from stackful.errors import SnapshotFormatError
+from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codes import CodeReference, Program
 from stackful.snapshot.following import Follower
 
@@ -32,9 +33,16 @@ def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
 class Rebuilder:
     """The functions that a snapshot's pickle calls, for one load."""
 
-    def __init__(self, program: Program | None, shared: list[Any] | None, follower: Follower | None = None) -> None:
+    def __init__(
+        self,
+        program: Program | None,
+        shared: list[Any] | None,
+        allowed: Allowed = EVERYTHING,
+        follower: Follower | None = None,
+    ) -> None:
         self._program = program
         self._shared = shared
+        self._allowed = allowed
         self.follower = follower or Follower(program)
 
     def shared(self, index: int) -> Any:
@@ -45,15 +53,15 @@ class Rebuilder:
 
     def code(self, *fields: Any) -> CodeType:
         """Code by reference, checked."""
-        return self.follower.code(CodeReference(*fields))
+        reference = CodeReference(*fields)
+        if reference.module is not None:
+            self._allowed.check_module(reference.module)
+        return self.follower.code(reference)
 
     def code_by_value(self, data: bytes, module: str = "") -> CodeType:
         """Code that the snapshot carries, of that module."""
         if self.follower.is_foreign:
-            raise SnapshotVersionError(
-                "the snapshot carries code as bytecode of another version of Python: load it with that version, or save it"
-                " there with code by reference, from functions that stand in modules"
-            )
+            raise self.follower.bytecode_error(module)
         code = marshal.loads(data)
         if not isinstance(code, CodeType):
             raise SnapshotFormatError("a code object is damaged")
@@ -64,6 +72,7 @@ class Rebuilder:
         """The globals of a module of this process."""
         if name == "__main__" and self._program is not None:
             return vars(self._program.module)
+        self._allowed.check_module(name)
         return vars(importlib.import_module(name))
 
     @staticmethod
@@ -75,6 +84,7 @@ class Rebuilder:
         """A module, by name."""
         if name == "__main__" and self._program is not None:
             return self._program.module
+        self._allowed.check_module(name)
         return importlib.import_module(name)
 
     @staticmethod

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from stackful import stackmap
 from stackful.fibers.frames import slot_names
-from stackful.snapshot.fingerprints import fingerprint, tree_of
+from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
 
 __all__ = ["Place", "Source", "Waits", "decode", "encoded_source", "find_in", "source_of", "waits_of"]
 
@@ -94,7 +94,8 @@ class _Unit(NamedTuple):
 
 
 def _first_line(node: ast.stmt) -> int:
-    return min([int(node.lineno), *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))])
+    lines: list[int] = [node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))]
+    return min(lines)
 
 
 def _inner(node: ast.stmt) -> list[ast.stmt]:
@@ -125,19 +126,28 @@ def _imports(body: list[ast.stmt]) -> Iterator[str]:
 @lru_cache(maxsize=64)
 def _file(name: str, module: str) -> tuple[str, tuple[_Unit, ...], frozenset[str]]:
     """The text of a file, the definitions in it, and what it imports."""
-    get_source = getattr(getattr(sys.modules.get(module), "__loader__", None), "get_source", None)
-    text = ""
-    if get_source is not None and getattr(sys.modules.get(module), "__file__", None) == name:
-        try:
-            text = get_source(module) or ""
-        except (ImportError, OSError, SyntaxError, UnicodeError):
-            text = ""
-    text = text or "".join(linecache.getlines(name))
+    text = _text_from_loader(name, module) or "".join(linecache.getlines(name))
+    body = _parsed(text)
+    return (text, tuple(_units(body)), frozenset(_imports(body))) if body else ("", (), frozenset())
+
+
+def _text_from_loader(name: str, module: str) -> str | None:
+    """What the module's loader has read, from an archive too."""
+    known = sys.modules.get(module)
+    get_source = getattr(getattr(known, "__loader__", None), "get_source", None)
+    if get_source is None or getattr(known, "__file__", None) != name:
+        return None
     try:
-        body = ast.parse(text).body
-        return text, tuple(_units(body)), frozenset(_imports(body))
+        return str(get_source(module) or "")
+    except (ImportError, OSError, SyntaxError, UnicodeError):
+        return None
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return "", (), frozenset()
+        return []
 
 
 def _places(code: CodeType, first: int) -> dict[int, Place]:
@@ -157,10 +167,10 @@ def waits_of(code: CodeType, first: int) -> Waits:
     return Waits(code.co_qualname, code.co_firstlineno - first, slot_names(code), _places(code, first))
 
 
-def find_in(compiled: CodeType, code_name: str, prints: bytes) -> CodeType | None:
+def find_in(compiled: CodeType, code_name: str, prints: bytes | tuple[str, ...]) -> CodeType | None:
     """The code of that qualified name and fingerprint in `compiled`."""
     for _, code in tree_of(compiled):
-        if code.co_qualname == code_name and fingerprint(code) == prints:
+        if code.co_qualname == code_name and fits(code, prints):
             return code
     return None
 
@@ -243,16 +253,17 @@ def decode(data: bytes) -> Source:
     """What `encoded_source` made; `ValueError` for other bytes."""
     try:
         unpacker = zlib.decompressobj(wbits=-15, zdict=_COMMON)
-        fields: list[Any] = json.loads(unpacker.decompress(data, 64 * _MOST_TEXT))
-        text, classes, imports, flags, line, waits = fields
-        told = tuple(
-            Waits(str(name), int(first), tuple(slots), {at: (a, b, c, d) for at, a, b, c, d in rows})
-            for name, first, slots, rows in waits
-        )
-        names = tuple(map(str, classes)), tuple(map(str, imports))
-        return Source(str(text), *names, int(flags) & _FUTURE, int(line), told)
+        return _source_from(*json.loads(unpacker.decompress(data, 64 * _MOST_TEXT)))
     except (zlib.error, TypeError) as error:
         raise ValueError(f"not a definition's source: {error}") from None
+
+
+def _source_from(text: str, classes: list[str], imports: list[str], flags: int, line: int, waits: list[Any]) -> Source:
+    told = tuple(
+        Waits(str(name), int(first), tuple(slots), {at: (a, b, c, d) for at, a, b, c, d in rows})
+        for name, first, slots, rows in waits
+    )
+    return Source(str(text), tuple(map(str, classes)), tuple(map(str, imports)), int(flags) & _FUTURE, int(line), told)
 
 
 # What most definitions have in common, so that it need not travel. Part of the format: it stays as it is.
