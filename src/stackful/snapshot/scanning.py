@@ -36,6 +36,9 @@ class _Inert:
     def __new__(cls, *_: Any, **__: Any) -> Self:
         return object.__new__(cls)
 
+    def __call__(self, *_: Any, **__: Any) -> _Inert:
+        return self
+
     def __setstate__(self, state: Any) -> None:
         pass
 
