@@ -13,6 +13,7 @@ import ast
 import json
 import linecache
 import opcode
+import os
 import re
 import sys
 import zlib
@@ -124,11 +125,24 @@ def _imports(body: list[ast.stmt]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def _file(name: str, module: str) -> tuple[str, tuple[_Unit, ...], frozenset[str]]:
-    """The text of a file, the definitions in it, and what it imports."""
-    text = _text_from_loader(name, module) or "".join(linecache.getlines(name))
+def _file(name: str, module: str, version: tuple[int, int]) -> tuple[str, tuple[_Unit, ...], frozenset[str]]:
+    """The text of a file, the definitions in it, and what it imports; `version` is another one when the file has been written."""
+    text = _text_from_loader(name, module) or "".join(_lines(name))
     body = _parsed(text)
     return (text, tuple(_units(body)), frozenset(_imports(body))) if body else ("", (), frozenset())
+
+
+def _lines(name: str) -> list[str]:
+    linecache.checkcache(name)
+    return linecache.getlines(name)
+
+
+def _version(name: str) -> tuple[int, int]:
+    try:
+        status = os.stat(name)
+    except (OSError, ValueError):
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _text_from_loader(name: str, module: str) -> str | None:
@@ -177,7 +191,7 @@ def find_in(compiled: CodeType, code_name: str, prints: bytes | tuple[str, ...])
 
 def _unit_of(code: CodeType, module: str) -> Source | None:
     """The definition that the code seems to stand in, still without a look at whether it gives this code."""
-    text, units, imports = _file(code.co_filename, module)
+    text, units, imports = _file(code.co_filename, module, _version(code.co_filename))
     flags, line = code.co_flags & _FUTURE, code.co_firstlineno
     if code.co_name == "<module>":
         return Source(text, (), (), flags, 1) if text else None
