@@ -20,7 +20,7 @@ STATE = SavedState(b"environment", b"program")
 
 def a_run(run_id="one", **changes):
     values = dict(
-        script="/s.py", argv=("s.py", "--x", ""), cwd="/", every=None, python="3.13.0", created=1.0, updated=1.0
+        program="/s.py", argv=("s.py", "--x", ""), cwd="/", every=None, python="3.13.0", created=1.0, updated=1.0
     )
     return Run(run_id, **{**values, **changes})
 

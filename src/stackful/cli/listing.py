@@ -39,7 +39,7 @@ def run_data(run: Run, checkpoint: Checkpoint | None) -> dict[str, Any]:
     """A run for ``--json``; times are seconds since the epoch."""
     return {
         "id": run.id,
-        "script": run.script,
+        "script": run.program,
         "argv": list(run.argv),
         "cwd": run.cwd,
         "status": run.status.value,

@@ -41,7 +41,7 @@ def print_run(store: Path, run_id: str, as_json: bool) -> None:
 def _remember_source(suspended: Suspended) -> None:
     """Lines are shown as they were when the run started, whatever the file says today."""
     text = suspended.source.decode("utf-8", "replace")
-    linecache.cache[suspended.run.script] = (len(text), None, text.splitlines(keepends=True), suspended.run.script)
+    linecache.cache[suspended.run.program] = (len(text), None, text.splitlines(keepends=True), suspended.run.program)
 
 
 def _frames(suspended: Suspended) -> list[Frame]:

@@ -148,7 +148,7 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         if not stored:
             return Suspended(run, source)
         _check_version(run)
-        script = Script(run.script, source, run.argv, run.every is not None)
+        script = Script(run.program, source, run.argv, run.every is not None)
         fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
         return Suspended(run, source, stored[0], fiber)
 
@@ -175,15 +175,15 @@ def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
 
 def _script_of(run: Run, before: bytes) -> Script:
     """The script as it is now, which must be what it was, but for comments and the like."""
-    source = read_script(run.script)
+    source = read_script(run.program)
     try:
-        script = Script(run.script, source, run.argv, run.every is not None)
+        script = Script(run.program, source, run.argv, run.every is not None)
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
     if source != before:
         from stackful.snapshot.codes import check_same_program  # only a changed script pays for it
 
-        check_same_program(compile_script(before, run.script, run.every is not None), script.code)
+        check_same_program(compile_script(before, run.program, run.every is not None), script.code)
     return script
 
 

@@ -236,7 +236,7 @@ def _reason(error: sqlite3.Error) -> str:
 
 def _row_of(run: Run) -> list[Any]:
     return [
-        run.id, run.script, "\0".join(run.argv), run.cwd, run.every, run.python, run.created, run.status.value,
+        run.id, run.program, "\0".join(run.argv), run.cwd, run.every, run.python, run.created, run.status.value,
         run.exit_status, run.updated or run.created,
     ]  # fmt: skip
 

@@ -1,0 +1,218 @@
+"""What stores of runs are given and give back: plain records, bytes in them sealed already, nothing in them pickled by a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stackful.durable.store import Run, Status
+
+__all__ = [
+    "Change",
+    "Claimed",
+    "Filter",
+    "NewRun",
+    "NewSignal",
+    "Outcome",
+    "Queue",
+    "Save",
+    "Schedule",
+    "Signal",
+    "State",
+    "Worker",
+]
+
+
+@dataclass(slots=True)
+class NewSignal:
+    """A signal to be sent: ``key``, if not None, makes a second one with the same run and key vanish, for as long as the run lives."""
+
+    run: str
+    name: str
+    payload: bytes
+    key: str | None = None
+
+
+@dataclass(slots=True)
+class Signal:
+    """A signal that has been sent and not yet consumed; ``id`` grows with the order in which the store took them in."""
+
+    id: int
+    run: str
+    name: str
+    payload: bytes
+    sent: float
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended, or stands: ``result`` when it has finished, ``error`` (text) when it has failed or was cancelled."""
+
+    run: str
+    status: Status
+    result: bytes | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class NewRun:
+    """A run to be added.
+
+    Attributes:
+        run: its row: id, program, kind, queue, priority, deadline, attributes, parent, ... ; ``run.wake`` is when it is to begin.
+        arguments: sealed; what it begins with as long as it has no state.
+        source: the script's bytes, for runs of kind "script".
+        state: for a fork, the state that it goes on from.
+    """
+
+    run: Run
+    arguments: bytes = b""
+    source: bytes = b""
+    state: State | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """A stored state of a run. In lists ``data`` is left out (None); ``size`` is its length always."""
+
+    run: str
+    seq: int
+    steps: int
+    step: str
+    line: str
+    taken: float
+    size: int
+    data: bytes | None = None
+
+
+@dataclass(slots=True)
+class Change:
+    """What a commit changes of a run besides its state. None leaves a field as it is, where nothing else is said.
+
+    Attributes:
+        status: RUNNING: it goes on in this worker. Every other status releases it: no owner. SLEEPING and WAITING runs are claimed again when
+            ``wake`` has come, or what they wait for is there. FINISHED and CANCELLED drop the state (checkpoints of a run with history stay);
+            FAILED keeps it.
+        wake: when it is due, in seconds of the store's clock; None: not by the clock.
+        waits: "signal:NAME", "run:ID", or "runs:ID" (that run's end, and the unsuccessful end of any child of this run). If what it waits
+            for is there already, the run is due at once: the store looks in the same transaction.
+        question: what `ask` shows, a JSON object as text; dropped whenever the status becomes another than WAITING.
+        consumed: ids of signals whose delivery this state has behind it: deleted.
+        signals: to be sent with this commit.
+        runs: to be added with this commit: children. One whose dedup key or id is taken is not added.
+        attributes: merged into those of the run; a value None removes the name.
+        result, error, exit_status: with a status that ends the run.
+    """
+
+    status: Status = Status.RUNNING
+    wake: float | None = None
+    waits: str | None = None
+    question: str | None = None
+    consumed: tuple[int, ...] = ()
+    signals: tuple[NewSignal, ...] = ()
+    runs: tuple[NewRun, ...] = ()
+    attributes: Mapping[str, Any] | None = None
+    result: bytes | None = None
+    error: str | None = None
+    exit_status: int | None = None
+
+
+@dataclass(slots=True)
+class Save:
+    """One state of one run, to be committed if the fence is still the run's.
+
+    Attributes:
+        data: the state; None leaves the last one (the run has failed, or ended).
+        change: what else is to change; None for the common case that the run only went on.
+        history: how many checkpoints to keep, thinned (see `Store.commit`); 0: none but the state itself.
+        blobs: large values by their digest, which the state refers to; those that the store has already are skipped.
+    """
+
+    run: str
+    fence: int
+    seq: int
+    steps: int
+    step: str
+    line: str
+    data: bytes | None
+    change: Change | None = None
+    history: int = 0
+    blobs: Mapping[str, bytes] | None = None
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A run that a worker has claimed: nobody else can commit it from now on.
+
+    Attributes:
+        run: its row, as it is now: status RUNNING; ``run.waits`` is what it waited for, ``run.cancelled`` whether it is to be cancelled.
+        fence: what its commits must carry.
+        state: where it goes on; None if it is to begin.
+        arguments: what it begins with; b"" if it has a state.
+        signals: those that it waited for and that are there, the oldest first; only when ``run.waits`` is "signal:...".
+        awaited: the outcome that it waited for, when ``run.waits`` is "run:..." or "runs:..." and that run has ended. For "runs:" it may
+            be another child's, that ended without success.
+    """
+
+    run: Run
+    fence: int
+    state: State | None
+    arguments: bytes = b""
+    signals: list[Signal] = field(default_factory=list)
+    awaited: Outcome | None = None
+
+
+@dataclass(slots=True)
+class Filter:
+    """Which runs to list: those for which all that is given holds.
+
+    Attributes:
+        attributes: name to value (JSON): runs that have it.
+        text: part of the id or of the program.
+        before, since: bounds of ``created``; before is exclusive.
+    """
+
+    statuses: tuple[Status, ...] = ()
+    kind: str | None = None
+    program: str | None = None
+    queue: str | None = None
+    parent: str | None = None
+    text: str | None = None
+    attributes: Mapping[str, Any] | None = None
+    since: float | None = None
+    before: float | None = None
+
+
+@dataclass(slots=True)
+class Queue:
+    """A queue: at most ``concurrency`` of its runs are under way (begun, not ended, sleeping ones too); at most ``rate[0]`` begin in ``rate[1]`` seconds."""
+
+    name: str
+    concurrency: int | None = None
+    rate: tuple[int, float] | None = None
+
+
+@dataclass(slots=True)
+class Schedule:
+    """A run that is started again and again: ``next`` is when, next; ``zone`` is the time zone that the cron text is read in."""
+
+    name: str
+    program: str
+    cron: str
+    zone: str
+    next: float
+    arguments: bytes = b""
+    queue: str | None = None
+
+
+@dataclass(slots=True)
+class Worker:
+    """A process that drives runs. ``programs``: those that it knows, None: all."""
+
+    id: str
+    host: str
+    pid: int
+    started: float
+    seen: float = 0.0
+    draining: bool = False
