@@ -18,13 +18,16 @@ _REASONS = {
     "54": "a state is larger than PostgreSQL can hold (1 GB)",
     "25006": "the server takes no writes; name the primary server, not a standby",
     "57P04": "the database was dropped",
+    "SF001": "a transaction of a run wrote to the store's own tables",
+    "SF002": "a transaction of a run is committed by its store: return to commit, raise to roll back",
     "42P01": "it has no tables of Stackful's any more; was it emptied?",
     "XX001": "its data is damaged; restore it from a backup",
     "XX002": "an index is damaged; REINDEX DATABASE makes them anew",
 }
 
 # They pass by themselves: the server restarts, fails over, has too many sessions for the moment, or has chosen a victim.
-_PASSING = ("08", "57P01", "57P02", "57P03", "57P05", "40", "55P03", "53300", "25006", "25P03")
+# 23503: what a blob was wanted for has just been deleted.
+_PASSING = ("08", "57P01", "57P02", "57P03", "57P05", "40", "55P03", "53300", "25006", "25P03", "23503")
 
 # A connection that cannot be made has no code: its text, in English or not, is all there is.
 _REFUSALS = (

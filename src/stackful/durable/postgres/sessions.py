@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     Connection = psycopg.Connection[tuple[Any, ...]]
+    C = TypeVar("C", bound=psycopg.Connection[Any])
     T = TypeVar("T")
 
-__all__ = ["Sessions"]
+__all__ = ["Connection", "Sessions", "hidden"]
 
 # Seconds for which a server that is away is waited for.
 _PATIENCE = 10.0
@@ -47,7 +48,7 @@ _DEFAULTS = {
 # The same at the server's end, which frees what a vanished worker held. A Unix socket has none of it, and ignores it.
 _SERVER_SETTINGS = (
     f"-c tcp_keepalives_idle={_SILENCE // 2} -c tcp_keepalives_interval=1 -c tcp_keepalives_count={_SILENCE // 2} "
-    f"-c tcp_user_timeout={_SILENCE * 1000}"
+    f"-c tcp_user_timeout={_SILENCE * 1000} -c client_connection_check_interval=2000"
 )
 
 
@@ -87,7 +88,12 @@ class Sessions:
             StoreError: the server is away, or refuses.
         """
         with self.explained():
-            return self._connect()
+            return psycopg.connect(**self._arguments, autocommit=True, prepare_threshold=2)
+
+    def connect_as(self, kind: type[C]) -> C:
+        """The same, of another class than psycopg's, and within a transaction from its first statement on."""
+        with self.explained():
+            return kind.connect(**self._arguments, prepare_threshold=2)
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """What ``work`` comes to in a session; once more in a new one when the server was away meanwhile.
@@ -107,6 +113,44 @@ class Sessions:
                 if not is_passing(error) or time.monotonic() + pause > end or self._closing.wait(pause):
                     raise self._explain(error) from error
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def transact(self, work: Callable[[Connection], Callable[[], T]]) -> T:
+        """What ``work`` comes to in a transaction, which is committed exactly once, whatever becomes of the connection.
+
+        Args:
+            work: sends its statements in a pipeline; what it returns is called when they have been answered, and before the commit.
+
+        Raises:
+            StoreError: the server stays away, or refuses; nothing has changed.
+        """
+        return self.run(lambda session: self._transact(session, work))
+
+    def _transact(self, session: Connection, work: Callable[[Connection], Callable[[], T]]) -> T:
+        with session.pipeline():
+            session.execute("BEGIN")
+            finish = work(session)
+            number = session.execute("SELECT pg_current_xact_id_if_assigned()::text")
+        result = finish()
+        ((transaction,),) = number.fetchall()
+        try:
+            session.execute("COMMIT")
+        except psycopg.OperationalError:
+            # It may have been committed all the same: the answer is what was lost. Without a number it has written nothing.
+            if transaction is None or not self.was_committed(transaction, session.info.backend_pid):
+                raise
+        return result
+
+    def was_committed(self, transaction: str, backend: int) -> bool:
+        """Ask a new session what became of a transaction; one that still waits for us is ended."""
+
+        def ask(session: Connection) -> bool:
+            session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_xid = %s::xid8::xid", [backend, transaction])
+            ((status,),) = session.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchall()
+            if status == "in progress":
+                raise psycopg.errors.LockNotAvailable("the transaction has not ended")  # asked again, after a pause
+            return bool(status == "committed")
+
+        return self.run(ask)
 
     @contextmanager
     def session(self) -> Iterator[Connection]:
@@ -131,16 +175,13 @@ class Sessions:
     def _explain(self, error: psycopg.Error) -> StoreError:
         return StoreError(f"the store {self.address} cannot be used: {reason(error)}")
 
-    def _connect(self) -> Connection:
-        return psycopg.connect(**self._arguments, autocommit=True, prepare_threshold=2)
-
     def _take(self) -> Connection:
         if self._pid != os.getpid():  # a forked child: these are its parent's
             self._pid, self._free = os.getpid(), []
         try:
             return self._free.pop()
         except IndexError:
-            return self._connect()
+            return psycopg.connect(**self._arguments, autocommit=True, prepare_threshold=2)
 
     def _give_back(self, session: Connection) -> None:
         is_idle = session.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
