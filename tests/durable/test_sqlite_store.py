@@ -123,6 +123,7 @@ def test_opening_a_store_writes_nothing(path):
 def flushes(store, operation):
     """Whether a commit of this operation waited until it was on the disk."""
     seen = []
+    store._synchronous = ""
     store._db.set_trace_callback(seen.append)
     operation()
     store._db.set_trace_callback(None)
@@ -187,7 +188,7 @@ def test_a_store_that_stays_locked_is_reported(path, store, monkeypatch):
     """Another program's endless transaction ends the patience, not the last good state."""
     store.add_run(a_run(), b"")
     store.add_checkpoint("one", STATE)
-    monkeypatch.setattr("stackful.durable.sqlite._PATIENCE", 0.05)
+    monkeypatch.setattr("stackful.durable.sqlite.database._PATIENCE", 0.05)
     hasty = SqliteStore(path)
     store._db.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="another program holds it locked"):
@@ -242,13 +243,37 @@ def test_migrations_lead_from_every_version_to_the_newest(path, monkeypatch):
     store = SqliteStore(path)
     store.add_run(a_run(), b"kept")
     store.close()
-    from stackful.durable import sqlite
+    from stackful.durable.sqlite import database
 
-    monkeypatch.setattr(sqlite, "_MIGRATIONS", [*sqlite._MIGRATIONS, "ALTER TABLE runs ADD COLUMN note TEXT; "])
+    monkeypatch.setattr(database, "MIGRATIONS", [*database.MIGRATIONS, "ALTER TABLE runs ADD COLUMN note TEXT; "])
     newer = SqliteStore(path)
     assert newer.run("one") == a_run()
     assert newer._db.execute("SELECT note FROM runs").fetchall() == [(None,)]
     newer.close()
+
+
+def test_a_store_of_scripts_alone_is_brought_up_to_date(path):
+    """Runs and checkpoints that the first version of the store holds are there afterwards, bytes and all."""
+    from stackful.durable.sqlite import schema
+
+    old = sqlite3.connect(path)
+    old.executescript(schema.MIGRATIONS[0])
+    old.execute(
+        "INSERT INTO runs VALUES ('one', '/s.py', ?, '/', 2.5, '3.13.0', 1.0, 'failed', 1, 2.0, x'00ff')", ["s.py\0--x"]
+    )
+    old.execute("INSERT INTO checkpoints VALUES ('one', 3, 1.5, 5, x'00', x'ff00ff00')")
+    old.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    old.execute("PRAGMA user_version = 1")
+    old.commit()
+    old.close()
+    with closing(SqliteStore(path)) as store:
+        run = store.run("one")
+        assert (run.program, run.argv, run.every, run.kind) == ("/s.py", ("s.py", "--x"), 2.5, "script")
+        assert (run.status, run.exit_status, run.updated) == (Status.FAILED, 1, 2.0)
+        assert store.source(run) == b"\x00\xff"
+        (checkpoint,) = store.checkpoints("one")
+        assert store.load(checkpoint) == SavedState(b"\x00", b"\xff\x00\xff\x00")
+        assert store._db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
 def test_a_store_that_another_process_is_making_is_no_file_of_another_program(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stackful.durable.store import Run, Status
@@ -92,11 +92,12 @@ class Change:
 
     Attributes:
         status: RUNNING: it goes on in this worker. Every other status releases it: no owner. SLEEPING and WAITING runs are claimed again when
-            ``wake`` has come, or what they wait for is there. FINISHED and CANCELLED drop the state (checkpoints of a run with history stay);
-            FAILED keeps it.
-        wake: when it is due, in seconds of the store's clock; None: not by the clock.
-        waits: "signal:NAME", "run:ID", or "runs:ID" (that run's end, and the unsuccessful end of any child of this run). If what it waits
-            for is there already, the run is due at once: the store looks in the same transaction.
+            ``wake`` has come, or what they wait for is there. FINISHED and CANCELLED drop the state and the signals (checkpoints of a run with
+            history stay); FAILED keeps them. PENDING: as SLEEPING, for a run that is to begin or to be tried again.
+        wake: when it is due, in seconds of the store's clock; None: not by the clock. A deadline that comes earlier counts, too.
+        waits: what it waits for, to be shown: "signal:NAME", "run:ID", "runs:COUNT"; with "signal:NAME" it is due when there is a signal of that name.
+        awaits: runs; it is due when all of them have ended, or one has ended without success (FAILED, CANCELLED). In both cases: if what it waits
+            for is there already, it is due at once; the store looks in the same transaction, after `consumed` is deleted.
         question: what `ask` shows, a JSON object as text; dropped whenever the status becomes another than WAITING.
         consumed: ids of signals whose delivery this state has behind it: deleted.
         signals: to be sent with this commit.
@@ -108,6 +109,7 @@ class Change:
     status: Status = Status.RUNNING
     wake: float | None = None
     waits: str | None = None
+    awaits: tuple[str, ...] = ()
     question: str | None = None
     consumed: tuple[int, ...] = ()
     signals: tuple[NewSignal, ...] = ()
@@ -146,21 +148,16 @@ class Claimed:
     """A run that a worker has claimed: nobody else can commit it from now on.
 
     Attributes:
-        run: its row, as it is now: status RUNNING; ``run.waits`` is what it waited for, ``run.cancelled`` whether it is to be cancelled.
+        run: its row, as it is now: status RUNNING; ``run.cancelled`` says whether it is to be cancelled. (Only ``waits`` is what it was before.)
         fence: what its commits must carry.
         state: where it goes on; None if it is to begin.
         arguments: what it begins with; b"" if it has a state.
-        signals: those that it waited for and that are there, the oldest first; only when ``run.waits`` is "signal:...".
-        awaited: the outcome that it waited for, when ``run.waits`` is "run:..." or "runs:..." and that run has ended. For "runs:" it may
-            be another child's, that ended without success.
     """
 
     run: Run
     fence: int
     state: State | None
     arguments: bytes = b""
-    signals: list[Signal] = field(default_factory=list)
-    awaited: Outcome | None = None
 
 
 @dataclass(slots=True)

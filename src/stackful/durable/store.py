@@ -56,39 +56,19 @@ ENDED = frozenset({Status.FINISHED, Status.FAILED, Status.CANCELLED})
 """The statuses in which nothing goes on by itself any more."""
 
 # typing.NamedTuple would do the same, and load `typing`.
-_RUN_FIELDS = {
-    "status": Status.RUNNING,
-    "exit_status": None,
-    "updated": 0.0,
-    "kind": "script",
-    "queue": None,
-    "priority": 0,
-    "dedup": None,
-    "parent": None,
-    "started": None,
-    "wake": None,
-    "waits": None,
-    "deadline": None,
-    "cancelled": False,
-    "attributes": None,
-    "question": None,
-    "error": None,
-    "version": "",
-    "history": 0,
-    "origin": None,
-    "owner": None,
-    "seq": 0,
-    "steps": 0,
-    "step": "",
-    "line": "",
-    "taken": None,
-    "size": 0,
-}
 _RUN = namedtuple(  # noqa: PYI024
     "_RUN",
-    ["id", "program", "argv", "cwd", "every", "python", "created", *_RUN_FIELDS],
-    defaults=tuple(_RUN_FIELDS.values()),
-)
+    [
+        "id", "program", "argv", "cwd", "every", "python", "created", "status", "exit_status",
+        "updated", "kind", "queue", "priority", "dedup", "parent", "started", "wake", "waits",
+        "deadline", "cancelled", "attributes", "question", "error", "version", "history", "origin", "owner",
+        "seq", "steps", "step", "line", "taken", "size",
+    ],
+    defaults=(
+        Status.RUNNING, None, 0.0, "script", None, 0, None, None, None, None, None, None, False, None, None, None, "", 0, None,
+        None, 0, 0, "", "", None, 0,
+    ),
+)  # fmt: skip
 _SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program"])  # noqa: PYI024
 _CHECKPOINT = namedtuple("_CHECKPOINT", ["run", "seq", "when", "size"])  # noqa: PYI024
 
@@ -238,8 +218,8 @@ class Store(Protocol):
     def arguments(self, run_id: str) -> bytes:
         """What a run began with."""
 
-    def outcome(self, run_id: str) -> Outcome:
-        """How a run stands; with its result or error if it has ended."""
+    def outcomes(self, run_ids: Sequence[str]) -> list[Outcome]:
+        """How runs stand, in this order, with results and errors of those that have ended; RunNotFoundError for an id that is no run's."""
 
     def children(self, run_id: str) -> list[str]:
         """The ids of the runs that a run has started and that have not ended."""
@@ -252,9 +232,9 @@ class Store(Protocol):
         """
 
     def retry(self, run_id: str) -> None:
-        """A FAILED or CANCELLED run whose state is kept goes on from it, one without a state from its arguments: PENDING and due, not cancelled, no deadline.
+        """A FAILED run goes on from its last state, or from its arguments if it has none: PENDING and due, not cancelled, no deadline, no error.
 
-        StoreError if it has another status, or is a script, or was cancelled and has no state left.
+        StoreError if it has another status, or is a script, or a run with its dedup key is under way.
         """
 
     def delete(self, run_ids: Sequence[str]) -> int:
@@ -265,7 +245,7 @@ class Store(Protocol):
     def claim(self, worker: str, limit: int, programs: Sequence[str] | None = None) -> list[Claimed]:
         """Take over up to `limit` runs that are due; the fence of each grows.
 
-        Due are: runs (of kind "function", and of these programs if given) that are PENDING, SLEEPING or WAITING with ``wake`` not later
+        Due are: runs (of kind "function", and of these programs if given) that are PENDING, SLEEPING or WAITING (or RUNNING, after `recover` and `release`) with ``wake`` not later
         than now; of those in a queue that have not begun only as many as the queue's concurrency and rate admit, those of greater
         priority first, then the older ones. They become RUNNING, ``started`` is set the first time, ``wake``, ``waits`` and ``question`` are cleared.
         """
@@ -277,7 +257,7 @@ class Store(Protocol):
         states back, every 2**(n+1)-th stays.
 
         Ending a run makes due whoever waits for it, admits the next of its queue, and frees its dedup key. Sending a signal makes
-        due the run that waits for it; one to a run that has ended is dropped.
+        due the run that waits for it; one to a run that is FINISHED or CANCELLED, or not there, is dropped.
         """
 
     def transaction(self) -> AbstractContextManager[Transaction]:
@@ -304,7 +284,7 @@ class Store(Protocol):
     # --- signals ------------------------------------------------------------------------------------------------------
 
     def send(self, signals: Sequence[NewSignal]) -> list[bool]:
-        """Send signals; for each whether it was taken in: not if its key was seen before, or the run has ended.
+        """Send signals; for each whether it was taken in: not if its key was seen before, or the run is FINISHED or CANCELLED.
 
         RunNotFoundError if there is no such run; then none is sent.
         """
@@ -367,11 +347,12 @@ class Store(Protocol):
         """
 
     def listen(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
-        """Have `callback(kind, subject)` called from a thread of the store's when something happened, here or in another process; what is returned ends it.
+        """Have `callback(kind, subject)` called when something happened, here or in another process; what is returned ends it.
 
-        Kinds: "due" (there is something to claim; subject ""), "cancel" (of a running run: its id), "ended" (a run has ended: its id), "worker" (one may have
-        died: call `recover`; subject ""), "lost" (the store lost its connection and has it again: look at everything; subject ""). More calls than needed are
-        possible, and kinds may be merged into "due" and "lost"; none is missing.
+        It is called in the thread that made the change, or in one of the store's: it must neither block nor call the store. Kinds: "due" (there
+        may be something to claim, or `next_due` has changed; subject ""), "cancel" (of a running run: its id), "signal" (sent to a run: its id),
+        "ended" (a run has ended: its id), "worker" (one has come, or has died: call `recover`; subject ""), "lost" (some may have been missed:
+        look at everything; subject ""). There may be more calls than needed; none is missing.
         """
 
     # --- scripts ------------------------------------------------------------------------------------------------------

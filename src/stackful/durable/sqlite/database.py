@@ -1,0 +1,150 @@
+"""An SQLite file that is a store: opened, brought up to date, and written to in transactions that end on the disk."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sqlite3
+import time
+from contextlib import contextmanager
+
+from stackful.durable.sqlite.schema import APPLICATION_ID, MIGRATIONS, statements
+from stackful.errors import StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+__all__ = ["Database"]
+
+# Seconds to wait for another process's transaction.
+_PATIENCE = 10.0
+
+_REASONS = {
+    "SQLITE_FULL": "the disk is full; free some space",
+    "SQLITE_IOERR": "the disk refused a read or a write (is it full, or is there a limit on file sizes?)",
+    "SQLITE_READONLY": "it is read-only; make the file and its folder writable, or choose another with --store",
+    "SQLITE_BUSY": "another program holds it locked; try again when that has ended",
+    "SQLITE_LOCKED": "another program holds it locked; try again when that has ended",
+    "SQLITE_CANTOPEN": "it cannot be opened; check that its folder exists and is writable",
+    "SQLITE_NOTADB": "it is no SQLite file; choose another path with --store",
+    "SQLITE_CORRUPT": "the file is damaged; move it away, or restore it from a backup",
+    "SQLITE_TOOBIG": "the checkpoint is larger than SQLite can hold (1 GB)",
+    "SQLITE_PERM": "access is denied; check the permissions of the file and its folder",
+    "SQLITE_AUTH": "access is denied; check the permissions of the file and its folder",
+}
+
+
+class Database:
+    """The file, and one connection to it that threads take turns with.
+
+    Args:
+        path: the file; made when ``create`` is true and it is not there.
+        create: False to require an existing store.
+
+    Raises:
+        StoreError: the file is damaged, belongs to another program or to a later Stackful, or cannot be opened.
+    """
+
+    def __init__(self, path: str | PathLike[str], create: bool = True) -> None:
+        self.path = os.fspath(path)
+        self._lock = _thread.RLock()
+        self._synchronous = ""
+        if not create and not os.path.exists(path):
+            raise StoreError(f"there is no store of runs at {path}; start a run first, or name the store with --store")
+        self._db = self._connect()
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def now(self) -> float:
+        """The clock of this machine, which all processes that use the file share."""
+        return time.time()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock, self._explained():
+            self._db.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._explained():
+            # No isolation level: transactions begin where _transaction says, not where sqlite3 guesses.
+            return sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+
+    def _prepare(self) -> None:
+        """Look before writing anything: a file of somebody else's stays untouched to the byte."""
+        with self._explained():
+            self._db.execute("BEGIN")  # all three at one moment: another process may be making the store
+            owner = self._pragma("application_id")
+            tables = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            version = self._pragma("user_version")
+            self._db.execute("COMMIT")
+        if owner != APPLICATION_ID and (owner or tables or version):
+            raise StoreError(f"{self.path} is an SQLite file of another program; choose another path with --store")
+        if version > len(MIGRATIONS):
+            raise StoreError(f"{self.path} was made by a later version of Stackful; upgrade this one")
+        with self._explained():
+            # Takes effect in a new file only, and would be a write, and a wait for the disk, in every other.
+            if not version:
+                self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA journal_size_limit = 67108864")
+        if version < len(MIGRATIONS):
+            self._migrate()
+        with self._explained():
+            self._db.execute("PRAGMA foreign_keys = ON")
+
+    def _migrate(self) -> None:
+        with self._transaction():
+            # Another process may have been first: only inside the transaction is the version certain.
+            for number, script in list(enumerate(MIGRATIONS))[self._pragma("user_version") :]:
+                for statement in statements(script):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number + 1}")
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._db.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
+    @contextmanager
+    def _transaction(self, is_durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """All or nothing; and what is durable is on the disk when this ends, with all that came before it."""
+        with self._lock, self._explained():
+            wanted = "FULL" if is_durable else "NORMAL"
+            if self._synchronous != wanted:
+                self._db.execute(f"PRAGMA synchronous = {wanted}")
+                self._synchronous = wanted
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite may have rolled back on its own
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Read with one statement. Several threads may not have cursors at work on one connection."""
+        with self._lock, self._explained():
+            yield self._db
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in one sentence what SQLite says in a code."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self.path} cannot be used: {_reason(error)}") from error
+
+
+def _reason(error: sqlite3.Error) -> str:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    for prefix, reason in _REASONS.items():
+        if name.startswith(prefix):
+            return reason
+    return f"SQLite says: {error}"
