@@ -37,6 +37,15 @@ def _version(folder):
     return int(number) if number.isdigit() else 0
 
 
+# Making a database, and dropping it, are hundreds of files each.
+_EMPTY = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+    DROP SCHEMA IF EXISTS stackful CASCADE;
+    DROP SCHEMA public CASCADE;
+    CREATE SCHEMA public
+"""
+
+
 class Server:
     """A PostgreSQL with its data in a temporary folder, for the user `postgres`; it can be stopped, killed and started again.
 
@@ -55,6 +64,7 @@ class Server:
         self.data = os.path.join(self.folder, "data")
         self.settings = {"fsync": "on" if fsync else "off", "max_connections": 200, **settings}
         self.process = None
+        self.empty = []
         self._numbers = itertools.count(1)
         self._user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         # without a sanitiser's library
@@ -170,5 +180,8 @@ def postgres_server():
 
 @pytest.fixture
 def postgres_url(postgres_server):
-    """The URL of an empty database."""
-    return postgres_server.new_database()
+    """The URL of an empty database, which is emptied again after the test, whoever is connected to it."""
+    url = postgres_server.empty.pop() if postgres_server.empty else postgres_server.new_database()
+    yield url
+    postgres_server.execute(_EMPTY, url)
+    postgres_server.empty.append(url)

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
 
 from postgresql import server
-
 from stackful.durable.postgres import sessions as module
 from stackful.durable.postgres.sessions import Sessions
 from stackful.errors import StoreError

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from stackful.durable.postgres.sessions import Connection
     from stackful.durable.records import NewRun
+    from stackful.durable.store import Run
 
-__all__ = ["add_runs", "insert_runs"]
+__all__ = ["add_runs", "insert_runs", "insert_script"]
 
 # What PostgreSQL cannot guess the type of from a list of None.
 _TYPES = {
@@ -71,9 +72,8 @@ def insert_runs(
 ) -> Cursor[tuple[Any, ...]]:
     """Send what adds runs; the answer has a row for each that was added, its id and its fence.
 
-    Args:
-        owner: who is to have those at once that are in no queue and due.
-        savers: for each, the run with whose state it is added, and the fence that must be in force; or nothing.
+    Those that are in no queue and due are the owner's at once, if there is one. The savers are, for each, the run with whose state it is
+    added, and the fence that must be in force; or nothing.
     """
     columns = [list(column) for column in zip(*map(_row_of, runs), strict=True)]
     guards = [list(column) for column in zip(*savers, strict=True)]
@@ -105,6 +105,17 @@ def _answer(
         # What stood in the way has ended, or gone, since.
         added.update(insert_runs(session, [new], owner, [(None, None)]).fetchall())
     return run.id, added.pop(run.id)
+
+
+def insert_script(session: Connection, run: Run, source: bytes) -> None:
+    """Add a script's run, which runs already."""
+    session.execute(
+        "INSERT INTO stackful.runs (id, kind, program, status, created, updated, started, python, argv, cwd, every, source, version, attributes)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [run.id, run.kind, run.program, run.status.value, run.created, run.updated or run.created, run.created, run.python, list(run.argv),
+         run.cwd, run.every, source, run.version, json.dumps(dict(run.attributes)) if run.attributes else None],
+    )  # fmt: skip
+    session.execute("INSERT INTO stackful.states (run) VALUES (%s)", [run.id])
 
 
 def _row_of(new: NewRun) -> list[Any]:

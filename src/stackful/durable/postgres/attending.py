@@ -101,7 +101,9 @@ class Attendant:
                 self._thread.start()
             self._ears.poke()
             if not self._changed.wait_for(lambda: condition() or self._is_closing, _PATIENCE):
-                raise StoreError(f"the store {self._sessions.address} cannot be used: the server is away, or does not answer")
+                raise StoreError(
+                    f"the store {self._sessions.address} cannot be used: the server is away, or does not answer"
+                )
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 

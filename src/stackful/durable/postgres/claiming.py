@@ -109,9 +109,7 @@ _CANCEL = """
 """
 
 
-def claim(
-    session: Connection, worker: str, limit: int, programs: Sequence[str] | None
-) -> Callable[[], list[Claimed]]:
+def claim(session: Connection, worker: str, limit: int, programs: Sequence[str] | None) -> Callable[[], list[Claimed]]:
     """Send what takes over up to `limit` runs that are due; what is returned gives them."""
     session.execute(_QUEUE_UP)
     session.execute(_LOCK_QUEUES)
@@ -123,7 +121,7 @@ def claim(
 def _claimed(row: Sequence[object]) -> Claimed:
     *columns, waits, fence, data, arguments = row
     found = run_of(columns)._replace(waits=waits)
-    assert isinstance(fence, int)  # noqa: S101 - for the type checker
+    assert isinstance(fence, int)
     if not isinstance(data, bytes):
         return Claimed(found, fence, None, arguments if isinstance(arguments, bytes) else b"")
     state = State(found.id, found.seq, found.steps, found.step, found.line, found.taken or 0.0, len(data), data)
@@ -138,7 +136,9 @@ def release(session: Connection, fences: Mapping[str, int]) -> Callable[[], None
 
 def cancelled(session: Connection, worker: str) -> list[str]:
     """The runs of a worker whose end was asked for."""
-    query = "SELECT s.run FROM stackful.states s JOIN stackful.runs r ON r.id = s.run WHERE s.owner = %s AND r.cancelled"
+    query = (
+        "SELECT s.run FROM stackful.states s JOIN stackful.runs r ON r.id = s.run WHERE s.owner = %s AND r.cancelled"
+    )
     return [row[0] for row in ask(session, query, [worker])]
 
 
@@ -171,9 +171,7 @@ def retry(session: Connection, address: str, run_id: str) -> Callable[[], None]:
         raise StoreError(f"run {found.id} is {what}: only a run of a function that has failed can be tried again")
     query = "SELECT FROM stackful.runs WHERE dedup = %s AND status <> ALL(%s)"
     if found.dedup and ask(session, query, [found.dedup, [status.value for status in ENDED]]).fetchone():
-        raise StoreError(
-            f"run {found.id} cannot be tried again: another run with its key {found.dedup} is under way"
-        )
+        raise StoreError(f"run {found.id} cannot be tried again: another run with its key {found.dedup} is under way")
     session.execute(
         "UPDATE stackful.runs SET status = 'pending', wake = stackful.clock(), cancelled = false, deadline = NULL, error = NULL,"
         " updated = stackful.clock() WHERE id = %s",

@@ -38,7 +38,9 @@ def put_queue(session: Connection, queue: Queue) -> None:
 def queues(session: Connection) -> list[Queue]:
     """All queues that were made, by name."""
     rows = ask(session, 'SELECT name, concurrency, rate, seconds FROM stackful.queues ORDER BY name COLLATE "C"')
-    return [Queue(name, concurrency, None if rate is None else (rate, seconds)) for name, concurrency, rate, seconds in rows]
+    return [
+        Queue(name, concurrency, None if rate is None else (rate, seconds)) for name, concurrency, rate, seconds in rows
+    ]
 
 
 def put_schedule(session: Connection, schedule: Schedule) -> None:
@@ -61,8 +63,8 @@ def drop_schedule(session: Connection, name: str) -> None:
 
 def fire(session: Connection, address: str, schedule: Schedule, then: float, run: NewRun) -> Callable[[], bool]:
     """Add the run that is due by a schedule, if no other worker was first; what is returned tells."""
-    query = "UPDATE stackful.schedules SET next = %s WHERE name = %s AND next = %s"
-    if session.execute(query, [then, schedule.name, schedule.next]).rowcount != 1:
+    query = "UPDATE stackful.schedules SET next = %s WHERE name = %s AND next = %s RETURNING name"
+    if not ask(session, query, [then, schedule.name, schedule.next]).fetchall():
         return lambda: False
     add_runs(session, address, [run], None)
     return lambda: True

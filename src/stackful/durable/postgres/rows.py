@@ -10,7 +10,7 @@ from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from psycopg import Cursor
@@ -25,6 +25,7 @@ __all__ = [
     "checkpoints",
     "children",
     "count",
+    "delete",
     "field",
     "load_state",
     "outcomes",
@@ -52,6 +53,10 @@ COLUMNS = ", ".join(map(_column, Run._fields))
 
 _SELECT = f"SELECT {COLUMNS} FROM stackful.runs r LEFT JOIN stackful.states s ON s.run = r.id"
 _PLACE = {name: place for place, name in enumerate(Run._fields)}
+_SWEEP = """
+    DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s)
+    AND NOT EXISTS (SELECT FROM stackful.blob_users u WHERE u.digest = b.digest)
+"""
 _MISSING = {"seq": 0, "steps": 0, "step": "", "line": "", "size": 0}
 
 
@@ -61,11 +66,11 @@ def ask(session: Connection, query: str, values: Sequence[Any] = ()) -> Cursor[t
 
 
 def text(value: str | None) -> str | None:
-    """What is only shown, as PostgreSQL takes it: without NUL characters and halves of characters.
+    r"""What is only shown, as PostgreSQL takes it: without NUL characters and halves of characters.
 
     Example:
-        >>> text("a\\0b")
-        'a\\\\x00b'
+        >>> text("a\0b")
+        'a\\x00b'
     """
     if value is None or (value.isascii() and "\0" not in value):
         return value
@@ -150,12 +155,30 @@ def load_state(session: Connection, address: str, run_id: str, seq: int) -> Stat
     last = state(session, run_id)
     if last is not None and last.seq == seq:
         return last
-    query = "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s"
+    query = (
+        "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s"
+    )
     row = ask(session, query, [run_id, seq]).fetchone()
     if row is not None:
         return State(*row)
-    kept = ", ".join(str(kept.seq) for kept in checkpoints(session, run_id)) or "none"
-    raise StoreError(f"run {run_id} has no checkpoint {seq} in {address}; it has: {kept}")
+    run(session, address, run_id)
+    kept = ", ".join(str(kept.seq) for kept in reversed(checkpoints(session, run_id))) or "none"
+    raise StoreError(f"run {run_id} has no checkpoint {seq} any more; kept are: {kept}")
+
+
+def delete(session: Connection, run_ids: Sequence[str]) -> Callable[[], int]:
+    """Forget runs that have ended, and the large values that nobody else refers to; what is returned tells how many runs there were."""
+    blobs = "SELECT DISTINCT digest FROM stackful.blob_users WHERE run = ANY(%s) ORDER BY digest"
+    digests = [row[0] for row in ask(session, blobs, [list(run_ids)])]
+    ended = [status.value for status in ENDED]
+    deleted = session.execute(
+        "DELETE FROM stackful.runs WHERE id = ANY(%s) AND status = ANY(%s)", [list(run_ids), ended]
+    )
+    if digests:
+        # Those that somebody is about to refer to are locked by that (a foreign key), and stay.
+        free = "SELECT digest FROM stackful.blobs WHERE digest = ANY(%s) ORDER BY digest FOR UPDATE SKIP LOCKED"
+        session.execute(_SWEEP, [[row[0] for row in ask(session, free, [digests])]])
+    return lambda: deleted.rowcount
 
 
 def run_of(row: Sequence[Any]) -> Run:
@@ -172,12 +195,12 @@ def run_of(row: Sequence[Any]) -> Run:
 def _condition(where: Filter | None) -> tuple[str, list[Any]]:
     if where is None:
         return "", []
-    parts: list[tuple[str, list[Any]]] = []
+    columns = ((column, getattr(where, column)) for column in ("kind", "program", "queue", "parent"))
+    parts: list[tuple[str, list[Any]]] = [
+        (f"r.{column} = %s", [value]) for column, value in columns if value is not None
+    ]
     if where.statuses:
         parts.append(("r.status = ANY(%s)", [[status.value for status in where.statuses]]))
-    for column in ("kind", "program", "queue", "parent"):
-        if (value := getattr(where, column)) is not None:
-            parts.append((f"r.{column} = %s", [value]))
     if where.text:
         parts.append(("(strpos(r.id, %s) > 0 OR strpos(r.program, %s) > 0)", [where.text, where.text]))
     for name, value in (where.attributes or {}).items():

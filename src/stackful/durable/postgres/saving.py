@@ -12,6 +12,7 @@ import json
 from stackful.durable.postgres.adding import insert_runs
 from stackful.durable.postgres.rows import ask, text
 from stackful.durable.postgres.signals import deliver, wake_for_signals
+from stackful.durable.records import Save
 from stackful.durable.store import ENDED, Status
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stackful.durable.postgres.sessions import Connection
-    from stackful.durable.records import Change, Save
+    from stackful.durable.records import Change
 
-__all__ = ["end_runs", "is_plain", "save_all", "save_plain"]
+__all__ = ["change_script", "end_runs", "is_plain", "save_all", "save_plain"]
 
 _ONE = """
     UPDATE stackful.states SET seq = %s, steps = %s, step = %s, line = %s, taken = stackful.clock(), size = %s, data = %s
@@ -93,10 +94,10 @@ _WAKE_WAITERS = f"""
     SELECT pg_notify('stackful', 'due') FROM (SELECT FROM woken LIMIT 1) AS any_woken
 """
 _FORGET = [
-    """
+    f"""
     DELETE FROM stackful.{table} x USING stackful.runs r
     WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
-    """.format(table=table)
+    """
     for table in ("signals", "signal_keys", "states")
 ]
 _TELL_ENDED = f"""
@@ -106,7 +107,9 @@ _ADMIT = """
     SELECT pg_notify('stackful', 'due') WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (
         SELECT queue FROM stackful.runs WHERE id = ANY(%s)))
 """
-_KEEP_BLOBS = "INSERT INTO stackful.blobs (digest, data) SELECT * FROM unnest(%s::text[], %s::bytea[]) ON CONFLICT DO NOTHING"
+_KEEP_BLOBS = (
+    "INSERT INTO stackful.blobs (digest, data) SELECT * FROM unnest(%s::text[], %s::bytea[]) ON CONFLICT DO NOTHING"
+)
 _USE_BLOBS = """
     INSERT INTO stackful.blob_users (run, digest)
     SELECT v.run, v.digest FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS v(run, fence, digest)
@@ -162,6 +165,11 @@ def save_all(session: Connection, saves: Sequence[Save]) -> Callable[[], list[st
     return lost
 
 
+def change_script(session: Connection, run_id: str, change: Change) -> None:
+    """The same for the change of a script, which nobody claims and whose fence is never lost."""
+    save_all(session, [Save(run_id, 0, 0, 0, "", "", None, change)])
+
+
 def _change_runs(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:
     rows = [
         (save.run, save.fence, change.status.value, change.wake, change.waits, text(change.question), change.result, text(change.error),
@@ -197,11 +205,11 @@ def _keep(session: Connection, saves: Sequence[Save]) -> None:
 
 
 def _too_many(seq: int, kept: int) -> list[int]:
-    """Which checkpoint of each stride is one too many now that this state is kept.
+    """Which checkpoints are too many now that this state is kept: of each stride the one that has just come within it, perhaps.
 
     Example:
-        >>> _too_many(20, 4)
-        [18, 4]
+        >>> _too_many(19, 4)
+        [15, 11, 3]
     """
     found, reach, stride = [], kept, 2
     while seq - reach > 0:

@@ -105,15 +105,18 @@ _MIGRATIONS = [
 ]
 
 
-def migrate(session: Connection, address: str) -> None:
+def migrate(session: Connection, address: str, create: bool = True) -> None:
     """Make the tables, or bring them up to date; one process at a time, the others wait.
 
     Raises:
-        StoreError: a later Stackful has made them, or the schema ``stackful`` is somebody else's.
+        StoreError: there are none, and ``create`` is false; a later Stackful has made them, or the schema ``stackful`` is somebody else's.
         psycopg.Error: the database refuses.
     """
-    if _version(session, address) == len(_MIGRATIONS):
+    version = _version(session, address)
+    if version == len(_MIGRATIONS):
         return
+    if not version and not create:
+        raise StoreError(f"there is no store of runs in {address}; start a run first, or name the store with --store")
     with session.transaction():
         session.execute("SELECT pg_advisory_xact_lock(%s, 0)", [LOCKS])
         version = _version(session, address)  # another process may have been first: only now it is certain

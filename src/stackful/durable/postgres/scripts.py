@@ -45,10 +45,12 @@ def set_status(session: Connection, run_id: str, status: Status, exit_status: in
     return lambda: None
 
 
-def add_checkpoint(session: Connection, run_id: str, state: SavedState, change: Change | None) -> Callable[[], Checkpoint]:
+def add_checkpoint(
+    session: Connection, run_id: str, state: SavedState, change: Change | None
+) -> Callable[[], Checkpoint]:
     """Record a script's state, with what else changes, and drop those that are too old."""
-    query = "UPDATE stackful.runs SET updated = stackful.clock() WHERE id = %s"
-    if session.execute(query, [run_id]).rowcount != 1:
+    query = "UPDATE stackful.runs SET updated = stackful.clock() WHERE id = %s RETURNING id"
+    if not ask(session, query, [run_id]).fetchall():
         raise RunNotFoundError(f"there is no run {run_id!r}")
     values = {"run": run_id, "size": state.size, "environment": state.environment, "data": state.program}
     ((seq, taken),) = session.cursor(binary=True).execute(_ADD, values).fetchall()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     C = TypeVar("C", bound=psycopg.Connection[Any])
     T = TypeVar("T")
 
-__all__ = ["Connection", "Sessions", "hidden"]
+__all__ = ["Sessions", "hidden"]
 
 # Seconds for which a server that is away is waited for.
 _PATIENCE = 10.0
@@ -144,7 +144,10 @@ class Sessions:
         """Ask a new session what became of a transaction; one that still waits for us is ended."""
 
         def ask(session: Connection) -> bool:
-            session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_xid = %s::xid8::xid", [backend, transaction])
+            session.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_xid = %s::xid8::xid",
+                [backend, transaction],
+            )
             ((status,),) = session.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchall()
             if status == "in progress":
                 raise psycopg.errors.LockNotAvailable("the transaction has not ended")  # asked again, after a pause

@@ -6,7 +6,7 @@ commit fail that is not the store's. A rollback cannot be refused; it shows by t
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import psycopg
 
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["SharedConnection", "SharedTransaction"]
 
 _ENDED = (
-    "the transaction of a run cannot be ended by its code: the store commits what it did together with the state of the run; "
+    "the code within transaction() cannot end the transaction: the store commits what it did together with the state of the run; "
     "return to commit, raise to roll back"
 )
+# What the triggers raise; see `schema.py`.
+_REFUSALS = {
+    "SF001": "the code within transaction() may not write to the tables of the store",
+    "SF002": _ENDED,
+}
 
 
 class SharedConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -75,20 +80,24 @@ class SharedTransaction:
             self._is_saved = not lost()
         return self._is_saved
 
-    def finish(self, is_wanted: bool) -> None:
-        """Commit, or roll back.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises:
-            StoreError: the server refuses, or is away.
-        """
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:
-            if self._is_saved and is_wanted:
+            if error is None:
                 with self._sessions.explained():
                     self._commit()
         finally:
             self.connection.close()
+        if isinstance(error, psycopg.Error) and error.sqlstate in _REFUSALS:
+            raise StoreError(_REFUSALS[error.sqlstate]) from error
 
     def _commit(self) -> None:
+        if not self._is_saved:
+            if self.connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:
+                raise StoreError(_ENDED)
+            return
         try:
             self.connection.end("COMMIT")
         except psycopg.OperationalError:

@@ -35,7 +35,7 @@ _DELIVER = """
     ), sent AS (
         INSERT INTO stackful.signals (run, name, sent, payload) SELECT run, name, stackful.clock(), payload FROM fresh ORDER BY place
     )
-    SELECT place FROM fresh
+    SELECT place, pg_notify('stackful', 'signal ' || run) FROM fresh
 """
 _WAKE = """
     WITH woken AS (
@@ -66,13 +66,14 @@ def send(session: Connection, address: str, sent: Sequence[NewSignal]) -> Callab
 
 
 def deliver(
-    session: Connection, sent: Sequence[NewSignal], savers: Sequence[tuple[str | None, int | None]], is_locked: bool = False
+    session: Connection,
+    sent: Sequence[NewSignal],
+    savers: Sequence[tuple[str | None, int | None]],
+    is_locked: bool = False,
 ) -> Cursor[tuple[Any, ...]]:
     """Send what puts signals in, and wakes who waits for them; the answer has the places, from 1 on, of those that were taken in.
 
-    Args:
-        savers: for each, the run with whose state it is sent, and the fence that must be in force; or nothing.
-        is_locked: the rows of their runs are locked already.
+    The savers are, for each, the run with whose state it is sent, and the fence that must be in force; or nothing.
     """
     if not is_locked:
         session.execute(_LOCK, [sorted({signal.run for signal in sent})])

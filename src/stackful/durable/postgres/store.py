@@ -14,7 +14,6 @@ from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
 from stackful.durable.postgres.shared import SharedTransaction
-from stackful.durable.store import Status
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
         State,
         Worker,
     )
-    from stackful.durable.store import Checkpoint, Run, SavedState
+    from stackful.durable.store import Checkpoint, Run, SavedState, Status
 
 __all__ = ["PostgresStore"]
 
@@ -44,11 +43,6 @@ _LEASE = 15.0
 
 # Seconds for which the difference between the server's clock and this process's is taken as known.
 _CLOCK_FOR = 5.0
-
-_SWEEP = """
-    DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s)
-    AND NOT EXISTS (SELECT FROM stackful.blob_users u WHERE u.digest = b.digest)
-"""
 
 
 class PostgresStore:
@@ -171,13 +165,8 @@ class PostgresStore:
     @contextmanager
     def transaction(self) -> Iterator[SharedTransaction]:
         """A transaction that code of the run shares."""
-        shared = SharedTransaction(self._sessions)
-        is_wanted = False
-        try:
+        with SharedTransaction(self._sessions) as shared:
             yield shared
-            is_wanted = True
-        finally:
-            shared.finish(is_wanted)
 
     def release(self, fences: Mapping[str, int]) -> None:
         """Give runs back that this worker holds: their last state is due at once, for anybody."""
@@ -253,9 +242,7 @@ class PostgresStore:
         query = "SELECT nextval('stackful.worker_numbers')"
         ((number,),) = self._sessions.run(lambda session: rows.ask(session, query).fetchall())
         self._attendant.hold(number)
-        self._sessions.run(
-            partial(workers.add, worker=worker, number=number, lease=self._lease, sessions=self._name)
-        )
+        self._sessions.run(partial(workers.add, worker=worker, number=number, lease=self._lease, sessions=self._name))
         self._numbers[worker.id] = number
 
     def leave(self, worker: str) -> None:
