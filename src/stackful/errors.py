@@ -7,6 +7,7 @@ __all__ = [
     "BarrierError",
     "ChannelClosedError",
     "CodeChangedError",
+    "DeadlineError",
     "DeadlockError",
     "FiberError",
     "FiberExit",
@@ -15,6 +16,8 @@ __all__ = [
     "NameRefusedError",
     "PromptNotFoundError",
     "ReconnectError",
+    "RunCancelled",
+    "RunFailedError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -150,3 +153,31 @@ class RunNotFoundError(StoreError, LookupError):
 
 class RunLockedError(StoreError):
     """Another process is at work on this run."""
+
+
+class RunFailedError(StackfulError):
+    """A durable run that somebody waited for did not finish: it failed, or was cancelled.
+
+    ``run`` is its id, ``status`` how it ended, ``text`` the traceback or the reason. ``__cause__`` is the exception that ended it, where that
+    could be stored.
+    """
+
+    def __init__(self, message: str, run: str = "", status: str = "", text: str = "") -> None:
+        super().__init__(message)
+        self.run = run
+        self.status = status
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[RunFailedError], tuple[str, str, str, str]]:
+        return type(self), (str(self), self.run, self.status, self.text)
+
+
+class RunCancelled(BaseException):
+    """Raised in a durable run, where it is suspended, when somebody asked for its end; ``finally`` blocks run, and may take steps.
+
+    Like :class:`FiberExit` it is a signal and no error: ``except Exception`` lets it through.
+    """
+
+
+class DeadlineError(RunCancelled):
+    """Raised in a durable run as :class:`RunCancelled` is, when its deadline has passed."""
