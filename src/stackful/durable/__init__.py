@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from stackful.durable.connections import connect
     from stackful.durable.contexts import Step
     from stackful.durable.engine import Engine
+    from stackful.durable.forms import Field
     from stackful.durable.functions import run
     from stackful.durable.handles import Handle
     from stackful.durable.operations import (
+        ask,
         cancel,
         current_run,
         current_step,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadlineError",
     "Engine",
+    "Field",
     "Filter",
     "Handle",
     "Queue",
@@ -46,6 +49,7 @@ __all__ = [
     "RunFailedError",
     "Status",
     "Step",
+    "ask",
     "cancel",
     "connect",
     "current_run",
@@ -69,6 +73,7 @@ _HOMES = {
     "stackful.durable.connections": ("connect",),
     "stackful.durable.contexts": ("Step",),
     "stackful.durable.engine": ("Engine",),
+    "stackful.durable.forms": ("Field",),
     "stackful.durable.functions": ("run",),
     "stackful.durable.handles": ("Handle",),
     "stackful.durable.records": ("Filter", "Queue"),
