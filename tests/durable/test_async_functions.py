@@ -45,7 +45,7 @@ def test_an_async_step_is_retried(engine):  # noqa: F811
 
 def test_what_an_event_loop_gives_is_for_steps(engine):  # noqa: F811
     """Awaiting it in the run itself is refused with the way out; and a step of the other face says what stands in the way."""
-    assert "await it within a step" in str(failure(durable.start(shop.async_wrong)))
+    assert "await it within a step" in failure(durable.start(shop.async_wrong)).text
     assert "send" in str(failure(durable.start(shop.async_sync_step)))
     assert shop.effects() == []
 

@@ -68,27 +68,41 @@ __all__ = [
     "wait_signal",
 ]
 
-_HOMES = {
-    "stackful.errors": ("DeadlineError", "RunCancelled", "RunFailedError"),
-    "stackful.durable.connections": ("connect",),
-    "stackful.durable.contexts": ("Step",),
-    "stackful.durable.engine": ("Engine",),
-    "stackful.durable.forms": ("Field",),
-    "stackful.durable.functions": ("run",),
-    "stackful.durable.handles": ("Handle",),
-    "stackful.durable.records": ("Filter", "Queue"),
-    "stackful.durable.schedules": ("schedule", "unschedule"),
-    "stackful.durable.store": ("Status",),
-}
-
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((home for home, names in _HOMES.items() if name in names), "stackful.durable.operations")
-    globals()[name] = getattr(import_module(home), name)
-    return globals()[name]
+    homes = {
+        "stackful.errors": ("DeadlineError", "RunCancelled", "RunFailedError"),
+        "stackful.durable.connections": ("connect",),
+        "stackful.durable.contexts": ("Step",),
+        "stackful.durable.engine": ("Engine",),
+        "stackful.durable.forms": ("Field",),
+        "stackful.durable.functions": ("run",),
+        "stackful.durable.handles": ("Handle",),
+        "stackful.durable.records": ("Filter", "Queue"),
+        "stackful.durable.schedules": ("schedule", "unschedule"),
+        "stackful.durable.store": ("Status",),
+        "stackful.durable.operations": (
+            "ask",
+            "cancel",
+            "current_run",
+            "current_step",
+            "gather",
+            "send",
+            "set_attributes",
+            "sleep",
+            "sleep_until",
+            "start",
+            "step",
+            "transaction",
+            "wait_signal",
+        ),
+    }
+    for home, names in homes.items():
+        if name in names:
+            globals()[name] = getattr(import_module(home), name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

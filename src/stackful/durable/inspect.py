@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stackful.durable.store import Store
     from stackful.fibers import Fiber
 
-__all__ = ["Difference", "Event", "StackFrame", "diff", "edited", "stack", "state_of", "timeline"]
+__all__ = ["MISSING", "Difference", "Event", "StackFrame", "diff", "edited", "stack", "state_of", "timeline"]
 
 _OWN = str(Path(__file__).parents[1])
 
