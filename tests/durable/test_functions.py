@@ -191,7 +191,7 @@ def test_a_sleep_must_be_a_time(engine):
     with pytest.raises(ValueError, match="must not be negative"):
         durable.sleep(-1)
     with pytest.raises(ValueError, match="has no time zone"):
-        durable.sleep_until(datetime(2999, 1, 1))
+        durable.sleep_until(datetime(2999, 1, 1))  # noqa: DTZ001 - the subject
 
 
 def test_a_run_begins_after_its_delay(engine):
@@ -415,7 +415,7 @@ def test_a_fork_can_have_other_locals_and_another_result(engine):
     assert engine.fork(handle.id, 2, edit={"total": 100}).result(PATIENCE) == 101 + 2 + 3
     assert engine.fork(handle.id, 2, edit={"counting.total": 7}, id="mine").result(PATIENCE) == 8 + 2 + 3
     assert engine.fork(handle.id, 2, result=[50]).result(PATIENCE) == 50 + 2 + 3
-    with pytest.raises(StoreError, match="no local 'nobody'; there are: .*total"):
+    with pytest.raises(StoreError, match="a local .nobody.; there are: .*total"):
         engine.fork(handle.id, 2, edit={"nobody": 1})
     with pytest.raises(StoreError, match="no checkpoint 77 any more; kept are: 1, 2, 3, 4"):
         engine.fork(handle.id, 77)
