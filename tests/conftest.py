@@ -14,6 +14,7 @@ import pytest
 
 import ways
 from leakcheck import LATE_ROUNDS, find_leaks
+from postgresql import postgres_server, postgres_url  # noqa: F401 - fixtures
 from ways import ROADS, WARM_UP, WAYS, traced
 
 TOO_SLOW = 2.0  # seconds of a test's first run beyond which it is not repeated; such tests are counted in the summary

@@ -12,7 +12,10 @@ __all__ = [
     "FiberError",
     "FiberExit",
     "InternalError",
+    "KeyFileError",
+    "NameRefusedError",
     "PromptNotFoundError",
+    "ReconnectError",
     "RunCancelled",
     "RunFailedError",
     "RunLockedError",
@@ -76,6 +79,10 @@ class SnapshotError(StackfulError):
     """The base of all errors about snapshots."""
 
 
+class ReconnectError(SnapshotError):
+    """What a snapshot refers to outside of the program is not there any more, or is not what it was; nothing was changed."""
+
+
 class UnsaveableError(SnapshotError, TypeError):
     """A value that no snapshot can hold.
 
@@ -103,12 +110,41 @@ class SnapshotVersionError(SnapshotError):
     """The snapshot was made by another Python version, or by a later Stackful."""
 
 
+class NameRefusedError(SnapshotError):
+    """The snapshot names something that loading it may not reach; ``name`` is what, as ``module:name``.
+
+    The message says how to allow it.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[NameRefusedError], tuple[str, str]]:
+        return type(self), (str(self), self.name)
+
+
 class CodeChangedError(SnapshotError):
-    """The code that a snapshot refers to is not what it was when the snapshot was made."""
+    """The code that a snapshot refers to is not what it was when the snapshot was made.
+
+    ``function`` is its qualified name, ``diff`` the lines that changed, as far as they are known; the message has both.
+    """
+
+    def __init__(self, message: str, function: str = "", diff: str = "") -> None:
+        super().__init__(message)
+        self.function = function
+        self.diff = diff
+
+    def __reduce__(self) -> tuple[type[CodeChangedError], tuple[str, str, str]]:
+        return type(self), (str(self), self.function, self.diff)
 
 
 class StoreError(StackfulError):
     """The store of runs cannot be read or written."""
+
+
+class KeyFileError(StoreError):
+    """The file of keys that seal snapshots cannot be read or written, or holds something else."""
 
 
 class RunNotFoundError(StoreError, LookupError):

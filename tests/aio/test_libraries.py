@@ -11,8 +11,9 @@ from importlib import metadata
 from importlib.util import find_spec
 
 import pytest
-from servers import make_certificate, postgres, postgres_programs, web_server
+from servers import make_certificate, web_server
 
+from postgresql import PASSWORD
 from stackful import aio
 
 CLIENTS = 8
@@ -134,20 +135,12 @@ def test_wrong_certificates_are_refused(run, certificate):
         assert run(main, port) == "refused"
 
 
-@pytest.fixture(scope="module")
-def database():
-    if postgres_programs() is None:
-        pytest.skip("PostgreSQL (Debian's package postgresql) is not installed: NOT RUN")
-    with postgres("secret") as port:
-        yield port
-
-
-def test_pg8000_talks_to_postgresql_at_once(run, database):
+def test_pg8000_talks_to_postgresql_at_once(run, postgres_server):
     """One session waits in the server for a lock that another task's session holds, on the same thread."""
     pg8000 = of("pg8000.native")
 
     def connect():
-        return pg8000.Connection("postgres", host="localhost", port=database, password="secret", timeout=60)
+        return pg8000.Connection("postgres", host="127.0.0.1", port=postgres_server.port, password=PASSWORD, timeout=60)
 
     def holder(trace):
         session = connect()
@@ -179,7 +172,7 @@ def test_pg8000_talks_to_postgresql_at_once(run, database):
     assert trace == ["held", "released"] + CLIENTS * ["waited"]
 
 
-def test_sqlalchemy_talks_to_postgresql_at_once(run, database):
+def test_sqlalchemy_talks_to_postgresql_at_once(run, postgres_server):
     """Its ordinary engine over pg8000, with a pool of connections: transactions that take turns on one row lose nothing."""
     if find_spec("sqlalchemy") and metadata.version("sqlalchemy") < "2.1":
         pytest.skip("this SQLAlchemy loads greenlet, which switches fibers' C stacks off in the whole process: NOT RUN")
@@ -196,7 +189,7 @@ def test_sqlalchemy_talks_to_postgresql_at_once(run, database):
     def main():
         with aio.patched():
             engine = sqlalchemy.create_engine(
-                f"postgresql+pg8000://postgres:secret@localhost:{database}/postgres", pool_size=3
+                postgres_server.url().replace("postgresql", "postgresql+pg8000", 1), pool_size=3
             )
             with engine.begin() as connection:
                 connection.execute(sqlalchemy.text("DROP TABLE IF EXISTS counter"))

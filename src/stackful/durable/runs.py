@@ -181,9 +181,10 @@ def _script_of(run: Run, before: bytes) -> Script:
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
     if source != before:
-        from stackful.snapshot.codes import check_same_program  # only a changed script pays for it
+        from stackful.snapshot.changes import check_same_program  # only a changed script pays for it
 
-        check_same_program(compile_script(before, run.program, run.every is not None), script.code)
+        before_code = compile_script(before, run.program, run.every is not None)
+        check_same_program(before_code, script.code, (before, source))
     return script
 
 

@@ -1,0 +1,221 @@
+"""Sessions with the server: opened when they are needed, used again, replaced when the server was away."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from stackful.durable.postgres.reasons import is_passing, reason
+from stackful.errors import StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+    C = TypeVar("C", bound=psycopg.Connection[Any])
+    T = TypeVar("T")
+
+__all__ = ["Sessions", "hidden"]
+
+# Seconds for which a server that is away is waited for.
+_PATIENCE = 10.0
+
+# Seconds before the first new attempt, and at most between two.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+
+# Sessions kept for the next who wants one; what is used at the same time beyond that is opened and closed.
+_KEPT = 4
+
+# A peer that vanished without a word (a cut cable, a machine without power) is noticed by both ends within so many seconds.
+_SILENCE = 8
+
+# What a URL that does not say otherwise means. See PostgreSQL's documentation, "Parameter Key Words".
+_DEFAULTS = {
+    "connect_timeout": "5",
+    "keepalives_idle": str(_SILENCE // 2),
+    "keepalives_interval": "1",
+    "keepalives_count": str(_SILENCE // 2),
+    "tcp_user_timeout": str(_SILENCE * 1000),
+}
+
+# The same at the server's end, which frees what a vanished worker held. A Unix socket has none of it, and ignores it.
+_SERVER_SETTINGS = (
+    f"-c tcp_keepalives_idle={_SILENCE // 2} -c tcp_keepalives_interval=1 -c tcp_keepalives_count={_SILENCE // 2} "
+    f"-c tcp_user_timeout={_SILENCE * 1000} -c client_connection_check_interval=2000"
+)
+
+
+class Sessions:
+    """What a store has of connections to one database; for any number of threads.
+
+    Args:
+        url: ``postgresql://...``, or any connection string that libpq understands.
+        name: what the server shows of them (``application_name``).
+
+    Raises:
+        StoreError: the URL cannot be understood.
+    """
+
+    def __init__(self, url: str, name: str = "stackful") -> None:
+        try:
+            given = conninfo_to_dict(url)
+        except psycopg.Error as error:
+            raise StoreError(f"{hidden(url)} is no URL of a PostgreSQL database: {str(error).strip()}") from error
+        options = f"{_SERVER_SETTINGS} {given.pop('options', '') or ''}".strip()
+        self._arguments: dict[str, Any] = {**_DEFAULTS, "application_name": name, **given, "options": options}
+        self.address = _address(given)
+        self._free: list[Connection] = []
+        self._pid = os.getpid()
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        """Close what is free; what is in use is closed by its user. Whoever waits for the server gives up."""
+        self._closing.set()
+        while self._free:
+            self._free.pop().close()
+
+    def connect(self) -> Connection:
+        """A new session, the caller's own.
+
+        Raises:
+            StoreError: the server is away, or refuses.
+        """
+        with self.explained():
+            return psycopg.connect(**self._arguments, autocommit=True, prepare_threshold=2)
+
+    def connect_as(self, kind: type[C]) -> C:
+        """The same, of another class than psycopg's, and within a transaction from its first statement on."""
+        with self.explained():
+            return kind.connect(**self._arguments, prepare_threshold=2)
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """What ``work`` comes to in a session; once more in a new one when the server was away meanwhile.
+
+        Args:
+            work: must come to the same when it is done twice: a connection that breaks during a commit does not tell what came of it.
+
+        Raises:
+            StoreError: the server stays away, or refuses.
+        """
+        end, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
+        while True:
+            try:
+                with self.session() as session:
+                    return work(session)
+            except psycopg.Error as error:
+                if not is_passing(error) or time.monotonic() + pause > end or self._closing.wait(pause):
+                    raise self._explain(error) from error
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def transact(self, work: Callable[[Connection], Callable[[], T]]) -> T:
+        """What ``work`` comes to in a transaction, which is committed exactly once, whatever becomes of the connection.
+
+        Args:
+            work: sends its statements in a pipeline; what it returns is called when they have been answered, and before the commit.
+
+        Raises:
+            StoreError: the server stays away, or refuses; nothing has changed.
+        """
+        return self.run(lambda session: self._transact(session, work))
+
+    def _transact(self, session: Connection, work: Callable[[Connection], Callable[[], T]]) -> T:
+        with session.pipeline():
+            session.execute("BEGIN")
+            finish = work(session)
+            number = session.execute("SELECT pg_current_xact_id_if_assigned()::text")
+        result = finish()
+        ((transaction,),) = number.fetchall()
+        try:
+            session.execute("COMMIT")
+        except psycopg.OperationalError:
+            # It may have been committed all the same: the answer is what was lost. Without a number it has written nothing.
+            if transaction is None or not self.was_committed(transaction, session.info.backend_pid):
+                raise
+        return result
+
+    def was_committed(self, transaction: str, backend: int) -> bool:
+        """Ask a new session what became of a transaction; one that still waits for us is ended."""
+
+        def ask(session: Connection) -> bool:
+            session.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %s AND backend_xid = %s::xid8::xid",
+                [backend, transaction],
+            )
+            ((status,),) = session.execute("SELECT pg_xact_status(%s::xid8)", [transaction]).fetchall()
+            if status == "in progress":
+                raise psycopg.errors.LockNotAvailable("the transaction has not ended")  # asked again, after a pause
+            return bool(status == "committed")
+
+        return self.run(ask)
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A session for a while; one that broke, or was left within a transaction, is not used again."""
+        taken = self._take()
+        try:
+            yield taken
+        except psycopg.OperationalError:
+            self._drop_free()  # what broke this one broke them all, mostly
+            raise
+        finally:
+            self._give_back(taken)
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Say in one sentence what the server says in a code."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: psycopg.Error) -> StoreError:
+        return StoreError(f"the store {self.address} cannot be used: {reason(error)}")
+
+    def _take(self) -> Connection:
+        if self._pid != os.getpid():  # a forked child: these are its parent's
+            self._pid, self._free = os.getpid(), []
+        try:
+            return self._free.pop()
+        except IndexError:
+            return psycopg.connect(**self._arguments, autocommit=True, prepare_threshold=2)
+
+    def _give_back(self, session: Connection) -> None:
+        is_idle = session.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        if not session.closed and is_idle and len(self._free) < _KEPT and not self._closing.is_set():
+            self._free.append(session)
+        else:
+            session.close()
+
+    def _drop_free(self) -> None:
+        while True:
+            try:
+                self._free.pop().close()
+            except IndexError:
+                return
+
+
+def hidden(url: str) -> str:
+    """A URL without its password.
+
+    Example:
+        >>> hidden("postgresql://ada:secret@db.example:5433/runs")
+        'postgresql://ada:***@db.example:5433/runs'
+    """
+    scheme, _, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}://{name}{colon and ':***'}{at}{place}" if at else url
+
+
+def _address(given: dict[str, Any]) -> str:
+    """How messages name a database: without what is secret."""
+    host, port = given.get("host") or "", given.get("port") or ""
+    database = given.get("dbname") or given.get("user") or ""
+    return f"postgresql://{host}{port and ':'}{port}/{database}"

@@ -1,0 +1,99 @@
+"""Who works: workers that join, live, and are found dead."""
+
+from __future__ import annotations
+
+from stackful.durable.postgres.rows import ask
+from stackful.durable.postgres.schema import LOCKS
+from stackful.durable.records import Worker
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from stackful.durable.postgres.sessions import Connection
+
+__all__ = ["add", "find_dead", "heartbeat", "is_any_late", "recover", "remove", "workers"]
+
+# A worker that cannot have been heard of, because the server itself was away, is not late.
+_IS_LATE = "greatest(w.seen, extract(epoch FROM pg_postmaster_start_time())) + w.lease < stackful.clock()"
+# A lock is free at once when its holder's session ends. A restart of the server frees them all: until a worker is heard of again, only
+# its being late counts.
+_IS_GONE = f"""
+    (w.seen > extract(epoch FROM pg_postmaster_start_time()) AND pg_try_advisory_xact_lock_shared({LOCKS}, w.number))
+"""
+_ADD = """
+    INSERT INTO stackful.workers (id, number, sessions, host, pid, started, seen, lease, draining)
+    VALUES (%s, %s, %s, %s, %s, %s, stackful.clock(), %s, %s)
+"""
+# What a late worker has begun it holds locked, be it paused or cut off: its sessions are ended.
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN stackful.workers w ON w.sessions = a.application_name
+    WHERE w.id = ANY(%s) AND a.pid <> pg_backend_pid()
+"""
+# A run whose owner is no worker (any more) has none.
+_FREE = """
+    WITH freed AS (
+        UPDATE stackful.states s SET owner = NULL, fence = fence + 1
+        WHERE s.owner = ANY(%s) OR (%s AND s.owner IS NOT NULL AND NOT EXISTS (SELECT FROM stackful.workers w WHERE w.id = s.owner))
+        RETURNING s.run
+    ), due AS (
+        UPDATE stackful.runs r SET wake = stackful.clock() FROM freed WHERE r.id = freed.run AND r.status = 'running'
+    )
+    SELECT count(*) FROM freed
+"""
+
+
+def add(session: Connection, worker: Worker, number: int, lease: float, sessions: str) -> None:
+    """Record a worker that holds the lock of this number already."""
+    row = [worker.id, number, sessions, worker.host, worker.pid, worker.started, lease, worker.draining]
+    session.execute(_ADD, row)
+    session.execute("NOTIFY stackful, 'worker'")
+
+
+def heartbeat(session: Connection, worker: str) -> bool:
+    """Say that a worker lives; False if others took it for dead."""
+    query = "UPDATE stackful.workers SET seen = stackful.clock() WHERE id = %s"
+    return session.execute(query, [worker]).rowcount == 1
+
+
+def is_any_late(session: Connection) -> bool:
+    """Whether a worker has not been heard of for longer than its lease."""
+    return bool(ask(session, f"SELECT EXISTS (SELECT FROM stackful.workers w WHERE {_IS_LATE})").fetchall()[0][0])
+
+
+def find_dead(session: Connection) -> list[str]:
+    """The workers that are late, or whose lock is free; the sessions of those are ended."""
+    rows = ask(session, f"SELECT w.id FROM stackful.workers w WHERE {_IS_LATE} OR {_IS_GONE}").fetchall()
+    dead = [row[0] for row in rows]
+    if dead:
+        session.execute(_END_SESSIONS, [dead])
+    return dead
+
+
+def recover(session: Connection, dead: Sequence[str]) -> Callable[[], int]:
+    """Forget workers that are dead still; what is returned tells how many runs have become due."""
+    query = f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s) AND ({_IS_LATE} OR {_IS_GONE}) FOR UPDATE"
+    found = [row[0] for row in ask(session, query, [list(dead)]).fetchall()]
+    return remove(session, found, are_orphans_freed=True)
+
+
+def remove(session: Connection, workers: list[str], are_orphans_freed: bool = False) -> Callable[[], int]:
+    """Forget workers, and make their runs due; what is returned tells how many runs."""
+    session.execute("DELETE FROM stackful.workers WHERE id = ANY(%s)", [workers])
+    freed = ask(session, _FREE, [workers, are_orphans_freed])
+    session.execute("SELECT pg_notify('stackful', 'worker'), pg_notify('stackful', 'due')")
+
+    def number() -> int:
+        ((found,),) = freed.fetchall()
+        return int(found)
+
+    return number
+
+
+def workers(session: Connection) -> list[Worker]:
+    """The workers that live, the oldest first."""
+    query = f"""
+        SELECT w.id, w.host, w.pid, w.started, w.seen, w.draining FROM stackful.workers w
+        WHERE NOT ({_IS_LATE} OR {_IS_GONE}) ORDER BY w.started, w.number
+    """
+    return [Worker(*row) for row in ask(session, query)]
