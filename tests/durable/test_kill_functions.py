@@ -17,7 +17,9 @@ PROGRAMS = Path(__file__).parent / "programs"
 def play(folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
     command = [sys.executable, PROGRAMS / "killed.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 def check(folder, steps_in_flight):

@@ -15,7 +15,7 @@ from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 
 if TYPE_CHECKING:
-    from stackful.durable.inspect import Diagnosis
+    from stackful.durable.overview import Diagnosis
 
 __all__ = ["COMMANDS"]
 
@@ -31,7 +31,7 @@ def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
 
     Looks at all runs that have not ended, or at those named. Nothing is run or changed; modules are imported. Ends with status 68 if a run would not go on.
     """
-    from stackful.durable.inspect import diagnose
+    from stackful.durable.overview import diagnose
 
     with connected(store) as engine:
         named = [the_run(engine, run) for run in runs]

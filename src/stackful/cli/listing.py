@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from stackful.cli.options import connected
-from stackful.durable.inspect import last_checkpoint, list_runs, run_data
+from stackful.durable.overview import last_checkpoint, list_runs, run_data
 from stackful.durable.store import Checkpoint, Run, Status
 
 if TYPE_CHECKING:

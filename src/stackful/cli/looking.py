@@ -85,7 +85,7 @@ def _log(store: str, run: str, as_json: bool) -> None:
 
     Runs of functions keep checkpoints when they are marked with @durable.run(history=...); others have their last state only.
     """
-    from stackful.durable.inspect import as_it_stands, states_of_run
+    from stackful.durable.overview import as_it_stands, states_of_run
 
     with connected(store) as engine:
         found = as_it_stands(engine.store, run)

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 import linecache
+import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from stackful.cli.listing import COLOURS, ago, listed, size_text
 from stackful.cli.options import connected
-from stackful.durable.inspect import (
-    as_it_stands,
-    frame_data,
-    frames_of_fiber,
-    frames_of_run,
-    last_checkpoint,
-    result_of_run,
-    signals_of_run,
-    source_lines,
-    variables,
-)
+from stackful.durable.inspect import StackFrame, stack_of
+from stackful.durable.overview import as_it_stands, last_checkpoint, result_of_run, signals_of_run
 from stackful.durable.runs import Suspended, load_suspended
 from stackful.durable.values import describe, tree
 from stackful.errors import StackfulError, StoreError
@@ -29,7 +21,6 @@ if TYPE_CHECKING:
 
     from stackful.durable.engine import Engine
     from stackful.durable.store import Checkpoint, Run
-    from stackful.fibers import Frame
 
 __all__ = ["print_run"]
 
@@ -42,7 +33,7 @@ class _Shown:
         self.checkpoint: Checkpoint | None = last_checkpoint(engine.store, run)
         self.checkpoints = engine.store.checkpoints(run.id)
         self.children = engine.store.children(run.id)
-        self.frames: list[Frame] = []
+        self.frames: list[StackFrame] = []
         self.result: Any = None
         self.signals: Any = []
         self.problem: StackfulError | None = None
@@ -56,16 +47,23 @@ class _Shown:
             raise StoreError(f"of the script run {self.run.id} only the last checkpoint can be shown: leave --at out")
         suspended = load_suspended(engine.store.path, self.run.id)
         _remember_source(suspended)
-        self.frames = frames_of_fiber(suspended.fiber)[::-1] if suspended.fiber else []
+        self.frames = _of_the_program(stack_of(suspended.fiber)) if suspended.fiber else []
 
     def _take_function(self, engine: Engine, seq: int | None) -> None:
         self.result, self.signals = result_of_run(engine, self.run), signals_of_run(engine, self.run)
         if seq is not None:
             self.checkpoint = next((each for each in self.checkpoints if each.seq == seq), None)
+        if self.checkpoint is None:
+            return
         try:
-            self.frames = frames_of_run(engine, self.run, seq)[::-1]
+            self.frames = _of_the_program(engine.stack(self.run.id, seq))
         except StackfulError as error:
             self.problem = error  # of the run itself there is more to tell
+
+
+def _of_the_program(frames: list[StackFrame]) -> list[StackFrame]:
+    """At the top of a stack stand frames of the library, which say nothing."""
+    return [frame for frame in frames if not frame.is_own]
 
 
 def print_run(store: str, run_id: str, seq: int | None, as_json: bool) -> None:
@@ -98,7 +96,7 @@ def _remember_source(suspended: Suspended) -> None:
 
 def _data(shown: _Shown) -> dict[str, Any]:
     return listed(shown.run, shown.checkpoint) | {
-        "frames": [frame_data(frame) for frame in shown.frames],
+        "frames": [_frame_data(frame) for frame in shown.frames],
         "problem": str(shown.problem) if shown.problem else None,
         "checkpoints": [{"seq": each.seq, "when": each.when, "size": each.size} for each in shown.checkpoints],
         "children": shown.children,
@@ -153,18 +151,42 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
         yield Text(run.error.rstrip(), "red")
 
 
-def _frame_lines(frame: Frame) -> Iterator[RenderableType]:
+def _frame_data(frame: StackFrame) -> dict[str, Any]:
+    return {
+        "function": frame.function,
+        "file": frame.file,
+        "line": frame.line,
+        "offset": frame.offset,
+        "source": frame.source or None,
+        "lines": frame.lines(4),
+        "locals": {name: describe(value) for name, value in _variables(frame)},
+        "variables": [(name, tree(value)) for name, value in _variables(frame)],
+        "stack": None if frame.operands is None else [describe(value) for value in frame.operands],
+    }
+
+
+def _frame_lines(frame: StackFrame) -> Iterator[RenderableType]:
     from rich.text import Text
 
-    yield Text.assemble((frame.code.co_qualname, "bold cyan"), "  ", (f"{frame.file}:{frame.line}", "dim"))
-    for number, source in source_lines(frame):
+    yield Text.assemble((frame.function, "bold cyan"), "  ", (f"{frame.file}:{frame.line}", "dim"))
+    for number, source in frame.lines(1):
         if source and number == frame.line:
             yield Text.assemble((f"  ▶ {number:4} │ ", "yellow"), (source, "bold"))
         elif source:
             yield Text.assemble((f"    {number:4} │ {source}", "dim"))
-    for name, value in variables(frame):
+    for name, value in _variables(frame):
         yield Text.assemble("      ", (name, "green"), " = ", describe(value))
-    if frame.stack:
-        yield Text.assemble("      ", ("evaluation stack: ", "magenta"), ", ".join(map(describe, frame.stack)))
-    elif frame.stack is None:
+    if frame.operands:
+        yield Text.assemble("      ", ("evaluation stack: ", "magenta"), ", ".join(map(describe, frame.operands)))
+    elif frame.operands is None:
         yield Text.assemble("      ", ("evaluation stack: unknown", "magenta"))
+
+
+def _variables(frame: StackFrame) -> Iterator[tuple[str, Any]]:
+    """A frame's locals; of a module's those that hold data, since its functions and classes stand in its source."""
+    is_module = frame.function == "<module>"
+    for name, value in frame.locals.items():
+        is_code = isinstance(value, types.FunctionType | types.ModuleType | type)
+        is_dunder = name.startswith("__") and name.endswith("__")
+        if not is_dunder and not (is_module and is_code):
+            yield name, value

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from stackful.durable.connections import connect
     from stackful.durable.contexts import Step
     from stackful.durable.engine import Engine
+    from stackful.durable.forms import Field
     from stackful.durable.functions import run
     from stackful.durable.handles import Handle
     from stackful.durable.operations import (
+        ask,
         cancel,
         current_run,
         current_step,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeadlineError",
     "Engine",
+    "Field",
     "Filter",
     "Handle",
     "Queue",
@@ -46,6 +49,7 @@ __all__ = [
     "RunFailedError",
     "Status",
     "Step",
+    "ask",
     "cancel",
     "connect",
     "current_run",
@@ -64,26 +68,41 @@ __all__ = [
     "wait_signal",
 ]
 
-_HOMES = {
-    "stackful.errors": ("DeadlineError", "RunCancelled", "RunFailedError"),
-    "stackful.durable.connections": ("connect",),
-    "stackful.durable.contexts": ("Step",),
-    "stackful.durable.engine": ("Engine",),
-    "stackful.durable.functions": ("run",),
-    "stackful.durable.handles": ("Handle",),
-    "stackful.durable.records": ("Filter", "Queue"),
-    "stackful.durable.schedules": ("schedule", "unschedule"),
-    "stackful.durable.store": ("Status",),
-}
-
 
 def __getattr__(name: str) -> Any:
     """Load what is asked for."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((home for home, names in _HOMES.items() if name in names), "stackful.durable.operations")
-    globals()[name] = getattr(import_module(home), name)
-    return globals()[name]
+    homes = {
+        "stackful.errors": ("DeadlineError", "RunCancelled", "RunFailedError"),
+        "stackful.durable.connections": ("connect",),
+        "stackful.durable.contexts": ("Step",),
+        "stackful.durable.engine": ("Engine",),
+        "stackful.durable.forms": ("Field",),
+        "stackful.durable.functions": ("run",),
+        "stackful.durable.handles": ("Handle",),
+        "stackful.durable.records": ("Filter", "Queue"),
+        "stackful.durable.schedules": ("schedule", "unschedule"),
+        "stackful.durable.store": ("Status",),
+        "stackful.durable.operations": (
+            "ask",
+            "cancel",
+            "current_run",
+            "current_step",
+            "gather",
+            "send",
+            "set_attributes",
+            "sleep",
+            "sleep_until",
+            "start",
+            "step",
+            "transaction",
+            "wait_signal",
+        ),
+    }
+    for home, names in homes.items():
+        if name in names:
+            globals()[name] = getattr(import_module(home), name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -250,10 +250,16 @@ def drive_coroutine(function: Callable[..., Any], args: tuple[Any, ...], keyword
             request = running.send(answer) if error is None else running.throw(error)
         except StopIteration as stop:
             return stop.value
+        except RuntimeError as raised:
+            if "no running event loop" in str(raised):
+                raised.add_note(
+                    "a durable run is under no event loop: await it within a step, or use stackful.durable.aio"
+                )
+            raise
         answer = error = None
         if not isinstance(request, Request):
             error = FiberError(
-                f"a durable run awaited {request!r}, which only an event loop can give it: await it within a step, or use stackful.durable.aio"
+                f"a durable run awaited {request!r}, which is no request of it: await it within a step, or use stackful.durable.aio"
             )
             continue
         try:

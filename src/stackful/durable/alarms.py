@@ -233,5 +233,5 @@ class Alarms:
         while self._timeouts and self._timeouts[0][0] <= time.monotonic():
             _, _, run, future = heapq.heappop(self._timeouts)
             if run.future is future and future is not None:
-                future.cancel()
                 settle(self._engine, run, future, TimeoutError(f"step {run.step} took longer than its timeout"))
+                future.cancel()

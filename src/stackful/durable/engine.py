@@ -7,22 +7,25 @@ store by its contract only.
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
 from stackful import snapshot
-from stackful.durable.active import ActiveRun, key_of
+from stackful.durable.active import ActiveRun, key_of, load_fiber, seal_fiber
 from stackful.durable.alarms import Alarms
 from stackful.durable.connections import set_current
+from stackful.durable.forms import checked_answer
 from stackful.durable.handles import Handle
-from stackful.durable.names import new_id
-from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Worker
+from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
+from stackful.durable.names import checked_name, new_id
+from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, State, Worker
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
 from stackful.errors import RunNotFoundError, StoreError
@@ -228,6 +231,76 @@ class Engine:
         """Runs, the newest first."""
         self._check()
         return self.store.runs(where, limit=limit, offset=offset)
+
+    def retry(self, run_id: str) -> None:
+        """Have a failed run go on from its last state."""
+        self._check()
+        self.store.retry(run_id)
+
+    def answer(self, run_id: str, answer: Any) -> bool:
+        """Answer what a run asks (`operations.ask`); whether it was the first answer.
+
+        Args:
+            run_id: the run.
+            answer: names to values, as its form wants them; or True or False, if it only asks for that.
+
+        Raises:
+            StoreError: it does not ask anything.
+            ValueError: the answer does not fit.
+        """
+        run = self.store.run(run_id)
+        if run.question is None:
+            raise StoreError(f"run {run.id} asks nothing: it is {run.status.value}")
+        given = {"answer": answer} if isinstance(answer, bool) else answer
+        name = json.loads(run.question)["signal"]
+        return self.send(run.id, name, checked_answer(run.question, given), f"answer to {name}")
+
+    def fork(
+        self,
+        run_id: str,
+        at: int | None = None,
+        *,
+        edit: Mapping[str, Any] | None = None,
+        result: Sequence[Any] = (),
+        id: str | None = None,  # noqa: A002 - as in `start`
+    ) -> Handle[Any]:
+        """Start a new run that goes on where another one stands, or stood; that one is as it was.
+
+        Args:
+            run_id: the run, or the beginning of its id.
+            at: the number of the state; by default its last. Earlier ones are there with ``@run(history=...)``.
+            edit: locals that are to have other values: "name", of the innermost call that has it, or "function.name".
+            result: ``[value]``: what the step before this state is to have returned instead.
+            id: what the new run is called.
+
+        Raises:
+            StoreError: there is no such state, or no such local.
+            SnapshotError: the state cannot be read.
+        """
+        self._check()
+        run = self.store.run(run_id)
+        state = state_of(self.store, run.id, at)
+        fiber, told = load_fiber(state, key_of(self._key, run.id))
+        if edit or result:
+            fiber = edited(fiber, dict(edit or {}), result)
+        new_name = checked_name(id) if id else new_id(run.id.rpartition("-")[0] or run.id, (), 8)
+        data = seal_fiber(fiber, state.seq, told, key_of(self._key, new_name))
+        now = self.store.now()
+        record = run._replace(
+            id=new_name, created=now, updated=now, status=Status.PENDING, started=None, wake=None, waits=None, question=None,
+            deadline=None, cancelled=False, error=None, dedup=None, parent=None, queue=None, origin=f"{run.id}@{state.seq}",
+            seq=state.seq, steps=state.steps, step=state.step, line=state.line,
+        )  # fmt: skip
+        copied = State(new_name, state.seq, state.steps, state.step, state.line, now, len(data), data)
+        return self.start(NewRun(record, self.seal(new_name, ((), {})), state=copied))
+
+    def stack(self, run_id: str, seq: int | None = None) -> list[StackFrame]:
+        """The suspended calls of a run; see `inspect.stack`."""
+        return stack(self.store, self._key, run_id, seq)
+
+    def diff(self, run_id: str, before: int, after: int) -> list[Difference]:
+        """What changed between two states of a run; see `inspect.diff`."""
+        return diff(self.store, self._key, run_id, before, after)
 
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""

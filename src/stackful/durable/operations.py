@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from stackful import _core
 from stackful.durable.connections import current_engine
 from stackful.durable.contexts import Step, check_capturable, elsewhere, here, host
+from stackful.durable.forms import is_answer, question_of
 from stackful.durable.handles import Handle, error_of, result_of
 from stackful.durable.records import NewSignal
 from stackful.durable.requests import (
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
     from stackful.durable.functions import RunFunction
 
 __all__ = [
+    "ask",
     "cancel",
+    "check_json",
     "current_run",
     "current_step",
+    "enter",
     "gather",
     "send",
     "set_attributes",
@@ -131,7 +135,7 @@ def _try(
     """A step that is tried again, or runs elsewhere."""
     attempt = 1
     while True:
-        _enter(function, name, key, attempt)
+        enter(function, name, key, attempt)
         try:
             if timeout is None and executor is None and not iscoroutinefunction(function):
                 result = function(*args, **keywords)
@@ -152,7 +156,8 @@ def _try(
     return result
 
 
-def _enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:
+def enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:
+    """A step's function is about to be called."""
     driver = here.driver
     if driver is None:
         raise FiberError("a step of a run was called outside of it")
@@ -204,7 +209,7 @@ def transaction(function: Callable[..., _R], /, *args: Any, name: str | None = N
         _refuse("transaction")
     connection = suspend_to(fiber, Begin())
     del fiber
-    _enter(function, name, None, 1)
+    enter(function, name, None, 1)
     try:
         result = function(connection, *args, **keywords)
         here.driver.is_in_step = False  # type: ignore[union-attr]
@@ -228,7 +233,7 @@ def sleep(seconds: float) -> None:
     if here.driver is None or here.driver.is_in_step:
         time.sleep(seconds)
     else:
-        suspend_to(host("sleep"), Sleep(here.driver.drives.store.now() + seconds))
+        _sleep_until(_now("sleep") + seconds)
 
 
 def sleep_until(when: datetime) -> None:
@@ -242,7 +247,15 @@ def sleep_until(when: datetime) -> None:
     if here.driver is None or here.driver.is_in_step:
         time.sleep(max(0.0, when.timestamp() - time.time()))
     else:
-        suspend_to(host("sleep_until"), Sleep(when.timestamp()))
+        _sleep_until(when.timestamp())
+
+
+def _sleep_until(wake: float) -> None:
+    """A fork goes on from here, too, and has then as long to sleep as the run that it was forked from."""
+    while True:
+        suspend_to(host("sleep"), Sleep(wake))
+        if _now("sleep") >= wake:
+            return
 
 
 def wait_signal(name: str, timeout: float | None = None) -> Any:
@@ -261,6 +274,36 @@ def wait_signal(name: str, timeout: float | None = None) -> Any:
             raise TimeoutError(f"no signal {name!r} came within {timeout} seconds")
         if found is not None:
             return found[0]
+
+
+def ask(question: str, form: Mapping[str, Any] | None = None, timeout: float | None = None) -> Any:
+    """Wait for a person's answer, which `Engine.answer`, the command line or the viewer gives; whoever answers first has answered.
+
+    Args:
+        question: what is asked.
+        form: what is to be filled in: names to ``str``, ``int``, ``float``, ``bool`` (yes or no), a list of choices, or a `Field`. None: yes or no.
+        timeout: seconds after which nobody will answer.
+
+    Returns:
+        The answers by name; with no form True or False.
+
+    Raises:
+        TimeoutError: nobody did.
+        TypeError: the form holds something else.
+    """
+    text, name = question_of(question, form, _seq() + 1)
+    until = None if timeout is None else _now("ask") + timeout
+    while True:
+        found = suspend_to(host("ask"), Receive(name, until, text))
+        if found == ():
+            raise TimeoutError(f"nobody answered {question!r} within {timeout} seconds")
+        if found is not None and is_answer(text, found[0]):
+            return found[0]["answer"] if form is None else found[0]
+
+
+def _seq() -> int:
+    host("ask")
+    return here.driver.seq  # type: ignore[union-attr]
 
 
 def _now(operation: str) -> float:
@@ -348,11 +391,12 @@ def set_attributes(**attributes: Any) -> None:
         TypeError: a value is no JSON.
     """
     for name, value in attributes.items():
-        _check_json(name, value)
+        check_json(name, value)
     suspend_to(host("set_attributes"), Commit(attributes=attributes))
 
 
-def _check_json(name: str, value: Any) -> None:
+def check_json(name: str, value: Any) -> None:
+    """TypeError if an attribute cannot be one."""
     try:
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -287,7 +287,9 @@ class Threads:
             self._asleep[run.id] = run
             if len(self._asleep) > _KEPT:
                 self._forget_one()
-        self._engine.alarms.left(change.wake)
+            self._engine.alarms.left(min((w for w in (change.wake, run.deadline) if w is not None), default=None))
+            return
+        self._engine.alarms.left(None)
 
     def _forget_one(self) -> None:
         run_id, run = self._asleep.popitem(last=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from stackful.durable import connect
-from stackful.durable.inspect import as_it_stands, list_runs, run_data, states_of_run
+from stackful.durable.overview import as_it_stands, list_runs, run_data, states_of_run
 from stackful.durable.records import Filter
 from stackful.durable.store import ENDED, Run, Status
 from stackful.errors import StoreError

@@ -6,6 +6,7 @@ import sys
 import threading
 
 import shop
+
 from stackful import durable
 from stackful.durable.sqlite.database import Database
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import random
+import threading
 import time
 from pathlib import Path
 
 from stackful import durable
+from stackful.durable import aio
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
 
@@ -172,9 +174,9 @@ def behind_c():
 @durable.run
 def unsaveable():
     """A state that cannot be stored."""
-    file = open(os.devnull)
+    guard = threading.Lock()
     durable.step(effect, "once")
-    return file
+    return guard
 
 
 @durable.run
@@ -190,7 +192,8 @@ def counting(to):
     """A run whose states are kept."""
     total = 0
     for number in range(to):
-        total += durable.step(abs, number)
+        got = durable.step(abs, number)
+        total += got
     return total
 
 
@@ -245,3 +248,61 @@ def generates():
         durable.sleep(0.01)
         found.append(number)
     return found
+
+
+@durable.run
+def asking():
+    """Asks two questions."""
+    form = {"how": ["mail", "courier"], "pieces": int, "note": durable.Field(default="none")}
+    return durable.ask("How shall we send it?", form), durable.ask("Sure?")
+
+
+@durable.run
+def asks_oddly():
+    """A form with what cannot be filled in."""
+    return durable.ask("?", {"x": dict})
+
+
+@durable.run
+async def async_everything(name):
+    """One of each, awaited."""
+    try:
+        await aio.step(effect, f"{name} begins")
+        fetched = await aio.step(fetch, name)
+        started = await aio.start(child, name)
+        await aio.transaction(_write, name)
+        await aio.set_attributes(stage="asleep")
+        await aio.sleep(0.02)
+        approval = await aio.wait_signal("approval")
+        return fetched, approval, await aio.gather(started), await aio.result(started)
+    finally:
+        await aio.step(effect, f"{name} ends")
+
+
+@durable.run
+async def async_waiter():
+    """Waits, within another coroutine."""
+    return await _inner()
+
+
+async def _inner():
+    local = "inner"
+    return local, await aio.wait_signal("go")
+
+
+@durable.run
+async def async_retrying(until, retries):
+    """A step that needs several attempts."""
+    return await aio.step(flaky, until, retries=retries, backoff=0.01)
+
+
+@durable.run
+async def async_wrong():
+    """Awaits what only an event loop gives."""
+    await asyncio.sleep(0.01)
+
+
+@durable.run
+async def async_sync_step():
+    """Takes a step without awaiting it."""
+    return durable.step(effect, "never")
