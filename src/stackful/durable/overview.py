@@ -105,7 +105,10 @@ def diagnose(engine: Engine, run: Run) -> Diagnosis:
     """Look whether a run would go on in this process, without building or running anything of it; modules are imported."""
     found = Diagnosis(run)
     try:
-        found.findings += check_script(engine.store, run) if run.kind == "script" else engine.check_code(run)
+        if run.kind == "script":
+            check_script(engine.store, run)
+        else:
+            found.findings += engine.check_code(run.id)
     except StackfulError as error:
         found.findings.append(str(error))
     return found

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "as_it_is", "load_suspended", "make_folder", "resume", "start"]
+__all__ = ["NothingToResumeError", "Suspended", "as_it_is", "check_script", "load_suspended", "make_folder", "resume", "start"]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -138,6 +138,16 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         script = Script(run.program, source, run.argv, run.every is not None)
         fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
         return Suspended(run, source, stored[0], fiber)
+
+
+def check_script(store: Store, run: Run) -> None:
+    """Look whether a script's run would go on with the script as it is now.
+
+    Raises:
+        ScriptError, CodeChangedError, SnapshotVersionError: it would not.
+    """
+    _check_version(run)
+    _script_of(run, store.source(run))
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
