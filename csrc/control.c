@@ -61,6 +61,7 @@ control_clear(Fiber *fiber)
         for (int i = 0; i < 3; i++) {
             Py_XDECREF(control->operands[i]);
         }
+        in_place_clear(&control->in_place);
         marks_clear(&control->marks);
         Py_XDECREF(control->successor);
         PyMem_Free(control);
@@ -75,7 +76,8 @@ control_traverse(Control *control, visitproc visit, void *arg)
             Py_VISIT(control->operands[i]);
         }
         Py_VISIT(control->successor);
-        return marks_traverse(&control->marks, visit, arg);
+        int stopped = in_place_traverse(&control->in_place, visit, arg);
+        return stopped ? stopped : marks_traverse(&control->marks, visit, arg);
     }
     return 0;
 }
@@ -194,6 +196,9 @@ perform(Fiber *fiber, Operation operation, PyObject **operands, Next *next)
         return guest_leave(fiber, (Fiber *)operands[0]);
     case OPERATION_EXCHANGE:
         return guest_exchange(fiber, operands, next);
+    case OPERATION_STAY:
+        next->value = Py_NewRef(Py_None);
+        return 0;
     default: /* OPERATION_TRANSFER */
         next->fiber = (Fiber *)Py_NewRef(operands[0]);
         next->value = operands[2] == Py_None ? Py_NewRef(operands[1]) : NULL;
@@ -284,11 +289,11 @@ check_message(CoreState *core, PyObject **operands, const char *verb)
 static int
 check(CoreState *core, Operation operation, PyObject **operands)
 {
-    bool calls = operation != OPERATION_GIVE && operation != OPERATION_THROW;
+    bool calls = operation != OPERATION_GIVE && operation != OPERATION_THROW && operation != OPERATION_STAY;
     if (operation == OPERATION_TRANSFER) {
         return check_message(core, operands, "transfer to");
     }
-    if (operation != OPERATION_PUSH && operation != OPERATION_CAPTURE && operation != OPERATION_PERFORM &&
+    if (operation != OPERATION_PUSH && operation != OPERATION_CAPTURE && operation != OPERATION_PERFORM && operation != OPERATION_STAY &&
         check_continuation(core, operands[0]) < 0) {
         return -1;
     }

@@ -12,10 +12,13 @@
  *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
  *   handlers.c   which prompts handle an operation, and which are out of force for a while
+ *   in_place.c   clauses called without capturing the program, and what captures it late
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
  *   nest.c       fibers on the stacks of other fibers
  *   control.c    the operations of prompts and continuations, and transfer
  *   iterators.c  which iterators are forked
+ *   iterator_states.c  where iterators in C stand -> Python values and back; iterator_extras.c: their arrays, tuples, links
+ *   insides.c    what scanners of regular expressions, files of text and tokens do not tell of themselves
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -124,6 +127,7 @@ void parked_link(Fiber *fiber);
 /* running.c */
 extern THREAD_LOCAL Fiber *fiber_active_here;
 void fiber_take_off_list(Fiber *fiber);
+void callers_bring_up_to_date(PyThreadState *ts);
 Fiber *fiber_running_here(PyThreadState *ts);
 Fiber *fiber_resumed_by(PyThreadState *ts, Fiber *fiber);
 Fiber *fiber_resumer(PyThreadState *ts, Fiber *fiber);
@@ -134,6 +138,16 @@ static inline const ThreadStack *
 resumption_base(Resumption *resumption)
 {
     return resumption->stack != NULL ? &resumption->stack->unused : &resumption->outer;
+}
+
+/* A fiber has been left. Where events were set meanwhile, code that its callers run may not have heard of it: whoever
+ * walks the stack, to instrument code, goes no further than to the outermost frame of a continuation that waits. */
+static inline void
+callers_hear_of_events(PyThreadState *ts, const Resumption *resumption)
+{
+    if (UNLIKELY(resumption->events != thread_events(ts))) {
+        callers_bring_up_to_date(ts);
+    }
 }
 
 /* Suspended: it can be resumed. */
@@ -204,6 +218,8 @@ int try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier);
 void raise_barrier(Fiber *fiber, const Barrier *barrier);
 int fiber_park(Fiber *fiber, PyThreadState *ts, bool quietly);
 PyObject *fiber_suspend(CoreState *core, PyThreadState *ts, PyObject *value, bool softly);
+int fiber_could_park(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most);
+void known_calls_forget(CoreState *core);
 bool fiber_park_again(Fiber *fiber, PyThreadState *ts, Frame *stub, Leaving how);
 PyObject *gate_suspend(PyObject *gate);
 PyObject *gate_yield(PyObject *gate);
@@ -219,6 +235,19 @@ bool iterator_has_iterators(PyTypeObject *type);
 bool iterator_is_forkable(PyTypeObject *type);
 bool iterator_is_copied_whole(PyTypeObject *type);
 PyObject *iterator_copy(PyObject *iterator);
+
+/* iterator_states.c */
+PyObject *core_iterator_state(PyObject *module, PyObject *iterator);
+PyObject *core_fill_iterator(PyObject *module, PyObject *args);
+PyObject *iterator_exhausted(void);
+
+/* insides.c */
+PyObject *core_scanner_state(PyObject *module, PyObject *scanner);
+PyObject *core_set_scanner(PyObject *module, PyObject *args);
+PyObject *core_text_state(PyObject *module, PyObject *file);
+PyObject *core_token_state(PyObject *module, PyObject *token);
+PyObject *core_fill_token(PyObject *module, PyObject *args);
+PyObject *core_view_offset(PyObject *module, PyObject *view);
 
 /* fork.c */
 Parked *parked_clone_one(CoreState *core, Parked *parked);
@@ -264,6 +293,31 @@ PyObject *core_leave_force(PyObject *module, PyObject *ignored);
 PyObject *core_set_state(PyObject *module, PyObject *args);
 PyObject *core_outermost(PyObject *module, PyObject *k);
 
+/* in_place.c */
+int in_place_register(CoreState *core, PyObject *name, PyObject *type);
+int in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, PyObject *answer);
+PyObject *in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer);
+void in_place_end(Fiber *fiber);
+void in_place_clear(InPlace *in_place);
+int in_place_traverse(InPlace *in_place, visitproc visit, void *arg);
+int in_place_prepare(Fiber *fiber, Frame *stub, Split *split);
+void in_place_give_up(Split *split);
+void in_place_split(Fiber *fiber, PyThreadState *ts, Split *split);
+
+/* The `perform` that has called a clause in place, or NULL. */
+static inline Frame *
+in_place_stub(Fiber *fiber)
+{
+    return fiber->control == NULL ? NULL : fiber->control->in_place.stub;
+}
+
+/* The innermost level that running code is to find. */
+static inline Level *
+fiber_level(Fiber *fiber)
+{
+    return LIKELY(in_place_stub(fiber) == NULL) ? fiber->level : fiber->control->in_place.last->below;
+}
+
 /* segment.c */
 extern PyType_Spec segment_spec, continuation_spec;
 Parked *walk_next(Walk *walk);
@@ -271,6 +325,7 @@ int stand_in_expand(CoreState *core, Parked **inner, Segment **unused);
 Parked *stand_in_expand_all(CoreState *core, Parked **link);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
+void continuation_take(Fiber *fiber, Continuation *k);
 PyObject *continuation_capture(Fiber *fiber, Level *last, Taking how);
 Made *continuation_make(CoreState *core, PyObject *k, PyObject *delimiter);
 void continuation_unmake(PyObject *k, Made *made);

@@ -181,6 +181,23 @@ mask(Fiber *fiber, Search *search)
     return 0;
 }
 
+/* What is to be called for a clause that can be called in place; where it cannot be now, a method that captures the
+ * program. Steals the answer. */
+static PyObject *
+begin_in_place(Fiber *fiber, PyThreadState *ts, Frame *stub, Search *search, PyObject *answer)
+{
+    int can = search->has_crossed ? 0 : in_place_can_begin(fiber, ts, stub, search->level, answer);
+    PyObject *called = can == 0 ? PyObject_GetAttrString(answer, "answer") : NULL;
+    if ((can > 0 || called != NULL) && mask(fiber, search) < 0) {
+        Py_CLEAR(called);
+    }
+    else if (can > 0) {
+        called = in_place_begin(fiber, stub, search->level, answer);
+    }
+    Py_DECREF(answer);
+    return called;
+}
+
 /* `~gate` in `perform(operation, ...)`: what answers the operation, to be called. The handlers up to its own are out of
  * force from now on, until `~unmask`. */
 PyObject *
@@ -196,6 +213,9 @@ gate_perform(PyObject *gate)
     Search search = search_from(((Gate *)gate)->core, fiber);
     PyObject *answer = Py_XNewRef(find_answer(&search, operation));
     Py_DECREF(operation); /* held, because its __hash__ may change the stub's local */
+    if (answer != NULL && Py_IS_TYPE(answer, search.core->promises.type)) {
+        return begin_in_place(fiber, ts, stub, &search, answer);
+    }
     if (answer != NULL && mask(fiber, &search) < 0) {
         Py_CLEAR(answer);
     }
@@ -218,9 +238,13 @@ PyObject *
 gate_unmask(PyObject *gate)
 {
     CoreState *core = ((Gate *)gate)->core;
-    Fiber *fiber = fiber_running_here(PyThreadState_Get());
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_running_here(ts);
     if (fiber != NULL && fiber->core == core) {
         unmask(marks_of(fiber, fiber->level));
+        if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(ts)) {
+            in_place_end(fiber);
+        }
     }
     Py_RETURN_NONE;
 }
@@ -304,7 +328,7 @@ core_way_out(PyObject *module, PyObject *Py_UNUSED(ignored))
         return NULL;
     }
     for (Fiber *fiber = fiber_running_here(ts); fiber != NULL; fiber = fiber_resumer(ts, fiber)) {
-        for (Level *level = fiber->level; level != NULL; level = level->below) {
+        for (Level *level = fiber_level(fiber); level != NULL; level = level->below) {
             if (level == last) {
                 return Py_BuildValue("On", last->marks.tag, passing);
             }

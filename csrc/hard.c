@@ -155,6 +155,7 @@ attach(Fiber *fiber, PyThreadState *ts)
     }
     resumption->frame = thread_frame(ts);
     resumption->context = ts->context;
+    resumption->events = thread_events(ts);
     frame_set_previous(kept->outermost, resumption->frame);
     attach_recursion(fiber, ts, kept);
     thread_stack_save(ts, &resumption->outer);
@@ -290,6 +291,7 @@ fiber_resume_kept(Fiber *fiber, PyObject *value)
     if (UNLIKELY(fiber->suspending != KEEPING || result == NULL)) {
         return run_left(run, ts, result);
     }
+    callers_hear_of_events(ts, &run->resumption);
     fiber->suspending = RUNNING;
     run->fiber = NULL;
     Py_DECREF(fiber);

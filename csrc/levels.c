@@ -87,11 +87,11 @@ level_pop(Fiber *fiber)
     return level;
 }
 
-/* The nearest level whose prompt has that tag, or NULL. */
+/* The nearest level whose prompt has that tag, or NULL; for running code. */
 Level *
 level_find(Fiber *fiber, PyObject *tag)
 {
-    Level *level = fiber->level;
+    Level *level = fiber_level(fiber);
     while (level != NULL && level->marks.tag != tag) {
         level = level->below;
     }
@@ -154,7 +154,7 @@ is_in_reach(PyThreadState *ts, Fiber *fiber, const Way *way)
 {
     Py_ssize_t passing = way->passing;
     for (; fiber != NULL; fiber = fiber_resumer(ts, fiber)) {
-        for (Level *level = fiber->level; level != NULL; level = level->below) {
+        for (Level *level = fiber_level(fiber); level != NULL; level = level->below) {
             if (level->marks.tag == way->tag && passing-- == 0) {
                 return true;
             }
@@ -289,7 +289,7 @@ core_prompts(PyObject *module, PyObject *Py_UNUSED(ignored))
     PyObject *list = PyList_New(0);
     int failed = list == NULL;
     for (Fiber *fiber = fiber_running_here(ts); fiber != NULL && !failed; fiber = fiber_resumer(ts, fiber)) {
-        for (Level *level = fiber->level; level != NULL && !failed; level = level->below) {
+        for (Level *level = fiber_level(fiber); level != NULL && !failed; level = level->below) {
             failed = PyList_Append(list, level->marks.tag == NULL ? Py_None : level->marks.tag) < 0;
         }
         failed = failed || append_steal(list, PyTuple_Pack(1, (PyObject *)fiber)) < 0;
@@ -309,7 +309,7 @@ place_of_winders(CoreState *core, Py_ssize_t depth)
     if (fiber == NULL || fiber->core != core) {
         return NULL;
     }
-    Level *level = fiber->level;
+    Level *level = fiber_level(fiber);
     for (; depth > 0 && level != NULL; depth--) {
         level = level->below;
     }
@@ -340,14 +340,14 @@ core_wound(PyObject *module, PyObject *tag)
     Fiber *fiber = fiber_running_here(PyThreadState_Get());
     Level *last = fiber == NULL ? NULL : level_find(fiber, tag), *level;
     bool any = false;
-    for (level = last == NULL ? NULL : fiber->level; level != NULL; level = level == last ? NULL : level->below) {
+    for (level = last == NULL ? NULL : fiber_level(fiber); level != NULL; level = level == last ? NULL : level->below) {
         any = any || level->marks.winders != NULL;
     }
     if (!any) {
         Py_RETURN_NONE;
     }
     PyObject *list = PyList_New(0);
-    for (level = fiber->level; list != NULL && level != NULL; level = level == last ? NULL : level->below) {
+    for (level = fiber_level(fiber); list != NULL && level != NULL; level = level == last ? NULL : level->below) {
         if (PyList_Append(list, level->marks.winders == NULL ? Py_None : level->marks.winders) < 0) {
             Py_CLEAR(list);
         }

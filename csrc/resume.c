@@ -13,6 +13,7 @@ enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
     recursion_save(ts, &resumption->recursion);
     resumption->frame = thread_frame(ts);
     resumption->context = ts->context;
+    resumption->events = thread_events(ts);
     fiber->exc.previous_item = ts->exc_info;
     ts->exc_info = fiber->handling;
     fiber->resumption = resumption;
@@ -83,6 +84,7 @@ leave(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack, bo
     }
     fiber->ts = NULL;
     fiber->phase = suspended ? FIBER_PARKED : FIBER_DEAD;
+    callers_hear_of_events(ts, resumption);
 }
 
 /* Evaluate the frame, on that stack (NULL: on this one). */
@@ -246,6 +248,9 @@ come_out(Run *run, PyThreadState *ts, PyObject *result)
     Fiber *fiber = run->fiber = run->resumption.fiber;
     if (fiber->suspending != KEEPING) {
         leave(fiber, ts, &run->resumption, run->resumption.stack, fiber->suspending);
+    }
+    else {
+        callers_hear_of_events(ts, &run->resumption);
     }
     return result;
 }

@@ -77,3 +77,14 @@ fiber_take_off_list(Fiber *fiber)
         *link = fiber->next_active;
     }
 }
+
+/* Bring the code of the frames that are current up to date with the events that are set. */
+NOINLINE void
+callers_bring_up_to_date(PyThreadState *ts)
+{
+    for (Frame *f = thread_frame(ts); f != NULL; f = frame_previous(f)) {
+        if (frame_is_generator(f) || frame_is_plain(f)) {
+            frame_bring_up_to_date(ts, f);
+        }
+    }
+}

@@ -318,6 +318,22 @@ take_frames(Fiber *fiber, Segment *segment)
     fiber->depth -= segment->depth;
 }
 
+/* Move the fiber's innermost levels, with their frames, into k: as many as it has room for. Cannot fail. */
+void
+continuation_take(Fiber *fiber, Continuation *k)
+{
+    for (Py_ssize_t i = 0; i < Py_SIZE(k); i++) {
+        Piece *piece = &k->pieces[i];
+        take_frames(fiber, piece->segment);
+        Level *level = level_pop(fiber);
+        piece->marks = level->marks;
+        piece->handled = level->exc.exc_value;
+        PyMem_Free(level);
+        k->depth += piece->segment->depth;
+        k->is_eager = k->is_eager || piece->segment->is_eager;
+    }
+}
+
 /* Take the levels from the innermost one to `last` off the stack: the continuation up to the prompt
  * of `last`, or with it. Nothing is changed on failure. */
 PyObject *
@@ -336,16 +352,7 @@ continuation_capture(Fiber *fiber, Level *last, Taking how)
         }
         return NULL;
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        Piece *piece = &k->pieces[i];
-        take_frames(fiber, piece->segment);
-        Level *level = level_pop(fiber);
-        piece->marks = level->marks;
-        piece->handled = level->exc.exc_value;
-        PyMem_Free(level);
-        k->depth += piece->segment->depth;
-        k->is_eager = k->is_eager || piece->segment->is_eager;
-    }
+    continuation_take(fiber, k);
     if (fresh != NULL) {
         level_push(fiber, fresh);
     }

@@ -28,15 +28,43 @@ frame_call_unit(Frame *frame, int *opcode)
     return unit;
 }
 
+static KnownCall *
+known_call_place(CoreState *core, const void *position)
+{
+    uintptr_t address = (uintptr_t)position;
+    return &core->known_calls[(address >> 1 ^ address >> 9) % KNOWN_CALLS];
+}
+
 /* Has the frame made a plain call (D2)? 1, 0, or -1 with an exception. */
 static int
-has_called_plainly(Frame *frame)
+has_called_plainly(CoreState *core, Frame *frame)
 {
+    const void *position = frame_position(frame);
+    KnownCall *known = known_call_place(core, position);
     int opcode;
+    if (known->position == position && known->code == frame_code(frame)) {
+        return 1;
+    }
     if (frame_call_unit(frame, &opcode) < 0) {
         return -1;
     }
-    return frame_is_suspended_call(opcode);
+    if (!frame_is_suspended_call(opcode)) {
+        return 0;
+    }
+    PyCodeObject *old = known->code;
+    /* The code is kept alive: its address cannot come to mean another. */
+    *known = (KnownCall){(PyCodeObject *)Py_NewRef((PyObject *)frame_code(frame)), position};
+    Py_XDECREF(old); /* last, as this may run any code */
+    return 1;
+}
+
+void
+known_calls_forget(CoreState *core)
+{
+    for (int i = 0; i < KNOWN_CALLS; i++) {
+        core->known_calls[i].position = NULL;
+        Py_CLEAR(core->known_calls[i].code);
+    }
 }
 
 /* The frame itself, or if it is the interpreter's own, the next one out that is not. */
@@ -125,7 +153,7 @@ check_calls(Fiber *fiber, Frame *stub, Frame *base, Barrier *barrier)
     Parked *active = fiber->active;
     bool known = active != NULL && active->known_call == frame_position(base);
     for (Frame *frame = frame_previous(stub);; frame = frame_previous(frame)) {
-        int plainly = frame == base && known ? 1 : has_called_plainly(frame);
+        int plainly = frame == base && known ? 1 : has_called_plainly(fiber->core, frame);
         if (plainly <= 0) {
             return plainly < 0 ? -1 : blocked(barrier, frame, false);
         }
@@ -137,6 +165,18 @@ check_calls(Fiber *fiber, Frame *stub, Frame *base, Barrier *barrier)
         active->known_call = frame_position(base);
     }
     return 1;
+}
+
+/* Could the frames be parked that have called the stub, and is it not more than so many that are new? 1, 0, or -1 with an
+ * exception. */
+int
+fiber_could_park(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
+{
+    Frame *base;
+    Py_ssize_t count;
+    Barrier barrier;
+    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
+    return found <= 0 ? found : count > most ? 0 : check_calls(fiber, stub, base, &barrier);
 }
 
 /* Heap room for `count` frames from `frame` outward, nothing moved yet. */
@@ -316,6 +356,7 @@ try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
     Frame *base, *stub = thread_frame(ts);
     Parked *fresh = NULL;
     Py_ssize_t count;
+    Split split = {0};
     int found = find_base(fiber, ts, stub, &base, &count, barrier);
     if (found > 0) {
         found = check_calls(fiber, stub, base, barrier);
@@ -323,13 +364,20 @@ try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
     if (found <= 0) {
         return found;
     }
+    if (in_place_stub(fiber) != NULL && in_place_prepare(fiber, stub, &split) < 0) {
+        return -1;
+    }
     if (count > 0) {
         fresh = reserve(frame_previous(stub), count);
         if (fresh == NULL) {
+            in_place_give_up(&split);
             return -1;
         }
     }
     commit(fiber, ts, stub, base, fresh, how);
+    if (split.k != NULL) {
+        in_place_split(fiber, ts, &split);
+    }
     return 1;
 }
 
@@ -465,16 +513,11 @@ core_is_capturable(PyObject *module, PyObject *Py_UNUSED(ignored))
     CoreState *core = core_state(module);
     PyThreadState *ts = PyThreadState_Get();
     Fiber *fiber = fiber_running_here(ts);
-    Frame *base, *stub = thread_frame(ts);
-    Py_ssize_t count;
-    Barrier barrier;
+    Frame *stub = thread_frame(ts);
     if (fiber == NULL || fiber->core != core || (fiber->is_root && fiber->guest == NULL) || stub == NULL || fiber->suspending ||
         (PyObject *)frame_code(stub) != core->stub_codes[STUB_ASK]) {
         Py_RETURN_FALSE;
     }
-    int found = find_base(fiber, ts, stub, &base, &count, &barrier);
-    if (found > 0) {
-        found = check_calls(fiber, stub, base, &barrier);
-    }
+    int found = fiber_could_park(fiber, ts, stub, PY_SSIZE_T_MAX);
     return found < 0 ? NULL : PyBool_FromLong(found);
 }

@@ -104,6 +104,7 @@ typedef struct {
     Recursion recursion;
     Frame *frame;    /* the resumer's */
     PyObject *context; /* the resumer's, to be compared */
+    uintptr_t events;  /* for which its code was instrumented */
     StackChunk full; /* see thread_end_stack_at */
     Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
@@ -165,12 +166,35 @@ typedef struct CStack {
 
 #define RULES 256
 
+/* A call that was found plain, see suspend.c. */
+typedef struct {
+    PyCodeObject *code;
+    const void *position;
+} KnownCall;
+
+#define KNOWN_CALLS 256
+
+/* Classes of effects/ and where their instances have what, see in_place.c. */
+typedef struct {
+    PyTypeObject *type;               /* what answers in place: */
+    Py_ssize_t function, code, k;     /*   its slots, */
+    Py_ssize_t captured, given;       /*   and those of resumptions */
+} Promises;
+
+/* What is needed to capture a program late. */
+typedef struct {
+    Continuation *k; /* with room for its levels; NULL: nothing is to be captured */
+    PyObject *mask;  /* for the level outside of it, or NULL */
+    Py_ssize_t frames; /* of the clause, and what it has called */
+} Split;
+
 /* The Python functions that stand between user code and this core. */
 typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
+    PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
     PyTypeObject *segment_type, *continuation_type;
@@ -190,7 +214,9 @@ typedef struct {
     bool makes_no_stacks;
     Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
+    Promises promises;
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
+    KnownCall known_calls[KNOWN_CALLS]; /* the same */
 } CoreState;
 
 /* FIBER_HELD: parked, and being copied or looked at; until that is done nothing may resume it. FIBER_GUEST: its frames are
@@ -206,16 +232,27 @@ typedef enum {
     OPERATION_CALL,      /* k, thunk, delimiter: and call thunk() there, for the value */
     OPERATION_REPLACE,   /* k, thunk, tag: the same instead of all that is above the prompt */
     OPERATION_PERFORM,   /* function: in `perform`, take the frames up to and with the handler's prompt, call function(k) */
+    OPERATION_STAY,      /* go on; but the program that was not captured for a clause called in place is captured now */
     OPERATION_TRANSFER,  /* fiber, value, exception or None: go on with that fiber instead of this one */
     OPERATION_RESUME,    /* the same: go on with that fiber on top of this one */
     OPERATION_LEAVE,     /* fiber, value: suspend that fiber, which is on top of this one */
     OPERATION_EXCHANGE   /* fiber, value, exception or None: go on with that fiber on top of this one, in the stead of who is */
 } Operation;
 
+/* A clause that has been called without capturing the program, see in_place.c; all NULL: none. */
+typedef struct {
+    Frame *stub;      /* `perform`, which has called it */
+    Level *last;      /* its handler's */
+    PyObject *k;      /* the promised resumption, */
+    PyObject *answer; /*   the object of effects/answers.py that it comes from, */
+    PyObject *mask;   /*   and the mask that was made for it: all owned */
+} InPlace;
+
 /* What few fibers have. */
 typedef struct {
     Operation operation;
     PyObject *operands[3]; /* while `suspending` is OPERATING */
+    InPlace in_place;
     Marks marks;           /* of the fiber's own level, which has no prompt */
     PyObject *successor;   /* the fiber that goes on when this one has ended, or NULL */
 } Control;

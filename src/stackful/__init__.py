@@ -29,11 +29,17 @@ from stackful.errors import (
     BarrierError,
     ChannelClosedError,
     CodeChangedError,
+    DeadlineError,
     DeadlockError,
     FiberError,
     FiberExit,
     InternalError,
+    KeyFileError,
+    NameRefusedError,
     PromptNotFoundError,
+    ReconnectError,
+    RunCancelled,
+    RunFailedError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -51,7 +57,7 @@ TYPE_CHECKING = False  # the module `typing` is slow to load, and a script under
 if TYPE_CHECKING:
     from typing import Any
 
-    from stackful import snapshot, tasks
+    from stackful import durable, snapshot, tasks
     from stackful.continuations import (
         PromptTag,
         abort,
@@ -86,6 +92,7 @@ __all__ = [
     "Clause",
     "CodeChangedError",
     "Coroutine",
+    "DeadlineError",
     "DeadlockError",
     "Fiber",
     "FiberError",
@@ -94,10 +101,15 @@ __all__ = [
     "Generator",
     "Handler",
     "InternalError",
+    "KeyFileError",
+    "NameRefusedError",
     "Operation",
     "PromptNotFoundError",
     "PromptTag",
+    "ReconnectError",
     "Resumption",
+    "RunCancelled",
+    "RunFailedError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -119,6 +131,7 @@ __all__ = [
     "copy_generator",
     "current",
     "cut",
+    "durable",
     "dynamic_wind",
     "effect",
     "fail",
@@ -157,7 +170,7 @@ _core.register("prompt_not_found", "stackful.continuations.missing:prompt_not_fo
 
 def __getattr__(name: str) -> Any:
     """Upper floors are loaded by whoever first asks for them."""
-    if name in ("snapshot", "tasks"):
+    if name in ("durable", "snapshot", "tasks"):
         return import_module(f"stackful.{name}")
     homes = {
         "stackful.durable.checkpoints": ("checkpoint",),

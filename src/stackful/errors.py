@@ -7,11 +7,17 @@ __all__ = [
     "BarrierError",
     "ChannelClosedError",
     "CodeChangedError",
+    "DeadlineError",
     "DeadlockError",
     "FiberError",
     "FiberExit",
     "InternalError",
+    "KeyFileError",
+    "NameRefusedError",
     "PromptNotFoundError",
+    "ReconnectError",
+    "RunCancelled",
+    "RunFailedError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -73,6 +79,10 @@ class SnapshotError(StackfulError):
     """The base of all errors about snapshots."""
 
 
+class ReconnectError(SnapshotError):
+    """What a snapshot refers to outside of the program is not there any more, or is not what it was; nothing was changed."""
+
+
 class UnsaveableError(SnapshotError, TypeError):
     """A value that no snapshot can hold.
 
@@ -100,12 +110,41 @@ class SnapshotVersionError(SnapshotError):
     """The snapshot was made by another Python version, or by a later Stackful."""
 
 
+class NameRefusedError(SnapshotError):
+    """The snapshot names something that loading it may not reach; ``name`` is what, as ``module:name``.
+
+    The message says how to allow it.
+    """
+
+    def __init__(self, message: str, name: str = "") -> None:
+        super().__init__(message)
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[NameRefusedError], tuple[str, str]]:
+        return type(self), (str(self), self.name)
+
+
 class CodeChangedError(SnapshotError):
-    """The code that a snapshot refers to is not what it was when the snapshot was made."""
+    """The code that a snapshot refers to is not what it was when the snapshot was made.
+
+    ``function`` is its qualified name, ``diff`` the lines that changed, as far as they are known; the message has both.
+    """
+
+    def __init__(self, message: str, function: str = "", diff: str = "") -> None:
+        super().__init__(message)
+        self.function = function
+        self.diff = diff
+
+    def __reduce__(self) -> tuple[type[CodeChangedError], tuple[str, str, str]]:
+        return type(self), (str(self), self.function, self.diff)
 
 
 class StoreError(StackfulError):
     """The store of runs cannot be read or written."""
+
+
+class KeyFileError(StoreError):
+    """The file of keys that seal snapshots cannot be read or written, or holds something else."""
 
 
 class RunNotFoundError(StoreError, LookupError):
@@ -114,3 +153,31 @@ class RunNotFoundError(StoreError, LookupError):
 
 class RunLockedError(StoreError):
     """Another process is at work on this run."""
+
+
+class RunFailedError(StackfulError):
+    """A durable run that somebody waited for did not finish: it failed, or was cancelled.
+
+    ``run`` is its id, ``status`` how it ended, ``text`` the traceback or the reason. ``__cause__`` is the exception that ended it, where that
+    could be stored.
+    """
+
+    def __init__(self, message: str, run: str = "", status: str = "", text: str = "") -> None:
+        super().__init__(message)
+        self.run = run
+        self.status = status
+        self.text = text
+
+    def __reduce__(self) -> tuple[type[RunFailedError], tuple[str, str, str, str]]:
+        return type(self), (str(self), self.run, self.status, self.text)
+
+
+class RunCancelled(BaseException):
+    """Raised in a durable run, where it is suspended, when somebody asked for its end; ``finally`` blocks run, and may take steps.
+
+    Like :class:`FiberExit` it is a signal and no error: ``except Exception`` lets it through.
+    """
+
+
+class DeadlineError(RunCancelled):
+    """Raised in a durable run as :class:`RunCancelled` is, when its deadline has passed."""

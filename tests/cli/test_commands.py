@@ -10,7 +10,7 @@ import pytest
 
 from stackful.cli import status
 from stackful.cli.listing import ago, size_text
-from stackful.cli.values import describe
+from stackful.durable.values import describe
 
 PROGRAM = """
     import os, stackful

@@ -19,7 +19,7 @@ def test_a_key_is_made_once_and_secret(tmp_path):
     """The second call finds the first one's key, which nobody else may read, and no other file is left."""
     store = tmp_path / "runs.db"
     key = make_key(store)
-    assert len(key) == 32
+    assert list(map(len, key)) == [32]
     assert make_key(store) == load_key(store) == key
     assert stat.S_IMODE(os.stat(key_path(store)).st_mode) == 0o600
     assert os.listdir(tmp_path) == ["key"]
@@ -32,7 +32,9 @@ def test_keys_differ(tmp_path):
 
 def test_a_missing_key_is_reported(tmp_path):
     """The message names the file and says what it is needed for."""
-    with pytest.raises(StoreError, match="key cannot be read: No such file.*; without it no checkpoint can be trusted"):
+    with pytest.raises(
+        StoreError, match="key cannot be read: No such file.*; without it nothing that was sealed can be trusted"
+    ):
         load_key(tmp_path / "runs.db")
 
 

@@ -97,6 +97,25 @@ def test_crossref_counts_right(tmp_path):
     assert figures["  calls"] == str(sum(isinstance(node, ast.Call) for node in nodes))
 
 
+def test_the_data_loader_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    """What comes after the state was loaded is what came without."""
+    first, second = output_of(tmp_path, "data_loader.py").splitlines()
+    assert first.startswith("after a resume: 8 batches, ")
+    assert second == "the same as without: True"
+
+
+def test_the_simulation_survives_being_killed(tmp_path):
+    """Killed after its first checkpoint and resumed, it prints what it prints under plain python."""
+    pytest.importorskip("simpy")
+    plain = output_of(tmp_path, "simulation.py", 40)
+    printed = killed_after_a_checkpoint(tmp_path, "simulation.py", "40")
+    done = start(tmp_path, "-m", "stackful", "resume", "mine")
+    assert (done.returncode, done.stderr) == (0, "")
+    repeated = printed + done.stdout  # what came after the last checkpoint is printed again
+    assert plain.endswith(done.stdout)
+    assert set(repeated.splitlines()) == set(plain.splitlines())
+
+
 @pytest.mark.parametrize("options", [(), ("--every", "0.05")], ids=["no checkpoints", "every 0.05 s"])
 def test_crossref_prints_the_same_as_a_durable_run(tmp_path, options):
     """`stackful run` changes nothing about what the script prints."""
@@ -110,14 +129,20 @@ def test_crossref_asks_for_checkpoints_itself(tmp_path):
     """With --ask, plain python prints the same, and a durable run that was killed is resumed after the last module."""
     plain = output_of(tmp_path, "crossref.py", 200)
     assert output_of(tmp_path, "crossref.py", 5, "--ask") == output_of(tmp_path, "crossref.py", 5)
-    command = [sys.executable, "-m", "stackful", "run", "--name", "mine", EXAMPLES / "crossref.py", "200", "--ask"]
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
-        while process.poll() is None and not has_checkpoint(tmp_path):
-            pass
-        process.kill()
+    killed_after_a_checkpoint(tmp_path, "crossref.py", "200", "--ask")
     done = start(tmp_path, "-m", "stackful", "resume", "mine")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == plain
+
+
+def killed_after_a_checkpoint(folder, name, *arguments):
+    """Run an example as the run "mine", kill it as soon as something is stored, and return what it printed."""
+    command = [sys.executable, "-m", "stackful", "run", "--name", "mine", EXAMPLES / name, *arguments]
+    with subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not has_checkpoint(folder):
+            pass
+        process.kill()
+        return process.stdout.read()
 
 
 def has_checkpoint(folder):

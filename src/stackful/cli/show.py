@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import stackful
 from stackful.cli.listing import ago, run_data, size_text
-from stackful.cli.values import describe
+from stackful.durable.values import describe
 from stackful.durable.runs import Suspended, load_suspended
 
 if TYPE_CHECKING:

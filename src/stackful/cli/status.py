@@ -18,6 +18,7 @@ status meaning
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
+77     a checkpoint names a function or class that loading it may not reach
 130    Ctrl-C (the process ends by the signal SIGINT, as under plain ``python``)
 ====== ===================================================================================================
 """
@@ -27,6 +28,8 @@ from __future__ import annotations
 from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
+    ReconnectError,
+    NameRefusedError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -45,6 +48,8 @@ __all__ = [
     "NO_RUN",
     "NO_SCRIPT",
     "OTHER_PYTHON",
+    "OUTSIDE_CHANGED",
+    "REFUSED",
     "STORE",
     "UNSAVEABLE",
     "USAGE",
@@ -59,8 +64,10 @@ CODE_CHANGED = 68
 OTHER_PYTHON = 69
 INTERNAL = 70
 UNSAVEABLE = 71
+OUTSIDE_CHANGED = 72
 STORE = 74
 LOCKED = 75
+REFUSED = 77
 
 # The first class that fits decides: special ones stand before general ones.
 _STATUSES: list[tuple[type[StackfulError], int]] = [
@@ -71,6 +78,8 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (CodeChangedError, CODE_CHANGED),
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
+    (ReconnectError, OUTSIDE_CHANGED),
+    (NameRefusedError, REFUSED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

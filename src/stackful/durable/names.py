@@ -36,7 +36,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def new_id(script: str, taken: Container[str]) -> str:
+def new_id(script: str, taken: Container[str], letters: int = 4) -> str:
     """A script's name and a few letters: short to type, and its beginning is known without looking.
 
     Example:
@@ -46,6 +46,6 @@ def new_id(script: str, taken: Container[str]) -> str:
     words = "".join(letter if letter in _LETTERS_AND_DIGITS else " " for letter in script.lower()).split()
     stem = "-".join(words)[:20] or "run"
     while True:
-        run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(4))}"
+        run_id = f"{stem}-{''.join(_ALPHABET[byte % len(_ALPHABET)] for byte in os.urandom(letters))}"
         if run_id not in taken:
             return run_id

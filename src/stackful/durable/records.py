@@ -175,6 +175,7 @@ class Filter:
     program: str | None = None
     queue: str | None = None
     parent: str | None = None
+    dedup: str | None = None
     text: str | None = None
     attributes: Mapping[str, Any] | None = None
     since: float | None = None

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "resume", "start"]
+__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "make_folder", "resume", "start"]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -80,7 +80,7 @@ def start(
     """
     filename = absolute_path(argv[0])
     script = Script(filename, read_script(filename), tuple(argv), every is not None)
-    path = _make_folder(store_path)
+    path = make_folder(store_path)
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
         keeper = Keeper(make_key(path))
@@ -181,9 +181,10 @@ def _script_of(run: Run, before: bytes) -> Script:
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
     if source != before:
-        from stackful.snapshot.codes import check_same_program  # only a changed script pays for it
+        from stackful.snapshot.changes import check_same_program  # only a changed script pays for it
 
-        check_same_program(compile_script(before, run.program, run.every is not None), script.code)
+        before_code = compile_script(before, run.program, run.every is not None)
+        check_same_program(before_code, script.code, (before, source))
     return script
 
 
@@ -240,7 +241,7 @@ def _new_run(script: Script, every: float | None, run_id: str) -> Run:
     return Run(run_id, script.filename, script.argv, cwd, every, _PYTHON, time.time())
 
 
-def _make_folder(store_path: str | PathLike[str]) -> str:
+def make_folder(store_path: str | PathLike[str]) -> str:
     """A store in a folder of our own gets that folder, which no version control should pick up."""
     path = os.path.realpath(store_path)
     folder = os.path.dirname(path)

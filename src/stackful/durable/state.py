@@ -27,14 +27,14 @@ class Keeper:
     """Turns a suspended script into bytes and back; knows the key, and the variables that the process began with.
 
     Args:
-        key: the key that seals the bytes.
+        key: the keys that seal the bytes, the newest first.
 
     Example:
         >>> state = Keeper(key).save(script, fiber)  # doctest: +SKIP
         >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: tuple[bytes, ...]) -> None:
         self._key = key
         self._variables = dict(os.environ)
 

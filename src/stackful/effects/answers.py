@@ -7,9 +7,10 @@ from typing import Any
 
 from stackful import _core
 from stackful.continuations.prompts import Abort
-from stackful.effects.operations import ABSENT, Clause, Kind
+from stackful.effects.operations import ABSENT, Clause, Kind, present
 from stackful.effects.outcomes import Final, apply
-from stackful.effects.resumptions import OneShotResumption, Resumption
+from stackful.effects.resumptions import OneShotResumption, Promised, PromisedOneShot, Resumption
+from stackful.effects.tails import resumes_last
 from stackful.fibers.operations import PERFORM, operate
 
 __all__ = ["answer_of"]
@@ -20,7 +21,12 @@ _change_state = _core.change_state
 
 def answer_of(clause: Clause[Any], is_shallow: bool) -> Callable[..., Any]:
     """The function of a `fun` clause itself; for the others a method that knows what to do."""
-    return clause.function if clause.kind == Kind.FUN else _ANSWERS[clause.kind](clause.function, is_shallow).answer
+    if clause.kind == Kind.FUN:
+        return clause.function
+    answer = _ANSWERS[clause.kind](clause.function, is_shallow)
+    if clause.kind in _PROMISES and not is_shallow and resumes_last(clause.function):
+        return InPlace(answer, _PROMISES[clause.kind])  # type: ignore[return-value]
+    return answer.answer  # type: ignore[no-any-return]
 
 
 class _Answer:
@@ -42,8 +48,7 @@ class _Update(_Answer):
         if b is ABSENT:
             result, state = self.function(_state()) if a is ABSENT else self.function(_state(), a)
         else:
-            passed = tuple(argument for argument in (a, b, c, d, e, f) if argument is not ABSENT)
-            result, state = apply(self.function, (_state(), *passed))
+            result, state = apply(self.function, (_state(), *present(a, b, c, d, e, f)))
         _change_state(state)
         return result
 
@@ -75,6 +80,31 @@ class _Ctl(_Once):
     kind = Resumption
 
 
+class InPlace:
+    """Calls the function where the program performs, with a resumption that is merely promised; where that cannot be, captures the program."""
+
+    # The core reads all but `usual`, and takes `k` away for as long as the clause runs (csrc/in_place.c).
+    __slots__ = ("code", "function", "k", "promised", "usual")
+
+    def __init__(self, usual: _Once, promised: type[Resumption[Any, Any]]) -> None:
+        self.usual = usual
+        self.function = usual.function
+        self.code = usual.function.__code__  # type: ignore[attr-defined]
+        self.promised = promised
+        self.k: Resumption[Any, Any] = promised()
+
+    def answer(self, *args: Any) -> Any:
+        if not hasattr(self, "k"):  # the last time, somebody has kept it
+            self.k = self.promised()
+        return operate(PERFORM, None, _Request(self.usual, args).call, None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return InPlace, (self.usual, self.promised)
+
+
+_core.register("in_place", InPlace)
+
+_PROMISES: dict[str, Any] = {Kind.ONCE: PromisedOneShot, Kind.CTL: Promised}
 _ANSWERS: dict[str, Any] = {Kind.UPDATE: _Update, Kind.FINAL: _Leave, Kind.ONCE: _Once, Kind.CTL: _Ctl}
 
 

@@ -12,7 +12,7 @@ from stackful.fibers.portable import SCRIPTS
 if TYPE_CHECKING:
     from stackful.effects.resumptions import Resumption
 
-__all__ = ["ABSENT", "Clause", "Kind", "Operation", "effect"]
+__all__ = ["ABSENT", "Clause", "Kind", "Operation", "effect", "present"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -28,6 +28,11 @@ class _Absent:
 
 ABSENT: Any = _Absent()
 """An argument that is not passed on. Six parameters, because a call that collects its arguments costs more than all else."""
+
+
+def present(*arguments: Any) -> tuple[Any, ...]:
+    """Those that are to be passed on."""
+    return tuple(argument for argument in arguments if argument is not ABSENT)
 
 
 class Kind:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from stackful import _core
-from stackful.effects.operations import ABSENT, Operation
+from stackful.effects.operations import ABSENT, Operation, present
+from stackful.effects.outcomes import apply
 from stackful.errors import UnhandledError
+from stackful.fibers.operations import STAY, operate
 from stackful.fibers.stubs import stub
 
 __all__ = ["perform"]
@@ -36,8 +38,21 @@ else:
         >>> handle(lambda: perform(choose, 1, 2) * 10, choose.ctl(lambda k, a, b: (k.resume(a), k.resume(b))))
         (10, 20)
         """
+        k = None  # the core puts a resumption there when it has found a clause that is called in place (csrc/in_place.c)
         answer = ~"gate"
         try:
+            if k is not None:
+                try:
+                    if b is ABSENT:
+                        result = answer(k) if a is ABSENT else answer(k, a)
+                    else:
+                        result = apply(answer, (k, *present(a, b, c, d, e, f)))
+                except BaseException as error:  # noqa: BLE001 - it leaves from `handle`
+                    result = Raised(error)
+                if result is k:
+                    del result  # so that nobody but the core has it
+                    return k._given
+                return settle(k, result)
             if b is ABSENT:
                 return answer() if a is ABSENT else answer(a)
             if c is ABSENT:
@@ -61,3 +76,26 @@ def _unhandled(operation: object) -> Exception:
 
 
 _core.register("unhandled", _unhandled)
+
+
+class Raised:
+    """What a clause comes to by an exception."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        # Where the clause was called is no part of the way that the exception takes.
+        self.error: BaseException | None = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+
+
+def settle(k: object, result: object) -> object:
+    """End what was called in place and has not resumed: in the stead of the handled program, which is closed now unless someone else has `k`."""
+    operate(STAY, None, None, None)
+    del k
+    if type(result) is not Raised:
+        return result
+    error, result.error = result.error, None
+    try:
+        raise error  # type: ignore[misc]
+    finally:
+        del error, result

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from stackful import _core
 from stackful.continuations.tags import PromptTag
 from stackful.effects.outcomes import NO_STATE, Step, Tail, close_captured, come_to
-from stackful.errors import AlreadyResumedError
+from stackful.errors import AlreadyResumedError, FiberError
 from stackful.fibers.frames import Frame, frames_captured
 from stackful.fibers.operations import CALL, GIVE, THROW, in_new_fiber, operate
 from stackful.fibers.portable import Portable
@@ -16,7 +16,7 @@ from stackful.fibers.portable import Portable
 if TYPE_CHECKING:
     from stackful.effects.handlers import Handler
 
-__all__ = ["OneShotResumption", "Resumption"]
+__all__ = ["OneShotResumption", "Promised", "PromisedOneShot", "Resumption"]
 
 _T = TypeVar("_T")
 _A = TypeVar("_A")
@@ -38,7 +38,7 @@ class Resumption(Portable, Generic[_T, _A]):
     ['heads', 'tails']
     """
 
-    __slots__ = ("__weakref__", "_captured", "_is_first", "_is_shallow")
+    __slots__ = ("__weakref__", "_captured", "_given", "_is_first", "_is_shallow")
 
     def __init__(self, captured: Any, is_shallow: bool, is_first: bool = True) -> None:
         self._captured = captured  # with the prompt, whose tag is the handler
@@ -165,3 +165,47 @@ class OneShotResumption(Resumption[_T, _A]):
     def _take(self) -> Any:
         captured, self._captured = self._waiting(), None
         return captured
+
+
+class Promised(Resumption[_T, _A]):
+    """What a clause gets that is called in place: nothing is captured yet, and will not be when it is resumed in tail position.
+
+    Where the program is captured late, the core puts it in here, and makes a `Resumption` of this (csrc/in_place.c).
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        Resumption.__init__(self, None, False)
+
+    def resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
+        if self._captured is None:
+            self._given = value
+            return self
+        return Resumption.resume(self, value)
+
+    def tail_resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
+        if self._captured is None:
+            self._given = value
+            return self
+        return Resumption.tail_resume(self, value)
+
+    def _waiting(self) -> Any:
+        if self._captured is None:
+            raise FiberError(
+                f"{self!r} cannot be used here: its clause does nothing but resume it in tail position, so nothing was captured"
+            )
+        return self._captured
+
+
+class PromisedOneShot(OneShotResumption[_T, _A]):
+    """The same for a `once` clause."""
+
+    __slots__ = ()
+    __init__ = Promised.__init__  # type: ignore[assignment]
+    resume = Promised.resume  # type: ignore[assignment]
+    tail_resume = Promised.tail_resume  # type: ignore[assignment]
+    _waiting = Promised._waiting
+
+
+_core.register("resumption", Resumption)

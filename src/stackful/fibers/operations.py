@@ -18,6 +18,7 @@ __all__ = [
     "PERFORM",
     "PUSH",
     "REPLACE",
+    "STAY",
     "THROW",
     "check_done",
     "in_new_fiber",
@@ -43,6 +44,9 @@ REPLACE = 5
 """k, thunk, tag: as CALL, in the stead of all that is above the nearest prompt with the tag."""
 PERFORM = 6
 """None, function, None: in `perform`, take the frames up to the handler's prompt off, with the prompt, and call ``function(k)`` there."""
+
+STAY = 7
+"""None, None, None: go on. But where a clause was called in place, its program is captured now (csrc/in_place.c)."""
 
 
 # The core reads the operation from its locals (csrc/control.c).

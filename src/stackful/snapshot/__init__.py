@@ -1,47 +1,167 @@
 """Snapshots: suspended fibers, and all that they refer to, as bytes that are checked before they are used.
 
-`format` is the container and its seal, `codes` the identity of code, `pickler` and `rebuild` the two directions, `diagnose` finds what
-cannot be saved. ``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here too.
+`format` is the container and its seal (docs/format.md), `keys`, `encryption` and `compression` what it uses, `allowed` what loading may
+reach by name; `blobs` stores large values once for many snapshots, `parts` names them; `codes` is the identity of code, `pickler`,
+`codecs` and `rebuild` are the two directions, `diagnose` finds what cannot be saved, `listing` shows a snapshot without loading it.
+``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here too.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from stackful.errors import CodeChangedError, FiberError, SnapshotError, SnapshotFormatError, StackfulError
+from stackful.errors import (
+    CodeChangedError,
+    FiberError,
+    SnapshotError,
+    SnapshotFormatError,
+    SnapshotVersionError,
+    StackfulError,
+)
+from stackful.snapshot import compression as compressions
+from stackful.snapshot.allowed import EVERYTHING, Allowed, allowed_of
+from stackful.snapshot.blobs import Blobs, Draft, History, MemoryBlobs, Stored, Values, history_of
+from stackful.snapshot.checking import Finding, check_body
 from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
-from stackful.snapshot.format import header, seal, unseal
-from stackful.snapshot.pickler import SnapshotPickler, SnapshotUnpickler
+from stackful.snapshot.following import POLICIES, Follower
+from stackful.snapshot.format import (
+    HAS_PARTS,
+    PLAIN,
+    Opened,
+    Piece,
+    Squeezed,
+    Terms,
+    header,
+    open_sealed,
+    sealed,
+    squeezed,
+)
+from stackful.snapshot.keys import Keys, KeysGiven, keys_of
+from stackful.snapshot.parts import Parts, parts_of, prefix_of
+from stackful.snapshot.pickler import Outside, SnapshotPickler, SnapshotUnpickler
+from stackful.snapshot.reconnectors import reconnector
 
 if TYPE_CHECKING:
+    import pickle
+
     from stackful import _core
 
-__all__ = ["Program", "deepcopy_fiber", "dumps", "header", "loads", "reduce_fiber", "why_not_portable"]
+__all__ = [
+    "EVERYTHING",
+    "Allowed",
+    "Blobs",
+    "Finding",
+    "History",
+    "Keys",
+    "MemoryBlobs",
+    "Program",
+    "check_code",
+    "deepcopy_fiber",
+    "dump",
+    "dumps",
+    "header",
+    "load",
+    "loads",
+    "loads_pickled",
+    "reconnector",
+    "reduce_fiber",
+    "references",
+    "why_not_portable",
+]
+
+_PYTHON = "{}.{}".format(*sys.version_info)
+_BYTECODE = importlib.util.MAGIC_NUMBER.hex()
+_CODE = ("reference", "value")
+_LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 
 
-def _pickle(value: Any, program: Program | None = None, shared: list[Any] | None = None) -> bytes:
+class _Attached:
+    """Large buffers, to stand behind the pickle as they are."""
+
+    def __init__(self) -> None:
+        self.buffers: list[memoryview] = []
+
+    def buffer_callback(self, buffer: pickle.PickleBuffer) -> bool:
+        """Whether a buffer stays in the pickle."""
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not in one piece
+            return True
+        if len(raw) < _LARGE_BUFFER:
+            return True
+        self.buffers.append(raw)
+        return False
+
+
+def _pickle(
+    value: Any,
+    program: Program | None = None,
+    shared: list[Any] | None = None,
+    outside: Outside | None = None,
+    by_value: bool = False,
+) -> bytes:
     file = BytesIO()
-    SnapshotPickler(file, program, shared).dump(value)
+    SnapshotPickler(file, program, shared, outside, by_value=by_value).dump(value)
     return file.getvalue()
 
 
-def _pickle_or_locate(value: Any, program: Program | None = None, shared: list[Any] | None = None) -> bytes:
+def _pickle_or_locate(
+    value: Any,
+    program: Program | None = None,
+    shared: list[Any] | None = None,
+    outside: Outside | None = None,
+    by_value: bool = False,
+) -> bytes:
     """As `_pickle`; where it fails the error says what could not be saved, and where it stands."""
     try:
-        return _pickle(value, program, shared)
+        return _pickle(value, program, shared, outside, by_value)
     except (StackfulError, MemoryError):
         raise
     except Exception as error:
-        raise locate(value, lambda part: _pickle(part, program, shared), error) from error
+        raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from error
 
 
-def dumps(value: Any, *, key: bytes | None = None, program: Program | None = None) -> bytes:
-    """A snapshot of `value`: a suspended fiber, or anything that refers to some.
+def _terms(run: str | None, sequence: int | None, compression: str | None, encrypt: bool) -> Terms:
+    if sequence is not None and not 0 <= sequence < 1 << 64:
+        raise ValueError(f"a sequence number counts from 0 up, and has 64 bits: {sequence}")
+    return Terms(run, sequence, compressions.number_of(compression), encrypt)
 
-    Sharing and identity inside of `value` are kept. Sealed with HMAC-SHA256 when there is a `key`; else a digest detects damage only.
-    `UnsaveableError` names the value that cannot be saved and where it stands; `FiberError` when a fiber is running.
+
+def dumps(
+    value: Any,
+    *,
+    key: KeysGiven = None,
+    program: Program | None = None,
+    run: str | None = None,
+    sequence: int | None = None,
+    blobs: Blobs | History | None = None,
+    compression: str | None = None,
+    encrypt: bool = False,
+    code: str = "reference",
+) -> bytes:
+    """A snapshot of `value`: a suspended fiber, or anything that refers to some. Sharing and identity inside of `value` are kept.
+
+    Args:
+        value: what is saved.
+        key: seals with HMAC-SHA256; of several keys the first. Without one a digest detects damage only.
+        program: the script that is run, whose code the snapshot refers to.
+        run: the run that it belongs to, and
+        sequence: its number there: `loads` can demand both.
+        blobs: where large values are stored once for all snapshots that are given the same.
+        compression: "zstd", "zlib" or "none"; by default zstd where it is installed and there is more than a little to compress.
+        encrypt: with AES-256-GCM, under a key made of `key`: all but the header, and what goes to `blobs`.
+        code: how the code of frames is saved: by "reference" to its module, checked when it is loaded; or by "value", so that the snapshot
+            goes on with the very code that it was made with, whatever becomes of the module, but in this version of Python only.
+
+    Raises:
+        UnsaveableError: a value cannot be saved; it says which, and where it stands. Nothing has been put into `blobs`.
+        FiberError: a fiber is running.
+        SnapshotError: what compression or encryption needs is not installed.
 
     >>> from stackful import Fiber, snapshot, suspend
     >>> def ask(question):
@@ -53,22 +173,213 @@ def dumps(value: Any, *, key: bytes | None = None, program: Program | None = Non
     >>> snapshot.loads(data, key=b"secret").resume("because")
     'why? because'
     """
-    return seal(_pickle_or_locate(value, program), key)
+    keys = keys_of(key)
+    is_plain = run is None and sequence is None and compression is None and not encrypt
+    terms = PLAIN if is_plain else _terms(run, sequence, compression, encrypt)
+    return b"".join(_pieces(value, keys, program, terms, blobs, _one_of("code", code, _CODE) == "value"))
 
 
-def loads(data: bytes, *, key: bytes | None = None, program: Program | None = None) -> Any:
-    """What `dumps` was given, in this process.
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}; not {value!r}")
+    return value
 
-    Seal and versions are checked before anything is unpickled: `SealError`, `SnapshotVersionError`, `SnapshotFormatError`.
-    `CodeChangedError` when code that a frame stands in is not what it was. Loading imports the modules that the value refers to; without
-    a `key`, load only what you trust, as with `pickle`.
+
+def dump(value: Any, file: BinaryIO, **how: Any) -> int:
+    """Write a snapshot to a binary file, and say how many bytes; as `dumps`, but the memory of large arrays is not copied.
+
+    >>> import io
+    >>> from stackful import snapshot
+    >>> file = io.BytesIO()
+    >>> snapshot.dump([1, 2], file, key=b"secret") == len(file.getvalue())
+    True
     """
-    return _unpickle(unseal(data, key), program)
+    keys = keys_of(how.pop("key", None))
+    program, blobs = how.pop("program", None), how.pop("blobs", None)
+    by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
+    terms = _terms(**{"run": None, "sequence": None, "compression": None, "encrypt": False, **how})
+    pieces = _pieces(value, keys, program, terms, blobs, by_value)
+    file.writelines(pieces)
+    return sum(map(len, pieces))
 
 
-def _unpickle(body: bytes, program: Program | None = None, shared: list[Any] | None = None) -> Any:
+def _pieces(
+    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
+) -> list[Piece]:
+    if blobs is not None:
+        key = keys.newest if terms.encrypt and keys is not None else None
+        draft = Draft(history_of(blobs), key, terms.compression)
+        pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
+        return sealed(draft.finished(pickled), keys, terms, HAS_PARTS)
+    attached = _Attached()
+    pickled = _pickle_or_locate(value, program, None, Outside(None, attached.buffer_callback), by_value)
+    if not attached.buffers:
+        if terms is PLAIN and len(pickled) < compressions.LEAST:
+            return sealed(Squeezed([pickled], len(pickled)), keys)
+        return sealed(squeezed([pickled], terms.compression), keys, terms)
+    pieces: list[Piece] = [prefix_of((), attached.buffers), pickled, *attached.buffers]
+    return sealed(squeezed(pieces, terms.compression), keys, terms, HAS_PARTS)
+
+
+def loads(
+    data: bytes,
+    *,
+    key: KeysGiven = None,
+    program: Program | None = None,
+    run: str | None = None,
+    sequence: int | None = None,
+    blobs: Blobs | History | None = None,
+    allow: Allowed | Iterable[str] | None = None,
+    on_change: str = "refuse",
+) -> Any:
+    """What `dumps` was given, in this process. Loading imports the modules that the value refers to.
+
+    Args:
+        data: the snapshot.
+        key: the key that it is sealed with, or several of which one is.
+        program: the script that is run.
+        run: the run that it must belong to, and
+        sequence: the number that it must have there.
+        blobs: where large values were stored.
+        allow: what it may name besides the program's own and data types: ``"package"``, ``"module:name"``, ``"*"``. `STACKFUL_ALLOW`
+            and ``[tool.stackful] allow`` in pyproject.toml add to it. `EVERYTHING` checks nothing.
+        on_change: what to do where code that a frame stands in, or a function object was made of, is not what it was: "refuse"; "keep" to
+            the code as it was, of which the snapshot carries the source, to its end; or "move": go on in the new code, at the same
+            call of the same statement, where that is there and nothing speaks against it.
+
+    Raises:
+        SealError: altered, sealed with another key or with none, of another run or number; nothing was unpickled.
+        SnapshotFormatError: no snapshot, cut short, or it holds what cannot be.
+        SnapshotVersionError: of a later schema, or it carries bytecode of another version of Python.
+        NameRefusedError: it names what it may not.
+        CodeChangedError: code that a frame stands in is not what it was, and shows the lines; or it has no place to go on from.
+    """
+    keys = keys_of(key)
+    allowed = allowed_of(allow, program)
+    if blobs is not None:
+        return _load_with_blobs(data, keys, program, (run, sequence), history_of(blobs), allowed, on_change)
+    opened = open_sealed(data, keys, run, sequence)
+    follower = _follower(opened, program, on_change)
+    if not opened.head.flags & HAS_PARTS:
+        return _unpickle(opened.body, program, None, allowed, follower=follower)
+    parts = parts_of(opened.body)
+    if parts.digests:
+        raise SnapshotFormatError("parts of this snapshot are kept as blobs: give blobs=, where they were put")
+    return _unpickle(parts.pickle, program, None, allowed, None, map(bytearray, parts.buffers), follower)
+
+
+def _follower(opened: Opened, program: Program | None, on_change: str) -> Follower | None:
+    """None where nothing is out of the ordinary."""
+    python = str(opened.head.fields.get("python"))
+    if python == _PYTHON and opened.head.fields.get("bytecode") != _BYTECODE:
+        raise SnapshotVersionError(f"this snapshot was made by a preview of Python {python}, whose bytecode is another")
+    if on_change == "refuse" and python == _PYTHON:
+        return None
+    _one_of("on_change", on_change, POLICIES)
     try:
-        return SnapshotUnpickler(BytesIO(body), program, shared).load()
+        major, minor = map(int, python.split("."))
+    except ValueError:
+        raise SnapshotFormatError(f"the header names a Python {python!r}, which there is not") from None
+    return Follower(program, on_change, (major, minor))
+
+
+def check_code(
+    data: bytes,
+    *,
+    key: KeysGiven = None,
+    program: Program | None = None,
+    blobs: Blobs | History | None = None,
+    on_change: str = "refuse",
+) -> list[Finding]:
+    """What speaks against loading a snapshot with the code that is here now; nothing where it would go on.
+
+    For tests before a deploy. Nothing that the snapshot holds is built or run, but the modules that its code stands in are imported.
+    Arguments are those of `loads`.
+
+    Raises:
+        SealError, SnapshotFormatError, SnapshotVersionError: as `loads`.
+
+    >>> from stackful import Fiber, snapshot, suspend
+    >>> fiber = Fiber(lambda: suspend())
+    >>> fiber.resume()
+    >>> snapshot.check_code(snapshot.dumps(fiber))
+    []
+    """
+    keys = keys_of(key)
+    stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
+    opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
+    body = parts_of(opened.body).pickle if opened.head.flags & HAS_PARTS else opened.body
+    return check_body(bytes(body), _follower(opened, program, on_change) or Follower(program))
+
+
+def load(file: BinaryIO, **how: Any) -> Any:
+    """What `dump` was given, from a binary file that holds nothing else; as `loads`."""
+    return loads(file.read(), **how)
+
+
+def _load_with_blobs(
+    data: bytes,
+    keys: Keys | None,
+    program: Program | None,
+    place: tuple[str | None, int | None],
+    history: History,
+    allowed: Allowed,
+    on_change: str,
+) -> Any:
+    stored = Stored(history.blobs, keys)
+    opened = open_sealed(data, keys, *place, base_of=stored.data)
+    follower = _follower(opened, program, on_change)
+    if not opened.head.flags & HAS_PARTS:
+        return _unpickle(opened.body, program, None, allowed, follower=follower)
+    parts = parts_of(opened.body)
+    values: list[Values] = []
+
+    def numbers(words: dict[int, Any]) -> Values:
+        values.append(Values(words, parts.digests, stored))
+        return values[0]
+
+    value = _unpickle(parts.pickle, program, None, allowed, numbers, _buffers(parts, stored), follower)
+    base = opened.head.base
+    history.learn(parts.digests, values[0], (base, stored.data(base)) if base else None)
+    return value
+
+
+def _buffers(parts: Parts, stored: Stored) -> Iterable[bytearray]:
+    """Memory that can be written to, as that of the original."""
+    for buffer in parts.buffers:
+        yield bytearray(stored.data(parts.digests[buffer]) if isinstance(buffer, int) else buffer)
+
+
+def references(data: bytes, *, key: KeysGiven = None, blobs: Blobs | History | None = None) -> frozenset[bytes]:
+    """The digests of all blobs that a snapshot needs; what no snapshot that is kept needs can be dropped. Nothing is unpickled.
+
+    Raises:
+        SealError, SnapshotFormatError, SnapshotVersionError: as `loads`.
+
+    >>> from stackful import snapshot
+    >>> blobs = snapshot.MemoryBlobs()
+    >>> data = snapshot.dumps(["x" * 1000], blobs=blobs)
+    >>> snapshot.references(data, blobs=blobs) == set(blobs.data)
+    True
+    """
+    keys = keys_of(key)
+    stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
+    opened: Opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
+    digests = parts_of(opened.body).digests if opened.head.flags & HAS_PARTS else []
+    return frozenset([*digests, opened.head.base] if opened.head.base else digests)
+
+
+def _unpickle(
+    body: Piece,
+    program: Program | None = None,
+    shared: list[Any] | None = None,
+    allowed: Allowed = EVERYTHING,
+    values: Any = None,
+    buffers: Iterable[Any] = (),
+    follower: Follower | None = None,
+) -> Any:
+    try:
+        return SnapshotUnpickler(BytesIO(body), program, shared, allowed, values, buffers, follower).load()
     except (SnapshotError, MemoryError):
         raise
     except (AttributeError, ImportError) as error:
@@ -77,9 +388,14 @@ def _unpickle(body: bytes, program: Program | None = None, shared: list[Any] | N
         raise SnapshotFormatError(f"the snapshot cannot be rebuilt: {error}") from error
 
 
+def loads_pickled(data: bytes) -> Any:
+    """What a plain pickle calls that has a fiber in it: as `loads`, and as trusting as the pickle is."""
+    return loads(data, allow=EVERYTHING)
+
+
 def reduce_fiber(fiber: _core.Fiber) -> tuple[Any, tuple[bytes]]:
     """``Fiber.__reduce_ex__``: a pickle of a fiber holds its snapshot."""
-    return loads, (dumps(fiber),)
+    return loads_pickled, (dumps(fiber),)
 
 
 def deepcopy_fiber(fiber: _core.Fiber, memo: dict[int, Any]) -> Any:

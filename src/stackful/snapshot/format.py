@@ -1,10 +1,14 @@
-"""The container of a snapshot: what it is, readable without unpickling, and the seal over all of it.
+"""The container of a snapshot: what it is, readable without unpickling, and the seal over all of it. docs/format.md has it to the byte.
 
-b"STACKFUL"  magic
-u32, u64     lengths of the header and of the body, little-endian
-header       JSON: schema, python, bytecode, seal
-body         the pickled value
-32 bytes     HMAC-SHA256 with the key, or SHA-256 without one, over everything before
+b"STACKFUL"       magic
+u8, u8, u8, u8    schema; how it is sealed, how it is compressed; flags
+u32               length of the header
+u64, u64, u64     sequence number within the run; length of the body as it is stored; length of the body when it is decompressed
+header            JSON: python, bytecode, key, run
+32 bytes          digest of the base, if the flags say so
+32 bytes          salt, if it is encrypted
+body              what was pickled; before it, if the flags say so, what is kept outside of the pickle (parts.py)
+32 bytes          HMAC-SHA256 with the key, or SHA-256 without one, over everything before
 """
 
 from __future__ import annotations
@@ -15,43 +19,166 @@ import importlib.util
 import json
 import struct
 import sys
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from stackful.errors import SealError, SnapshotFormatError, SnapshotVersionError
+from stackful.snapshot import compression, encryption
+from stackful.snapshot.keys import Key, Keys, KeysGiven, keys_of
 
-__all__ = ["SCHEMA", "header", "seal", "unseal"]
+__all__ = [
+    "HAS_PARTS",
+    "PLAIN",
+    "SCHEMA",
+    "Head",
+    "Opened",
+    "Piece",
+    "Squeezed",
+    "Terms",
+    "head_of",
+    "header",
+    "open_sealed",
+    "seal",
+    "sealed",
+    "squeezed",
+    "unseal",
+]
 
 MAGIC = b"STACKFUL"
-SCHEMA = 1
-_LENGTHS = struct.Struct("<IQ")
-_SEAL_SIZE = 32
+SCHEMA = 2
+HAS_PARTS = 1  # flags
+HAS_BASE = 2
+IS_ENCRYPTED = 4
+HAS_PLACE = 8
+_ALL_FLAGS = 15
+_HEAD = struct.Struct("<8sBBBBIQQQ")
+_SEALS = ("sha256", "hmac-sha256")
+_SEAL_SIZE = _DIGEST_SIZE = 32
 _PYTHON = "{}.{}".format(*sys.version_info)
 _BYTECODE = importlib.util.MAGIC_NUMBER.hex()
 
+# Schema 1 had lengths of the header and of the body behind the magic, and everything else in the header, which is longer than any
+# number of a schema for some time to come.
+_LENGTHS_1 = struct.Struct("<IQ")
+_LEAST_HEADER_1 = 32
 
-def _digest(data: bytes | memoryview, key: bytes | None) -> bytes:
-    return hashlib.sha256(data).digest() if key is None else hmac.digest(key, data, "sha256")
-
-
-@lru_cache
-def _header_text(sealed: str) -> bytes:
-    return json.dumps({"schema": SCHEMA, "python": _PYTHON, "bytecode": _BYTECODE, "seal": sealed}).encode()
+Piece: TypeAlias = bytes | memoryview
 
 
-def _check_key(key: object) -> None:
-    if key is not None and not isinstance(key, bytes | bytearray):
-        raise TypeError(f"a key is bytes, not {key!r}")
-    if key is not None and not key:
-        raise ValueError("an empty key seals nothing: take random bytes, as from secrets.token_bytes(32), or None")
+class Terms(NamedTuple):
+    """How a snapshot is to be written: the run that it belongs to and its number there, compression (None: as is best), encryption."""
+
+    run: str | None = None
+    sequence: int | None = None
+    compression: int | None = None
+    encrypt: bool = False
 
 
-def seal(body: bytes, key: bytes | None) -> bytes:
-    """Wrap a pickled body: header before, seal behind. `ValueError` for an empty key."""
-    _check_key(key)
-    text = _header_text("sha256" if key is None else "hmac-sha256")
-    data = b"".join((MAGIC, _LENGTHS.pack(len(text), len(body)), text, body))
-    return data + _digest(data, key)
+PLAIN = Terms()
+
+
+class Head(NamedTuple):
+    """What stands before the body."""
+
+    schema: int
+    seal: str
+    compression: int
+    flags: int
+    sequence: int
+    size: int
+    fields: dict[str, Any]
+    base: bytes
+    salt: bytes
+    start: int
+    end: int
+
+    @property
+    def place(self) -> tuple[str | None, int | None]:
+        """The run that it belongs to, and its number there."""
+        return (self.fields.get("run"), self.sequence) if self.flags & HAS_PLACE else (None, None)
+
+
+class Opened(NamedTuple):
+    """A snapshot whose seal was found right."""
+
+    head: Head
+    body: Piece
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=256)
+def _text(key_id: str | None, run: str | None) -> bytes:
+    fields = {"python": _PYTHON, "bytecode": _BYTECODE, "key": key_id, "run": run}
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+class Squeezed(NamedTuple):
+    """A body as it is stored: compressed with a number's method, and told by what it differs from a base, if there is one."""
+
+    pieces: Sequence[Piece]
+    size: int
+    number: int = 0
+    base: bytes = b""
+
+
+def squeezed(pieces: Sequence[Piece], wanted: int | None) -> Squeezed:
+    """A body, compressed with what was wanted, or as is best."""
+    size = sum(map(len, pieces))
+    number = compression.chosen(size) if wanted is None else wanted
+    if number:
+        body = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+        pieces = [body]
+        if compression.is_worthwhile(number, body):
+            less = compression.compress(number, body)
+            if len(less) < size:
+                return Squeezed([less], size, number)
+    return Squeezed(pieces, size)
+
+
+def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int = 0) -> list[Piece]:
+    """The pieces of a snapshot, to be written one behind the other. `ValueError` for encryption without a key."""
+    key = None if keys is None else keys.newest
+    pieces, stored, extra = body.pieces, sum(map(len, body.pieces)), body.base
+    if extra:
+        flags |= HAS_BASE
+    if terms.run is not None or terms.sequence is not None:
+        flags |= HAS_PLACE
+    if terms.encrypt:
+        flags |= IS_ENCRYPTED
+        extra += encryption.make_salt()
+        stored += encryption.TAG
+    text = _text(None if key is None else key.id, terms.run)
+    head = _HEAD.pack(
+        MAGIC, SCHEMA, key is not None, body.number, flags, len(text), terms.sequence or 0, stored, body.size
+    )
+    beside = head + text + extra
+    if terms.encrypt:
+        if key is None:
+            raise ValueError("encryption needs a key: give key=")
+        pieces = [encryption.encrypt(key, extra[-encryption.SALT :], b"".join(pieces), beside)]
+    everything = [beside, *pieces]
+    everything.append(_digest(everything, key))
+    return everything
+
+
+def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 0) -> bytes:
+    """Wrap a pickled body: head before, seal behind. `TypeError`, `ValueError` for what is no key."""
+    return b"".join(sealed(squeezed([body], terms.compression), keys_of(key), terms, flags))
+
+
+def _digest(pieces: Sequence[Piece], key: Key | None) -> bytes:
+    if key is not None:
+        return key.mac(pieces)
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
 @lru_cache
@@ -60,65 +187,168 @@ def _fields(text: bytes) -> dict[str, Any]:
         fields = json.loads(text)
         if not isinstance(fields, dict):
             raise ValueError("it is not an object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SnapshotFormatError(f"the header of this snapshot is damaged: {error}") from None
     return fields
 
 
-def _split(data: bytes) -> tuple[dict[str, Any], int, int]:
-    """The header's fields, where the body begins and where it ends."""
-    start = len(MAGIC) + _LENGTHS.size
+def head_of(data: bytes) -> Head:
+    """What stands before the body. `SnapshotFormatError`: no snapshot; `SnapshotVersionError`: of a later schema."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"a snapshot is bytes, not {data!r}")
-    if data[: len(MAGIC)] != MAGIC or len(data) < start:
+    if data[: len(MAGIC)] != MAGIC or len(data) < len(MAGIC) + _LENGTHS_1.size:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
-    length, size = _LENGTHS.unpack_from(data, len(MAGIC))
-    return _fields(data[start : start + length]), start + length, start + length + size
+    schema = data[len(MAGIC)]
+    if schema == SCHEMA:
+        return _head_2(data)
+    if schema >= _LEAST_HEADER_1 or any(data[len(MAGIC) + 1 : len(MAGIC) + 4]):
+        return _head_1(data)
+    raise SnapshotVersionError(
+        f"this snapshot has schema {schema}, this Stackful reads 1 to {SCHEMA}: use the release that made it, or a later one"
+    )
+
+
+def _head_2(data: bytes) -> Head:
+    if len(data) < _HEAD.size:
+        raise SnapshotFormatError(f"this snapshot is cut short: {len(data)} bytes are not even its head")
+    _, schema, sealing, number, flags, length, sequence, stored, size = _HEAD.unpack_from(data)
+    if sealing >= len(_SEALS) or flags & ~_ALL_FLAGS:
+        raise SnapshotFormatError(f"the head of this snapshot is damaged: seal {sealing}, flags {flags}")
+    at = _HEAD.size + length
+    fields = _fields(bytes(data[_HEAD.size : at]))
+    base = salt = b""
+    if flags & HAS_BASE:
+        base, at = bytes(data[at : at + _DIGEST_SIZE]), at + _DIGEST_SIZE
+    if flags & IS_ENCRYPTED:
+        salt, at = bytes(data[at : at + encryption.SALT]), at + encryption.SALT
+    return Head(schema, _SEALS[sealing], number, flags, sequence, size, fields, base, salt, at, at + stored)
+
+
+def _head_1(data: bytes) -> Head:
+    length, size = _LENGTHS_1.unpack_from(data, len(MAGIC))
+    start = len(MAGIC) + _LENGTHS_1.size
+    fields = _fields(bytes(data[start : start + length]))
+    sealing = str(fields.get("seal"))
+    schema = fields.get("schema")
+    if schema != 1:
+        raise SnapshotVersionError(f"this snapshot has schema {schema}, this Stackful reads 1 to {SCHEMA}")
+    return Head(1, sealing, 0, 0, 0, size, fields, b"", b"", start + length, start + length + size)
 
 
 def header(data: bytes) -> dict[str, Any]:
-    """What a snapshot says of itself: ``schema``, ``python``, ``bytecode``, ``seal``, ``size``; nothing is unpickled.
+    """What a snapshot says of itself; nothing is unpickled, and the seal is not checked.
 
-    `SnapshotFormatError` when the bytes are no snapshot. The seal is not checked.
+    ``schema``, ``python``, ``bytecode``, ``seal``, ``key`` (the id of the key that sealed it), ``run`` and ``sequence`` (the place that it
+    is bound to), ``compression``, ``encryption``, ``size`` and ``stored`` (bytes of the body, before and after compression); what does
+    not apply is None. `SnapshotFormatError` when the bytes are no snapshot, `SnapshotVersionError` when they are of a later schema.
 
     >>> from stackful import snapshot
-    >>> snapshot.header(snapshot.dumps([1]))["schema"]
-    1
+    >>> told = snapshot.header(snapshot.dumps([1], run="nightly", sequence=7))
+    >>> told["schema"], told["seal"], told["run"], told["sequence"]
+    (2, 'sha256', 'nightly', 7)
     """
-    fields, start, end = _split(data)
-    return {**fields, "size": end - start}
+    head = head_of(data)
+    run, sequence = head.place
+    known = len(compression.COMPRESSIONS) > head.compression
+    return {
+        "schema": head.schema,
+        "python": head.fields.get("python"),
+        "bytecode": head.fields.get("bytecode"),
+        "seal": head.seal,
+        "key": head.fields.get("key"),
+        "run": run,
+        "sequence": sequence,
+        "compression": compression.COMPRESSIONS[head.compression] if known else str(head.compression),
+        "encryption": "aes-256-gcm" if head.flags & IS_ENCRYPTED else None,
+        "size": head.size,
+        "stored": head.end - head.start,
+    }
 
 
-def _check_version(fields: dict[str, Any]) -> None:
-    if fields.get("schema") != SCHEMA:
-        raise SnapshotVersionError(
-            f"this snapshot has schema {fields.get('schema')}, this Stackful reads {SCHEMA}: use the release that made it"
-        )
-    if fields.get("python") != _PYTHON or fields.get("bytecode") != _BYTECODE:
-        raise SnapshotVersionError(
-            f"this snapshot was made by Python {fields.get('python')}, this is Python {_PYTHON}: frames hold positions in"
-            f" bytecode, which differs between versions; load it with Python {fields.get('python')}"
-        )
+def open_sealed(
+    data: bytes,
+    keys: Keys | None,
+    run: str | None = None,
+    sequence: int | None = None,
+    base_of: Callable[[bytes], bytes] | None = None,
+) -> Opened:
+    """The body of a snapshot, once its seal, its place and its schema are found right; before that nothing of it is looked at.
 
-
-def unseal(data: bytes, key: bytes | None) -> bytes:
-    """The body of a snapshot, once its seal and its versions are found right.
-
-    `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with another key, or with none where one is
-    demanded. `SnapshotVersionError`: another Python or another schema.
+    `base_of` finds what stands under a digest. `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with
+    another key, or with none where one is demanded, or of another run or another moment. `SnapshotVersionError`: a later schema.
     """
-    _check_key(key)
-    fields, start, end = _split(data)
-    if len(data) != end + _SEAL_SIZE:
+    head = head_of(data)
+    if len(data) != head.end + _SEAL_SIZE:
         raise SnapshotFormatError(
-            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {end + _SEAL_SIZE}"
+            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + _SEAL_SIZE}"
         )
-    if (fields.get("seal") == "hmac-sha256") != (key is not None):
-        given = "no key was given" if key is None else "it is not sealed with a key"
+    key = _check_seal(memoryview(data), head, keys)
+    _check_place(head, run, sequence)
+    body: Piece = memoryview(data)[head.start : head.end]
+    if head.flags & IS_ENCRYPTED:
+        if key is None:
+            raise SealError("this snapshot is encrypted: give its key; nothing was unpickled")
+        body = encryption.decrypt(key, head.salt, body, bytes(data[: head.start]))
+    return Opened(head, _expanded(head, body, base_of))
+
+
+def _expanded(head: Head, body: Piece, base_of: Callable[[bytes], bytes] | None) -> Piece:
+    base = None
+    if head.flags & HAS_BASE:
+        if base_of is None:
+            raise SnapshotFormatError("parts of this snapshot are kept as blobs: give blobs=, where they were put")
+        base = base_of(head.base)
+    if head.compression or head.schema > 1:
+        return (
+            body
+            if not head.compression and len(body) == head.size
+            else compression.decompress(head.compression, body, head.size, base)
+        )
+    return body
+
+
+def unseal(data: bytes, key: KeysGiven = None) -> bytes:
+    """The body of a snapshot that stands alone; errors as of `open_sealed`."""
+    return bytes(open_sealed(data, keys_of(key)).body)
+
+
+def _check_seal(data: memoryview, head: Head, keys: Keys | None) -> Key | None:
+    """The key that it is sealed with."""
+    if (head.seal == "hmac-sha256") != (keys is not None):
+        given = "no key was given" if keys is None else "it is not sealed with a key"
         raise SealError(f"the seal of this snapshot cannot be checked: {given}; nothing was unpickled")
-    if not hmac.compare_digest(_digest(memoryview(data)[:end], key), data[end:]):
+    found = data[head.end :]
+    candidates: Sequence[Key | None] = [None]
+    if keys is not None:
+        candidates = list(keys) if head.schema == 1 else [_key_of(head, keys)]
+    for key in candidates:
+        if hmac.compare_digest(_digest([data[: head.end]], key), found):
+            return key
+    raise SealError(
+        "the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled"
+    )
+
+
+def _key_of(head: Head, keys: Keys) -> Key:
+    key_id = head.fields.get("key")
+    key = keys.find(key_id) if isinstance(key_id, str) else None
+    if key is None:
         raise SealError(
-            "the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled"
+            f"this snapshot is sealed with another key, {key_id}, not {', '.join(key.id for key in keys)}: give that one as well,"
+            " behind the newest; nothing was unpickled"
         )
-    _check_version(fields)
-    return data[start:end]
+    return key
+
+
+def _check_place(head: Head, run: str | None, sequence: int | None) -> None:
+    """A whole and rightly sealed snapshot, put in the place of another, is an attack as well."""
+    its_run, its_sequence = head.place
+    if run is not None and run != its_run:
+        raise SealError(
+            f"this snapshot belongs to {'no run' if its_run is None else f'run {its_run!r}'}, not to run {run!r}: it was put in another's"
+            " place; nothing was unpickled"
+        )
+    if sequence is not None and sequence != its_sequence:
+        raise SealError(
+            f"this snapshot is number {its_sequence} of its run, not {sequence}: it was put in another's place; nothing was unpickled"
+        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import pickle
 import sys
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from io import BufferedReader, BufferedWriter, BytesIO, FileIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -15,22 +15,25 @@ from types import (
     CoroutineType,
     FunctionType,
     GeneratorType,
-    MappingProxyType,
     ModuleType,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
 from stackful.errors import FiberError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codes, rebuild
+from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
+from stackful.snapshot.allowed import EVERYTHING, Allowed
+from stackful.snapshot.codecs import names
 from stackful.snapshot.rebuild import Rebuilder
 
-__all__ = ["SnapshotPickler", "SnapshotUnpickler"]
+if TYPE_CHECKING:
+    from stackful.snapshot.following import Follower
+
+__all__ = ["Outside", "SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
     GeneratorType: ("generator", "gi_code"),
@@ -38,8 +41,8 @@ _GENERATORS = {
     AsyncGeneratorType: ("async generator", "ag_code"),
 }
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
-_STREAMS = ("__stdin__", "__stdout__", "__stderr__")
 _REBUILD = rebuild.__name__
+_CODECS = f"{codecs.__name__}."
 
 # What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
 # by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
@@ -54,21 +57,6 @@ _PRELUDE = b"".join(
 _seeded = pickle.Pickler(BytesIO(), PROTOCOL)
 _seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
 _MEMO = _seeded.memo  # copied in one go
-
-
-def _coroutine_wrapper_type() -> type:
-    """The type of what ``__await__`` of a coroutine gives, which has no public name."""
-
-    async def nothing() -> None:
-        pass
-
-    coroutine = nothing()
-    kind = type(coroutine.__await__())
-    coroutine.close()
-    return kind
-
-
-_CoroutineWrapper = _coroutine_wrapper_type()
 
 
 @lru_cache(maxsize=1)
@@ -112,20 +100,42 @@ def _cloudpickle() -> Any:
         return None
 
 
+class Outside(NamedTuple):
+    """Asked for what is kept outside of the pickle: for the number of a value, or None, and whether a buffer stays in it."""
+
+    persistent_id: Callable[[Any], int | None] | None
+    buffer_callback: Callable[[pickle.PickleBuffer], bool]
+
+
 class SnapshotPickler(pickle.Pickler):
     """A pickler for one snapshot.
 
-    `shared` is a list for a copy within this process: code and classes are put there and referred to by index.
+    `shared` is a list for a copy within this process: code and classes are put there and referred to by index. `by_value` has all code
+    travel along.
     """
 
-    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        file: BytesIO,
+        program: codes.Program | None = None,
+        shared: list[Any] | None = None,
+        outside: Outside | None = None,
+        *,
+        by_value: bool = False,
+    ) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
-        super().__init__(file, PROTOCOL)
+        if outside is None:
+            super().__init__(file, PROTOCOL)
+        else:
+            if outside.persistent_id is not None:
+                self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
+            super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
         file.write(_PRELUDE)
         self.memo = _MEMO
         self._program = program
         self._shared = shared
+        self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
         self._codes: dict[int, _Code] = {}
@@ -142,11 +152,23 @@ class SnapshotPickler(pickle.Pickler):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
             return obj.reduce_within_snapshot()
-        if isinstance(obj, BaseException):
-            return self._reduce_exception(obj)
         if isinstance(obj, type):
             return self._reduce_class(obj)
-        return NotImplemented
+        for base, reduce in codecs.BASES:
+            if isinstance(obj, base):
+                return reduce(self, obj)
+        connected = reconnectors.find_reconnector(type(obj))
+        if connected is not None:
+            return reconnectors.reduce_connected(connected, obj)
+        late = codecs.find_late(type(obj))
+        return NotImplemented if late is None else late(self, obj)
+
+    def share(self, obj: Any) -> Any:
+        """How a copy within this process refers to what both have; None for bytes that go elsewhere."""
+        if self._shared is None:
+            return None
+        self._shared.append(obj)
+        return Rebuilder.shared, (len(self._shared) - 1,)
 
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
@@ -189,7 +211,7 @@ class SnapshotPickler(pickle.Pickler):
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
         return known
 
-    def _is_importable(self, function: FunctionType) -> bool:
+    def is_importable(self, function: Any) -> bool:
         """Whether the module gives this very function back under its own name."""
         module, name = function.__module__, function.__qualname__
         if module in SCRIPTS and self._shared is None:
@@ -200,7 +222,7 @@ class SnapshotPickler(pickle.Pickler):
         return found is function
 
     def _reduce_function(self, function: FunctionType) -> Any:
-        if function.__module__ == _REBUILD or self._is_importable(function):
+        if function.__module__ == _REBUILD or self.is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
         attributes = {name: value for name in _attributes_of(function) if (value := getattr(function, name, None))}
@@ -229,14 +251,11 @@ class SnapshotPickler(pickle.Pickler):
         if self._program is not None:
             path = self._path_in_program(code)
             if path is not None:
-                reference = codes.CodeReference(
-                    None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno
-                )
-                return Rebuilder.code, tuple(reference)
-        found = codes.reference_to(code, module)
-        return (
-            (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
-        )
+                return Rebuilder.code, tuple(codes.reference_in_program(code, path))
+        found = None if self._by_value else codes.reference_to(code, module)
+        if found is None:
+            return Rebuilder.code_by_value, (codes.by_value(code), module)
+        return Rebuilder.code, tuple(found)
 
     def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
         assert self._program is not None
@@ -264,15 +283,12 @@ class SnapshotPickler(pickle.Pickler):
         code = self._marked(getattr(generator, code_of), function)
         return Rebuilder.generator, (function, kind, code), (None, *state[1:]), None, None, Rebuilder.fill_generator
 
-    def _reduce_coroutine_wrapper(self, wrapper: Any) -> Any:
-        """What ``__await__`` of a coroutine gives holds the coroutine and nothing else."""
-        (coroutine,) = (held for held in gc.get_referents(wrapper) if isinstance(held, CoroutineType))
-        return Rebuilder.awaited, (coroutine,)
-
     def _reduce_module(self, module: ModuleType) -> Any:
         if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
             return Rebuilder.module, (module.__name__,)
-        raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        if getattr(module, "__spec__", None) is not None:
+            raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        return names.made_module, (module.__name__,), dict(vars(module)), None, None, names.fill_made_module
 
     def _reduce_namespace(self, marker: _Namespace) -> Any:
         return Rebuilder.fresh_globals, (marker.name,)
@@ -280,34 +296,13 @@ class SnapshotPickler(pickle.Pickler):
     def _reduce_globals(self, marker: _Globals) -> Any:
         return Rebuilder.module_globals, (marker.name,)
 
-    def _reduce_file(self, file: Any) -> Any:
-        """A closed file is saved as a closed file; an open one is not ours to reopen."""
-        if isinstance(file, TextIOWrapper) and any(file is getattr(sys, name) for name in _STREAMS):
-            return Rebuilder.stream, (next(name for name in _STREAMS if getattr(sys, name) is file),)
-        if not file.closed or not isinstance(getattr(file, "name", None), (str, bytes, int)):
-            return NotImplemented
-        return Rebuilder.closed_file, (type(file).__name__, file.name, file.mode)
-
-    def _reduce_view(self, view: Any) -> Any:
-        (mapping,) = gc.get_referents(view)
-        return Rebuilder.view, (mapping, _VIEWS[type(view)])
-
-    def _reduce_proxy(self, proxy: MappingProxyType[Any, Any]) -> Any:
-        (mapping,) = gc.get_referents(proxy)
-        return MappingProxyType, (mapping,)
-
-    def _reduce_exception(self, error: BaseException) -> Any:
-        reduced = error.__reduce_ex__(PROTOCOL)
-        if not isinstance(reduced, tuple) or len(reduced) > 3:
-            return reduced
-        own = reduced[2] if len(reduced) > 2 else None
-        state = (own, error.__context__, error.__cause__, error.__suppress_context__)
-        return *reduced[:2], state, None, None, Rebuilder.fill_exception
-
     def _reduce_class(self, cls: type) -> Any:
         if self._shared is not None:
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
+        hidden = names.reduce_hidden_type(cls)
+        if hidden is not NotImplemented:
+            return hidden
         cloud = _cloudpickle()
         # What C has made of a module that nobody has imported (t-strings: string.templatelib) cloudpickle would take for the script's own.
         is_only_named = cls.__flags__ & _MADE_IN_C and cls.__module__ not in sys.modules
@@ -338,7 +333,8 @@ def _attributes_of(function: FunctionType) -> tuple[str, ...]:
     return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
 
 
-_REDUCERS: dict[type, Any] = {
+_REDUCERS: dict[type, codecs.Reducer] = {
+    **codecs.REDUCERS,
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
@@ -347,35 +343,82 @@ _REDUCERS: dict[type, Any] = {
     GeneratorType: SnapshotPickler._reduce_generator,
     CoroutineType: SnapshotPickler._reduce_generator,
     AsyncGeneratorType: SnapshotPickler._reduce_generator,
-    _CoroutineWrapper: SnapshotPickler._reduce_coroutine_wrapper,
     ModuleType: SnapshotPickler._reduce_module,
-    MappingProxyType: SnapshotPickler._reduce_proxy,
-    **dict.fromkeys((TextIOWrapper, BufferedReader, BufferedWriter, FileIO), SnapshotPickler._reduce_file),
     _Code: SnapshotPickler._reduce_marked_code,
     _Globals: SnapshotPickler._reduce_globals,
     _Namespace: SnapshotPickler._reduce_namespace,
-    **dict.fromkeys(_VIEWS, SnapshotPickler._reduce_view),
 }
 
 
 _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
+# What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
+_OF_SCHEMA_1 = {
+    name: codecs.find_rebuilder(f"{codecs.__name__}.{family}", name)
+    for family, name in (
+        ("wrappers", "awaited"),
+        ("files", "closed_file"),
+        ("exceptions", "fill_exception"),
+        ("streams", "stream"),
+        ("views", "view"),
+    )
+}
+
 
 class SnapshotUnpickler(pickle.Unpickler):
-    """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load."""
+    """Reads what `SnapshotPickler` wrote; the functions of `rebuild` are bound to this load.
 
-    def __init__(self, file: BytesIO, program: codes.Program | None = None, shared: list[Any] | None = None) -> None:
-        if program is None and shared is None:
+    `values` is made of the words that a snapshot may use: what its numbers stand for, `buffers` what it keeps outside.
+    """
+
+    def __init__(
+        self,
+        file: BytesIO,
+        program: codes.Program | None = None,
+        shared: list[Any] | None = None,
+        allowed: Allowed = EVERYTHING,
+        values: Callable[[dict[int, Any]], dict[int, Any]] | None = None,
+        buffers: Iterable[Any] = (),
+        follower: Follower | None = None,
+    ) -> None:
+        if program is None and shared is None and allowed is EVERYTHING and follower is None:
             self._rebuilder, words = _PLAIN
         else:
-            self._rebuilder = Rebuilder(program, shared)
+            self._rebuilder = Rebuilder(program, shared, allowed, follower)
             words = rebuild.words_of(self._rebuilder)
-        self.persistent_load = words.__getitem__  # type: ignore[method-assign]  # no Python call for each word
-        super().__init__(file)
+        self._allowed = allowed
+        self._file = file
+        numbers = words if values is None else values(words)
+        self.persistent_load = numbers.__getitem__  # type: ignore[method-assign]  # no Python call for each word
+        super().__init__(file, buffers=buffers)
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle means; the names of `rebuild` mean the functions of this load."""
+        """What a name in the pickle means; the names of `rebuild` mean the functions of this load. `NameRefusedError`."""
         if module == _REBUILD:
-            return getattr(self._rebuilder, sys.intern(name[len("Rebuilder.") :]))
-        # Interned, because CPython's method cache keeps each new string that is looked up in a type.
-        return super().find_class(module, sys.intern(name))
+            return self._rebuilder_of(sys.intern(name.removeprefix("Rebuilder.")))
+        if module.startswith(_CODECS):
+            return codecs.find_rebuilder(module, name)
+        if name == "getattr" and module == "builtins":
+            return self._allowed.attribute
+        try:
+            self._allowed.check(module, name)
+            # Interned, because CPython's method cache keeps each new string that is looked up in a type.
+            return super().find_class(module, sys.intern(name))
+        except AttributeError:
+            return self._missing(module, name)
+
+    def _missing(self, module: str, name: str) -> Any:
+        """What takes the place of a name that is gone: a function that frames stand in, if the snapshot is to keep its code."""
+        reference = scanning.reference_named(self._file.getvalue(), module, name)
+        if reference is None:
+            raise AttributeError(f"module {module} has no {name} any more")
+        self._allowed.check_module(module)
+        return self._rebuilder.follower.missing(reference)
+
+    def _rebuilder_of(self, name: str) -> Any:
+        moved = _OF_SCHEMA_1.get(name)
+        if moved is not None:
+            return moved
+        if name.startswith("_") or name == "follower":
+            raise SnapshotFormatError(f"the snapshot calls {name}, which is not for snapshots to call")
+        return getattr(self._rebuilder, name)

@@ -202,7 +202,7 @@ class Claims(Rows):
             db.executemany("DELETE FROM signals WHERE id = ?", [(number,) for number in change.consumed])
         if change.attributes:
             self._merge(db, run_id, change.attributes)
-        added = [fence for _, fence in (self._insert(db, new, now) for new in change.runs)]
+        added = [fence for _, fence in (self._insert(db, new, now, None, False) for new in change.runs)]
         taken = [self._deliver(db, signal, now) for signal in change.signals]
         told += [("signal", signal.run) for signal in change.signals]
         if 0 in added or any(taken):

@@ -123,10 +123,12 @@ class Rows(Database):
 
     # --- within a transaction -----------------------------------------------------------------------------------------
 
-    def _insert(self, db: sqlite3.Connection, new: NewRun, now: float, owner: str | None = None) -> tuple[str, int]:
+    def _insert(
+        self, db: sqlite3.Connection, new: NewRun, now: float, owner: str | None = None, is_strict: bool = True
+    ) -> tuple[str, int]:
         """Add one run, if there is none such; its id and fence as `Store.add_runs` says."""
         run = new.run
-        taken = self._taken(db, run)
+        taken = self._taken(db, run, is_strict)
         if taken is not None:
             return taken, -1
         is_due = run.wake is None or run.wake <= now
@@ -153,10 +155,10 @@ class Rows(Database):
     ) -> None:
         db.execute(_INSERT, [*_row_of(run), is_queued, arguments, source])
 
-    def _taken(self, db: sqlite3.Connection, run: Run) -> str | None:
+    def _taken(self, db: sqlite3.Connection, run: Run, is_strict: bool = True) -> str | None:
         found = db.execute("SELECT program FROM runs WHERE id = ?", [run.id]).fetchone()
         if found:
-            if found[0] != run.program:
+            if is_strict and found[0] != run.program:
                 raise StoreError(
                     f"there is already a run called {run.id} in {self.path}, of {found[0]}; choose another id"
                 )
@@ -171,7 +173,8 @@ class Rows(Database):
         """What follows from the end of a run for all others."""
         db.execute("DELETE FROM awaits WHERE run = ?", [run_id])
         if status is not Status.FAILED:
-            for table in ("states", "signals", "signal_keys"):
+            db.execute("UPDATE states SET data = NULL WHERE run = ?", [run_id])  # its numbers stay
+            for table in ("signals", "signal_keys"):
                 db.execute(f"DELETE FROM {table} WHERE run = ?", [run_id])
         waiters = [row[0] for row in db.execute("SELECT run FROM awaits WHERE target = ?", [run_id]).fetchall()]
         if not waiters:
@@ -195,7 +198,7 @@ def _condition(where: Filter | None) -> tuple[str, list[Any]]:
     parts: list[tuple[str, Iterable[Any]]] = []
     if where.statuses:
         parts.append((f"r.status IN ({marks(where.statuses)})", [status.value for status in where.statuses]))
-    given = {column: getattr(where, column) for column in ("kind", "program", "queue", "parent")}
+    given = {column: getattr(where, column) for column in ("kind", "program", "queue", "parent", "dedup")}
     parts += [(f"r.{column} = ?", [value]) for column, value in given.items() if value is not None]
     if where.text:
         parts.append(("(instr(r.id, ?) OR instr(r.program, ?))", [where.text, where.text]))

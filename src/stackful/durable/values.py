@@ -6,7 +6,7 @@ import types
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-__all__ = ["describe"]
+__all__ = ["describe", "tree"]
 
 # repr() of exactly these types runs nobody else's code.
 _PLAIN = (bool, int, float, complex, str, bytes, bytearray, range, type(None), type(Ellipsis), type(NotImplemented))
@@ -40,6 +40,43 @@ def describe(value: object, width: int = 100) -> str:
         "'aaaaaaaa…"
     """
     return _cut(_text(value, _DEPTH), width)
+
+
+def tree(value: object, depth: int = 4, most: int = 100) -> dict[str, Any]:
+    """A value with its parts, for a page to show: ``kind``, ``text``, ``parts`` as (name, tree) pairs, ``more``: how many were left out.
+
+    Args:
+        value: anything; no code of its own is run.
+        depth: how many levels of parts.
+        most: how many parts of each.
+
+    Example:
+        >>> tree({"a": 1})
+        {'kind': 'dict', 'text': "{'a': 1}", 'parts': [("'a'", {'kind': 'int', 'text': '1'})]}
+    """
+    kind: Any = type(value)
+    found: dict[str, Any] = {"kind": type.__getattribute__(kind, "__qualname__"), "text": describe(value)}
+    size, parts = _named_parts(value, kind)
+    if size and depth:
+        shown = [(name, tree(part, depth - 1, most)) for (name, part), _ in zip(parts, range(most), strict=False)]
+        found["parts"] = shown
+        if size > len(shown):
+            found["more"] = size - len(shown)
+    return found
+
+
+def _named_parts(value: Any, kind: Any) -> tuple[int, Iterable[tuple[str, Any]]]:
+    """How many parts a value has, and those by the names that lead to them."""
+    base: Any = next((base for base in kind.__mro__ if base in _BRACKETS), None)
+    if base is dict:
+        return dict.__len__(value), ((_text(key, 1), item) for key, item in dict.items(value))
+    if base is not None:
+        items = enumerate(base.__iter__(value))
+        return base.__len__(value), ((f"[{index}]" if base in (list, tuple) else "·", item) for index, item in items)
+    if issubclass(kind, type | types.ModuleType) or kind in _NAMED or kind.__module__.partition(".")[0] == "stackful":
+        return 0, ()
+    fields = _fields(value)
+    return len(fields), fields.items()
 
 
 def _cut(text: str, width: int) -> str:

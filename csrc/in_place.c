@@ -1,0 +1,272 @@
+/* Clauses called in place: those that resume in tail position, and do nothing else with the resumption.
+ *
+ * For such a clause (effects/tails.py finds out which) `perform` captures nothing. It calls it with a resumption
+ * that is only promised; `k.resume(value)` puts the value down, and `perform` returns it.
+ *
+ *     fiber.inner --> [perform] --> [program] --> | --> [handle] --> ...        and, called by perform: [clause] --> [note]
+ *
+ * While it runs, nobody may find the program on the stack, for by the rules it has been captured. So whatever is about
+ * to look at the stack's levels begins outside of the handler's (fiber_level), and whatever parks frames captures
+ * the program first, late: `k` gets it, and the clause's frames go on where they would have been called.
+ *
+ *     fiber.inner --> [note] --> [clause] --> | --> [handle] --> ...        k: [perform] --> [program]
+ *
+ * That cannot fail for what the stack looks like, because that is checked before. Where it could not be done,
+ * the clause is called in the usual way, which says why. */
+#include "core.h"
+
+#include <structmember.h>
+
+enum { PERFORM_K = 7 };     /* the local of `perform` that k is put into (effects/performing.py) */
+enum { MOST_FRAMES = 16 };  /* not checked more than so many at each operation: captured once, they are parked */
+
+/* ---- what is Python's ------------------------------------------------------------------------------ */
+
+static PyObject **
+place_in(PyObject *object, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)object + offset);
+}
+
+static int
+find_place(PyObject *type, const char *name, Py_ssize_t *offset)
+{
+    PyObject *member = PyObject_GetAttrString(type, name);
+    bool is_slot = member != NULL && Py_IS_TYPE(member, &PyMemberDescr_Type);
+    if (is_slot) {
+        *offset = ((PyMemberDescrObject *)member)->d_member->offset;
+    }
+    else if (member != NULL) {
+        PyErr_Format(PyExc_TypeError, "%R has no slot %s", type, name);
+    }
+    Py_XDECREF(member);
+    return is_slot ? 0 : -1;
+}
+
+/* What answers in place, and resumptions: 1 if it is either, else 0; -1 with an exception. */
+int
+in_place_register(CoreState *core, PyObject *name, PyObject *type)
+{
+    Promises *known = &core->promises;
+    if (PyUnicode_CompareWithASCIIString(name, "resumption") == 0) {
+        return find_place(type, "_captured", &known->captured) < 0 || find_place(type, "_given", &known->given) < 0 ? -1 : 1;
+    }
+    if (PyUnicode_CompareWithASCIIString(name, "in_place") == 0) {
+        if (find_place(type, "function", &known->function) < 0 || find_place(type, "code", &known->code) < 0 ||
+            find_place(type, "k", &known->k) < 0) {
+            return -1;
+        }
+        Py_XSETREF(known->type, (PyTypeObject *)Py_NewRef(type));
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- begin and end --------------------------------------------------------------------------------- */
+
+static bool
+is_handling(const _PyErr_StackItem *item)
+{
+    return item->exc_value != NULL && item->exc_value != Py_None;
+}
+
+/* Is there nothing in these levels, nor in what the clause would be called in, that it could tell them by? */
+static bool
+levels_are_simple(Fiber *fiber, Level *last)
+{
+    for (Level *level = fiber->level;; level = level->below) {
+        if (level == fiber->guest || is_handling(&level->exc)) {
+            return false;
+        }
+        if (level == last) {
+            return !is_handling(level->exc.previous_item);
+        }
+    }
+}
+
+/* Can the clause be called in place, by this stub, for a handler whose level is `last`? 1, 0, or -1 with an exception. */
+int
+in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, PyObject *answer)
+{
+    Promises *known = &fiber->core->promises;
+    PyObject *function = *place_in(answer, known->function);
+    Control *control = fiber_control(fiber);
+    if (control == NULL) {
+        return -1;
+    }
+    if (control->in_place.stub != NULL || fiber->suspending || *place_in(answer, known->k) == NULL || function == NULL ||
+        !PyFunction_Check(function) || PyFunction_GET_CODE(function) != *place_in(answer, known->code) ||
+        !levels_are_simple(fiber, last)) {
+        return 0;
+    }
+    return fiber_could_park(fiber, ts, stub, MOST_FRAMES);
+}
+
+/* The clause's function, to be called with what is now the stub's local k. The mask is there already. */
+PyObject *
+in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer)
+{
+    Promises *known = &fiber->core->promises;
+    PyObject **kept = place_in(answer, known->k), *k = *kept;
+    *kept = NULL;
+    fiber->control->in_place = (InPlace){.stub = stub, .last = last, .k = k, .answer = Py_NewRef(answer),
+                                         .mask = Py_NewRef(fiber->level->marks.mask)};
+    slot_put(&frame_slots(stub)[PERFORM_K], slot_of(Py_NewRef(k)));
+    return Py_NewRef(*place_in(answer, known->function));
+}
+
+/* The stub is about to return: what was promised will not be asked for, unless somebody has kept k. */
+void
+in_place_end(Fiber *fiber)
+{
+    InPlace ended = fiber->control->in_place;
+    Promises *known = &fiber->core->promises;
+    PyObject **kept = place_in(ended.answer, known->k), **given = place_in(ended.k, known->given), *value = *given;
+    fiber->control->in_place = (InPlace){0};
+    slot_put(&frame_slots(ended.stub)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
+    *given = NULL;
+    if (*kept == NULL && Py_REFCNT(ended.k) == 1) {
+        *kept = ended.k; /* for the next time */
+    }
+    else {
+        Py_DECREF(ended.k);
+    }
+    Py_DECREF(ended.answer);
+    Py_DECREF(ended.mask);
+    Py_XDECREF(value);
+}
+
+void
+in_place_clear(InPlace *in_place)
+{
+    InPlace old = *in_place;
+    *in_place = (InPlace){0};
+    Py_XDECREF(old.k);
+    Py_XDECREF(old.answer);
+    Py_XDECREF(old.mask);
+}
+
+int
+in_place_traverse(InPlace *in_place, visitproc visit, void *arg)
+{
+    Py_VISIT(in_place->k);
+    Py_VISIT(in_place->answer);
+    Py_VISIT(in_place->mask);
+    return 0;
+}
+
+/* ---- captured late --------------------------------------------------------------------------------- */
+
+/* Of the masks from `mask` inward to `own`, which it does not belong to, the same as seen from outside of so many levels,
+ * on top of `before`. *made is NULL where there are none. */
+static int
+masks_from_outside(PyObject *mask, PyObject *own, Py_ssize_t levels, PyObject *before, PyObject **made)
+{
+    Py_ssize_t count = 0;
+    *made = NULL;
+    for (PyObject *each = mask; each != own; each = PyTuple_GET_ITEM(each, 2)) {
+        count++;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    PyObject **masks = PyMem_Malloc(count * sizeof(PyObject *));
+    if (masks == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++, mask = PyTuple_GET_ITEM(mask, 2)) {
+        masks[i] = mask;
+    }
+    *made = Py_NewRef(before == NULL ? Py_None : before);
+    while (count-- > 0 && *made != NULL) {
+        Py_ssize_t passed = PyLong_AsSsize_t(PyTuple_GET_ITEM(masks[count], 0));
+        *made = Py_BuildValue("nON", passed - levels, PyTuple_GET_ITEM(masks[count], 1), *made);
+    }
+    PyMem_Free(masks);
+    return *made == NULL ? -1 : 0;
+}
+
+static Marks *
+marks_outside(Fiber *fiber, Level *last)
+{
+    return last->below != NULL ? &last->below->marks : &fiber->control->marks;
+}
+
+/* Make what in_place_split needs, for frames that this stub is to park. */
+int
+in_place_prepare(Fiber *fiber, Frame *stub, Split *split)
+{
+    InPlace *now = &fiber->control->in_place;
+    Py_ssize_t levels = 1;
+    for (Level *level = fiber->level; level != now->last; level = level->below) {
+        levels++;
+    }
+    for (Frame *frame = frame_previous(stub); frame != now->stub; frame = frame_previous(frame)) {
+        split->frames++;
+    }
+    int was_enabled = hold_collector();
+    split->k = continuation_new(fiber->core, levels);
+    if (split->k != NULL && masks_from_outside(fiber->level->marks.mask, now->mask, levels,
+                                               marks_outside(fiber, now->last)->mask, &split->mask) < 0) {
+        Py_CLEAR(split->k);
+    }
+    let_collect(was_enabled);
+    return split->k == NULL ? -1 : 0;
+}
+
+void
+in_place_give_up(Split *split)
+{
+    Py_CLEAR(split->k);
+    Py_CLEAR(split->mask);
+}
+
+/* The promise is kept: from now on it is what any clause gets. Steals the frames. */
+static void
+keep_promise(CoreState *core, PyObject *k, Continuation *captured)
+{
+    PyTypeObject *promised = Py_TYPE(k);
+    Py_XSETREF(*place_in(k, core->promises.captured), (PyObject *)captured); /* None */
+    Py_INCREF(promised->tp_base);
+    Py_SET_TYPE(k, promised->tp_base); /* as v3.11.7 Objects/typeobject.c, object_set_class: it has the same slots */
+    Py_DECREF(promised);
+}
+
+/* All frames are parked. Take those of the program out from under those of the clause. Cannot fail. */
+void
+in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
+{
+    InPlace done = fiber->control->in_place;
+    Marks *outside = marks_outside(fiber, done.last), *inside = &fiber->level->marks;
+    Parked *inner = fiber->inner, **link = &inner, *last = NULL;
+    PyObject *masks = inside->mask, *handled = fiber->level->exc.exc_value;
+    fiber->control->in_place = (InPlace){0};
+    for (; split->frames > 0; split->frames--) {
+        last = *link;
+        link = &last->outer;
+    }
+    Parked *stub = *link;
+    inside->mask = done.mask;
+    fiber->level->exc.exc_value = NULL;
+    if (split->mask != NULL) {
+        Py_XSETREF(outside->mask, split->mask); /* the new one holds the old one */
+    }
+    fiber->inner = stub;
+    continuation_take(fiber, split->k);
+    *link = fiber->inner;
+    fiber->inner = inner;
+    if (last != NULL) {
+        parked_set_previous(last);
+    }
+    _PyErr_StackItem *item = fiber->handling;
+    PyObject *none = item->exc_value; /* levels_are_simple */
+    item->exc_value = handled;
+    ts->exc_info = item;
+    slot_put(&frame_slots(&stub->frame)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
+    keep_promise(fiber->core, done.k, split->k);
+    Py_XDECREF(none);
+    Py_XDECREF(masks);
+    Py_DECREF(done.answer);
+    Py_DECREF(done.k);
+}

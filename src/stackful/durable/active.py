@@ -1,0 +1,269 @@
+"""A run that this process is at work on: its fiber, its numbers, and how both become bytes."""
+
+from __future__ import annotations
+
+import copy
+import hmac
+import traceback
+from pathlib import Path
+from types import CodeType, coroutine
+from typing import TYPE_CHECKING, Any
+
+from stackful import _core, snapshot
+from stackful.durable.contexts import host
+from stackful.durable.functions import find, options_of
+from stackful.durable.requests import Request
+from stackful.durable.store import Status
+from stackful.errors import DeadlineError, FiberError, RunCancelled, SealError, StackfulError, UnsaveableError
+from stackful.fibers import Fiber, suspend_to
+from stackful.fibers.frames import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+    from contextlib import AbstractContextManager
+
+    from stackful.durable.contexts import Drives
+    from stackful.durable.records import Claimed, State
+    from stackful.durable.store import Run, Transaction
+
+__all__ = [
+    "ActiveRun",
+    "drive_coroutine",
+    "ending_of",
+    "key_of",
+    "largest_local",
+    "load_fiber",
+    "place_of",
+    "request_of",
+    "seal_error",
+    "seal_fiber",
+]
+
+_OWN = str(Path(__file__).parent)
+_places: dict[tuple[int, int], tuple[CodeType, str]] = {}
+
+
+def key_of(key: bytes, run_id: str) -> bytes:
+    """The key that seals what belongs to one run: bytes of one run are none of another's."""
+    return hmac.digest(key, b"run " + run_id.encode(), "sha256")
+
+
+def seal_fiber(fiber: Fiber, seq: int, told: bool, key: bytes) -> bytes:
+    """A state of a run as bytes."""
+    return snapshot.dumps((seq, told, fiber), key=key)
+
+
+def load_fiber(state: State, key: bytes) -> tuple[Fiber, bool]:
+    """The fiber of a stored state; and whether the run has been told of its end.
+
+    Raises:
+        SealError: these are not the bytes that were stored as this state of this run.
+        SnapshotError: they cannot be understood by this Python, or with the code as it is now.
+    """
+    seq, told, fiber = snapshot.loads(state.data or b"", key=key)
+    if seq != state.seq:
+        raise SealError(f"state {state.seq} of run {state.run} holds state {seq}: the store was tampered with")
+    return fiber, told
+
+
+def place_of(fiber: Fiber) -> str:
+    """Where the run's own code stands: "file:line function"."""
+    for _, code, offset, *_ in _core.look(fiber):
+        known = _places.get((id(code), offset))
+        if known is None:
+            if code.co_filename.startswith(_OWN):
+                continue
+            if len(_places) > 10_000:
+                _places.clear()
+            text = f"{code.co_filename}:{line_of(code, offset)} {code.co_qualname}"
+            known = _places[id(code), offset] = (
+                code,
+                text,
+            )  # the code is kept alive: its id cannot come to mean another
+        return known[1]
+    return ""
+
+
+class ActiveRun:
+    """What there is of a run in memory while it is being worked on.
+
+    Args:
+        run: its record.
+        fence: what commits must carry.
+        drives: who works on it.
+        key: the store's key.
+
+    Attributes:
+        answer, error: with which it goes on next; an error is raised where it is suspended.
+        consumed: the signals that its next state has behind it.
+        interrupt: "cancel" or "deadline" when its end was asked for; `told`: it has been raised.
+        future: what it waits for in memory.
+        shared: the transaction that its code is in.
+    """
+
+    __slots__ = (
+        "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "sealing_key", "seq",
+        "shared", "sharing", "state", "step", "steps", "told",
+    )  # fmt: skip
+
+    def __init__(self, run: Run, fence: int, drives: Drives, key: bytes) -> None:
+        self.id, self.program, self.fence, self.drives = run.id, run.program, fence, drives
+        self.history, self.deadline = run.history, run.deadline
+        self.sealing_key = key_of(key, run.id)
+        self.fiber: Fiber | None = None
+        self.state: State | None = None
+        self.arguments = b""
+        self.seq, self.steps, self.step, self.line = run.seq, run.steps, run.step, run.line
+        self.key: str | None = None
+        self.attempt = 1
+        self.is_in_step = self.told = self.has_generators = False
+        self.consumed: list[int] = []
+        self.answer: Any = None
+        self.error: BaseException | None = None
+        self.interrupt = "cancel" if run.cancelled else ""
+        self.future: Future[Any] | None = None
+        self.sharing: AbstractContextManager[Transaction] | None = None
+        self.shared: Transaction | None = None
+        self.largest = 65536
+
+    @classmethod
+    def claimed(cls, claimed: Claimed, drives: Drives, key: bytes) -> ActiveRun:
+        """A run as it was claimed; nothing is unpickled yet."""
+        self = cls(claimed.run, claimed.fence, drives, key)
+        self.arguments, self.state = claimed.arguments, claimed.state
+        return self
+
+    def load(self) -> None:
+        """Make the fiber: from the state, or from the arguments.
+
+        Raises:
+            StackfulError: it cannot be made by this process.
+        """
+        if self.state is not None:
+            self.fiber, self.told = load_fiber(self.state, self.sealing_key)
+            self.state = None
+            return
+        function = find(self.program)
+        args, keywords = snapshot.loads(self.arguments, key=self.sealing_key)
+        if options_of(self.program).is_async:
+            function, args, keywords = drive_coroutine, (function, args, keywords), {}
+        # A copy: one that is dropped when the run leaves memory is not closed, no `finally` runs.
+        self.fiber = copy.copy(Fiber(function, *args, **keywords))
+        self.arguments = b""
+
+    def go(self) -> Any:
+        """Go on to the next request, or to the end: then the fiber is dead, and this is the result. Raises what the code raises."""
+        fiber, answer, error = self.fiber, self.answer, self.error
+        self.answer = self.error = None
+        assert fiber is not None
+        if self.interrupt and not self.told:
+            self.told = True
+            error = _interruption(self.interrupt, self.id)
+        if error is not None:
+            return fiber.throw(error)
+        return fiber.resume(answer)
+
+    def dumps(self) -> bytes:
+        """The state as bytes.
+
+        Raises:
+            UnsaveableError, FiberError: it cannot be stored.
+        """
+        assert self.fiber is not None
+        data = seal_fiber(self.fiber, self.seq, self.told, self.sealing_key)
+        self.line = place_of(self.fiber)
+        self.has_generators = b"generator" in data or b"coroutine" in data
+        return data
+
+    def abandon(self) -> None:
+        """Let go of the fiber, which lives on in the store, without running any code of it.
+
+        CPython closes a generator or coroutine that is dropped while it is suspended, and its ``finally`` would run here, and in its next life
+        again. So those are kept for ever.
+        """
+        if self.has_generators and self.fiber is not None:
+            import ctypes
+
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.fiber))
+        self.fiber = None
+
+    def __repr__(self) -> str:
+        return f"<run {self.id} at state {self.seq}>"
+
+
+def _interruption(kind: str, run_id: str) -> RunCancelled:
+    if kind == "deadline":
+        return DeadlineError(f"run {run_id} has not ended by its deadline")
+    return RunCancelled(f"run {run_id} was cancelled")
+
+
+def ending_of(error: BaseException) -> tuple[Status, str]:
+    """How a run ends that raises this, and the text of it: the traceback without the frames of those who drive it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
+        trace = trace.tb_next
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    return (Status.CANCELLED if isinstance(error, RunCancelled) else Status.FAILED), text
+
+
+def seal_error(error: BaseException, key: bytes) -> bytes | None:
+    """An exception for those who wait for the run, if it can be stored."""
+    try:
+        return snapshot.dumps(error.with_traceback(None), key=key)
+    except Exception:  # noqa: BLE001 - a class of its own may do anything when it is pickled
+        return None
+
+
+def largest_local(run: ActiveRun) -> tuple[int, str]:
+    """The variable of a run whose value alone takes the most bytes, and how many."""
+    found = (0, "")
+    for frame in run.fiber.frames if run.fiber is not None else ():
+        if frame.file.startswith(_OWN):
+            continue
+        for name, value in frame.locals.items():
+            try:
+                size = len(snapshot.dumps(value))
+            except (StackfulError, UnsaveableError):
+                continue
+            found = max(found, (size, f'local "{name}" of {frame.code.co_qualname} ({frame.file}:{frame.line})'))
+    return found
+
+
+# --- async def --------------------------------------------------------------------------------------------------------
+
+
+@coroutine
+def request_of(request: Request) -> Any:
+    """In a coroutine: what it awaits to have its run suspend with a request."""
+    return (yield request)
+
+
+def drive_coroutine(function: Callable[..., Any], args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A run of an ``async def`` function. The coroutine is suspended by itself, and then the fiber: no C call stands in between."""
+    running = function(*args, **keywords)
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            request = running.send(answer) if error is None else running.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        except RuntimeError as raised:
+            if "no running event loop" in str(raised):
+                raised.add_note(
+                    "a durable run is under no event loop: await it within a step, or use stackful.durable.aio"
+                )
+            raise
+        answer = error = None
+        if not isinstance(request, Request):
+            error = FiberError(
+                f"a durable run awaited {request!r}, which is no request of it: await it within a step, or use stackful.durable.aio"
+            )
+            continue
+        try:
+            answer = suspend_to(host("await"), request)
+        except BaseException as raised:  # noqa: BLE001 - raised again in the coroutine
+            error = raised.with_traceback(None)
+        request = None

@@ -1,0 +1,237 @@
+"""What happens when: one thread that waits for the next thing that is due, and for what others tell. It never looks without a reason."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import threading
+import time
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from stackful.durable.schedules import fire_due
+from stackful.durable.services import settle
+from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from stackful.durable.active import ActiveRun
+    from stackful.durable.engine import Engine
+
+__all__ = ["Alarms"]
+
+_log = logging.getLogger("stackful.durable")
+
+# Seconds for which work may wait for threads that are in code of runs, before another thread is started.
+_PATIENCE = 0.002
+# As many runs are claimed at once.
+_CLAIM = 64
+# Seconds after which the store is tried again.
+_AGAIN = 0.2
+# The clock of the wall may be set while we wait for a moment of it.
+_LONGEST = 3600.0
+
+
+class Alarms:
+    """The thread of an engine that claims what is due, and ends what is late.
+
+    Args:
+        engine: whose.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self.is_draining = False
+        self._heard: deque[str] = deque()
+        self._next: float | None = None  # by the store's clock
+        self._next_beat = 0.0
+        self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
+        self._deadlines: list[tuple[float, int, ActiveRun]] = []  # by the store's clock
+        self._numbers = count()
+        self._is_watching = False
+        self._turns = -1
+        self._is_full = False
+
+    def start(self) -> None:
+        """Begin, with a look at everything."""
+        self._heard.extend(("worker", "due"))
+        self._thread = threading.Thread(target=self._loop, name="stackful-alarms", daemon=True)
+        self._thread.start()
+        self._ring()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopping = True
+        self._ring()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5)
+
+    def drain(self) -> None:
+        """Take up no more runs."""
+        self.is_draining = True
+
+    # --- from other threads -------------------------------------------------------------------------------------------
+
+    def hear(self, kind: str) -> None:
+        """Something happened in the store."""
+        if kind in ("due", "cancel", "worker", "lost"):
+            self._heard.append(kind)
+            self._ring()
+
+    def left(self, wake: float | None) -> None:
+        """A run has left memory; it wants to be woken then."""
+        if self._is_full or (wake is not None and (self._next is None or wake < self._next)):
+            self._heard.append("due")
+            self._ring()
+
+    def watch(self) -> None:
+        """Work waits while threads are in code of runs: see to it that it does not wait long."""
+        if not self._is_watching:
+            self._is_watching = True
+            self._ring()
+
+    def set_timeout(self, run: ActiveRun, future: Any, seconds: float) -> None:
+        """Give up a future that long from now."""
+        heapq.heappush(self._timeouts, (time.monotonic() + seconds, next(self._numbers), run, future))
+        self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it rings already
+
+    # --- the thread ---------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while not self._is_stopping:
+            self._bell.acquire(timeout=self._pause() if self._look_safely() else _AGAIN)
+
+    def _look_safely(self) -> bool:
+        """Whether all went well; else everything is looked at again, soon."""
+        try:
+            self._look()
+        except StoreError as error:
+            if not self._is_stopping:
+                _log.warning("the store did not answer, it will be asked again: %s", error)
+        except Exception:  # noqa: BLE001 - this thread must go on: runs wait for it
+            _log.exception("a bug in Stackful: please report it")
+        else:
+            return True
+        self._heard.extend(("due", "cancel", "worker"))
+        return False
+
+    def _pause(self) -> float:
+        if self._heard:
+            return 0.0
+        pauses = [_LONGEST]
+        now = self._engine.store.now()
+        if self._next is not None:
+            pauses.append(self._next - now)
+        if self._deadlines:
+            pauses.append(self._deadlines[0][0] - now)
+        if self._timeouts:
+            pauses.append(self._timeouts[0][0] - time.monotonic())
+        if self._engine.store.heartbeat_every is not None:
+            pauses.append(self._next_beat - time.monotonic())
+        if self._is_watching:
+            pauses.append(_PATIENCE)
+        return max(0.0, min(pauses))
+
+    def _look(self) -> None:
+        self._look_at_threads()
+        self._beat()
+        heard = set()
+        while self._heard:
+            heard.add(self._heard.popleft())
+        now = self._engine.store.now()
+        if heard & {"worker", "lost"}:
+            self._engine.store.recover()
+        if heard & {"cancel", "lost"}:
+            self._cancel()
+        self._end_late(now)
+        if heard & {"due", "lost", "worker"} or (self._next is not None and self._next <= now):
+            self._claim()
+
+    def _look_at_threads(self) -> None:
+        if not self._is_watching:
+            return
+        threads = self._engine.threads
+        if not threads.has_work():
+            self._is_watching = False
+            self._turns = -1
+            if threads.has_work():  # it came in between
+                self._is_watching = True
+        elif threads.turns == self._turns:
+            threads.reinforce()
+        else:
+            self._turns = threads.turns
+
+    def _beat(self) -> None:
+        every = self._engine.store.heartbeat_every
+        if every is None or time.monotonic() < self._next_beat:
+            return
+        self._next_beat = time.monotonic() + every
+        worker = self._engine.worker
+        if worker is not None and not self._engine.store.heartbeat(worker):
+            self._engine.taken_for_dead()
+
+    def _claim(self) -> None:
+        engine = self._engine
+        fire_due(engine)
+        while engine.worker is not None and not self.is_draining and not self._is_stopping:
+            room = min(_CLAIM, engine.concurrency - len(engine.active))
+            self._is_full = room <= 0
+            claimed = engine.store.claim(engine.worker, room) if room > 0 else []
+            for one in claimed:
+                state = one.state
+                run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
+                if run is None:
+                    run = engine.active_run(one)
+                elif one.run.cancelled:
+                    run.interrupt = "cancel"
+                engine.active[run.id] = run
+                self.check_deadline(run)
+                engine.threads.offer(run)
+            if len(claimed) < _CLAIM:
+                break
+        self._next = None if self._is_full or self.is_draining else engine.store.next_due()
+
+    def check_deadline(self, run: ActiveRun) -> None:
+        """See to it that a run that is under way ends in time."""
+        if run.deadline is None or run.interrupt:
+            return
+        if run.deadline <= self._engine.store.now():
+            run.interrupt = "deadline"
+        else:
+            heapq.heappush(self._deadlines, (run.deadline, next(self._numbers), run))
+            self._ring()
+
+    def _cancel(self) -> None:
+        engine = self._engine
+        for run_id in engine.store.cancelled(engine.worker or ""):
+            run = engine.active.get(run_id)
+            if run is not None:
+                self._interrupt(run, "cancel")
+
+    def _interrupt(self, run: ActiveRun, why: str) -> None:
+        run.interrupt = run.interrupt or why
+        future = run.future
+        if future is not None and self._engine.threads.take_future(run, future):
+            future.cancel()
+            self._engine.threads.offer(run)
+
+    def _end_late(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, run = heapq.heappop(self._deadlines)
+            if self._engine.active.get(run.id) is run:
+                self._interrupt(run, "deadline")
+        while self._timeouts and self._timeouts[0][0] <= time.monotonic():
+            _, _, run, future = heapq.heappop(self._timeouts)
+            if run.future is future and future is not None:
+                settle(self._engine, run, future, TimeoutError(f"step {run.step} took longer than its timeout"))
+                future.cancel()

@@ -1,0 +1,140 @@
+"""Functions whose calls can be durable runs, and how another process finds them again."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from inspect import iscoroutinefunction
+from types import FunctionType
+from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
+
+from stackful.errors import CodeChangedError, FiberError
+
+__all__ = ["Options", "RunFunction", "find", "known_programs", "name_of", "options_of", "run"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_R_co = TypeVar("_R_co", covariant=True)
+
+
+class Options(NamedTuple):
+    """What `run` was given: for every run of the function."""
+
+    history: int = 0
+    queue: str | None = None
+    deadline: float | None = None
+    is_async: bool = False
+
+
+class RunFunction(Protocol, Generic[_P, _R_co]):
+    """A function marked by `run`: called as before, or started as a run by `durable.start`."""
+
+    __module__: str
+    __name__: str
+    __qualname__: str
+
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co:
+        """Call it as any function."""
+
+
+_options: dict[str, Options] = {}
+# The default of `history=True`.
+_HISTORY = 100
+
+
+@overload
+def run(function: Callable[_P, _R], /) -> RunFunction[_P, _R]: ...
+@overload
+def run(
+    *, history: bool | int = False, queue: str | None = None, deadline: float | None = None
+) -> Callable[[Callable[_P, _R]], RunFunction[_P, _R]]: ...
+def run(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    history: bool | int = False,
+    queue: str | None = None,
+    deadline: float | None = None,
+) -> Any:
+    """Mark a function as one whose calls can be started as durable runs; called directly it is what it was.
+
+    Args:
+        function: stands at the top level of a module, where any process finds it by its name; ``def`` or ``async def``.
+        history: keep checkpoints: True for the last 100, a number for so many, and of older ones fewer and fewer; for `fork` and the viewer.
+        queue: the queue that its runs wait in.
+        deadline: seconds from the start after which a run is cancelled.
+
+    Returns:
+        The function itself.
+
+    Raises:
+        FiberError: it is nested in another function, or no plain function.
+
+    Example:
+        >>> @run
+        ... def order(item):
+        ...     return f"bought {item}"
+        >>> order("tea")
+        'bought tea'
+    """
+    if function is None:
+        return lambda given: _mark(given, history, queue, deadline)
+    return _mark(function, history, queue, deadline)
+
+
+def _mark(function: Any, history: bool | int, queue: str | None, deadline: float | None) -> Any:
+    if type(function) is not FunctionType:
+        raise FiberError(f"@run marks functions, not {function!r}: put it above `def`, below all other decorators")
+    if "<locals>" in function.__qualname__:
+        raise FiberError(
+            f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
+        )
+    kept = _HISTORY if history is True else int(history)
+    _options[_name_of(function)] = Options(kept, queue, deadline, iscoroutinefunction(function))
+    return function
+
+
+def _name_of(function: Any) -> str:
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Under which name its runs are stored; FiberError if it is not marked.
+
+    >>> name_of(len)
+    Traceback (most recent call last):
+    stackful.errors.FiberError: <built-in function len> is not marked: put @durable.run above it
+    """
+    name = _name_of(function) if hasattr(function, "__qualname__") else ""
+    if name not in _options:
+        raise FiberError(f"{function!r} is not marked: put @durable.run above it")
+    return name
+
+
+def options_of(name: str) -> Options:
+    """What the function of that name was marked with."""
+    return _options.get(name, Options())
+
+
+def known_programs() -> list[str]:
+    """The names of all functions that this process has marked so far."""
+    return sorted(_options)
+
+
+def find(program: str) -> Callable[..., Any]:
+    """The function with this name; its module is imported.
+
+    Raises:
+        CodeChangedError: there is none, or it is not marked any more.
+    """
+    module, _, qualname = program.partition(":")
+    try:
+        found: Any = sys.modules.get(module) or importlib.import_module(module)
+        for part in qualname.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise CodeChangedError(f"the function {program} of this run is not to be found: {error}; restore it") from error
+    if program not in _options:
+        raise CodeChangedError(f"the function {program} of this run is not marked with @durable.run any more")
+    return cast("Callable[..., Any]", found)

@@ -1,0 +1,109 @@
+"""Runs that are started again and again, by the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from stackful.durable.connections import current_engine
+from stackful.durable.functions import name_of, options_of
+from stackful.durable.records import NewRun, Schedule
+from stackful.durable.starting import new_run_of
+from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from stackful.durable.engine import Engine
+
+__all__ = ["fire_due", "next_time", "schedule", "unschedule"]
+
+
+def schedule(
+    function: Callable[..., Any],
+    cron: str,
+    /,
+    *args: Any,
+    name: str | None = None,
+    zone: str = "UTC",
+    queue: str | None = None,
+    **keywords: Any,
+) -> str:
+    """Start a run of the function whenever its time has come, as long as any worker works on the store. Saying so again changes it.
+
+    Times that passed while no worker was there are made up for by one run.
+
+    Args:
+        function: marked with `run`.
+        cron: "minute hour day month weekday", as in crontab(5), with names, steps and ``L``; or with seconds in front.
+        args, keywords: what each run is called with.
+        name: what the schedule is called; by default by the function's name.
+        zone: the time zone that it is read in, as "Europe/Berlin".
+        queue: where its runs wait.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: the text is no cron expression, or there is no such time zone.
+        StoreError: no store is open.
+    """
+    engine = current_engine()
+    name = name or function.__qualname__
+    program = name_of(function)
+    arguments = engine.seal(_sealed_for(name), (args, keywords))
+    first = next_time(cron, zone, engine.store.now())
+    engine.store.put_schedule(Schedule(name, program, cron, zone, first, arguments, queue or options_of(program).queue))
+    return name
+
+
+def unschedule(name: str) -> None:
+    """Start no more runs by the schedule of that name; those that have begun go on."""
+    current_engine().store.drop_schedule(name)
+
+
+def next_time(cron: str, zone: str, after: float) -> float:
+    """When a cron text says it is time next, in seconds since the epoch.
+
+    >>> next_time("0 3 * * *", "UTC", 0.0)
+    10800.0
+    """
+    from cronsim import CronSim, CronSimError
+
+    try:
+        start = datetime.fromtimestamp(after, _zone_of(zone))
+        found: datetime = next(CronSim(cron, start))
+    except CronSimError as error:
+        raise ValueError(f"{cron!r} is no cron expression: {error}; as in '30 3 * * mon-fri'") from error
+    except StopIteration:
+        raise ValueError(f"{cron!r} is never") from None
+    return found.timestamp()
+
+
+def _zone_of(zone: str) -> tzinfo:
+    try:
+        return UTC if zone == "UTC" else ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"there is no time zone {zone!r}; use a name like 'Europe/Berlin'") from None
+
+
+def _sealed_for(name: str) -> str:
+    return f"schedule {name}"
+
+
+def fire_due(engine: Engine) -> None:
+    """Start what schedules say is due."""
+    now = engine.store.now()
+    for due in engine.store.schedules():
+        if due.next <= now:
+            engine.store.fire(due, next_time(due.cron, due.zone, now), _run_of(engine, due))
+
+
+def _run_of(engine: Engine, due: Schedule) -> NewRun:
+    try:
+        args, keywords = engine.unseal(_sealed_for(due.name), due.arguments)
+    except Exception as error:
+        raise StoreError(f"the arguments of schedule {due.name!r} cannot be read: {error}; schedule it anew") from error
+    when = datetime.fromtimestamp(due.next, UTC)
+    run_id = f"{due.name.replace('.', '-').replace('<', '').replace('>', '')[:40]}-{when:%Y%m%d-%H%M%S}"
+    return new_run_of(engine, due.program, args, keywords, run_id, due.queue)

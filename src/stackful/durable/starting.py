@@ -1,0 +1,99 @@
+"""New runs of functions, as records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from stackful.durable.functions import name_of, options_of
+from stackful.durable.names import checked_name, new_id
+from stackful.durable.records import NewRun
+from stackful.durable.store import Run, Status
+
+if TYPE_CHECKING:
+    from stackful.durable.contexts import Driver, Drives
+
+__all__ = ["child_of", "new_run", "new_run_of"]
+
+_PYTHON = sys.version.partition(" ")[0]
+_LONGEST = 60
+
+
+def new_run(
+    drives: Drives,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    run_id: str | None = None,
+    queue: str | None = None,
+    priority: int = 0,
+    key: str | None = None,
+    deadline: float | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    delay: float = 0.0,
+    parent: str | None = None,
+) -> NewRun:
+    """A run of this function with these arguments; see `operations.start`.
+
+    Raises:
+        FiberError: the function is not marked.
+        StoreError: the id cannot name a run.
+        UnsaveableError: an argument cannot be stored.
+    """
+    run_id = new_id(function.__name__, (), 8) if run_id is None else run_id if parent else checked_name(run_id)
+    return new_run_of(
+        drives, name_of(function), args, keywords, run_id, queue, priority, key, deadline, attributes, delay, parent
+    )
+
+
+def new_run_of(
+    drives: Drives,
+    program: str,
+    args: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    run_id: str,
+    queue: str | None = None,
+    priority: int = 0,
+    key: str | None = None,
+    deadline: float | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    delay: float = 0.0,
+    parent: str | None = None,
+) -> NewRun:
+    """The same for a function that is known by its name only."""
+    options = options_of(program)
+    now = drives.store.now()
+    limit = options.deadline if deadline is None else deadline
+    run = Run(
+        run_id, program, (), "", None, _PYTHON, now, Status.PENDING, None, now, "function", queue or options.queue,
+        priority, key, parent, None, now + delay if delay else None, None, None if limit is None else now + limit, False,
+        attributes, None, None, drives.version, options.history,
+    )  # fmt: skip
+    return NewRun(run, drives.seal(run_id, (args, keywords)))
+
+
+def child_of(
+    driver: Driver,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    keywords: Mapping[str, Any],
+    run_id: str | None,
+    queue: str | None,
+    priority: int,
+    key: str | None,
+    deadline: float | None,
+    attributes: Mapping[str, Any] | None,
+    delay: float,
+) -> NewRun:
+    """A run that a run starts. Its id follows from the parent's state, so that there is one however often that is gone on from."""
+    if run_id is None:
+        run_id = f"{driver.id}.{driver.seq + 1}"
+        if len(run_id) > _LONGEST:
+            run_id = f"{driver.id[:20]}-{sha256(run_id.encode()).hexdigest()[:16]}"
+    else:
+        run_id = checked_name(run_id)
+    return new_run(
+        driver.drives, function, args, keywords, run_id, queue, priority, key, deadline, attributes, delay, driver.id
+    )

@@ -1,0 +1,307 @@
+"""The threads that drive runs: which run goes on next, and when what they did is committed.
+
+A thread takes a run from `ready`, resumes it, and has its next state as a Save in `pending`. When nothing is ready, or many are pending, that
+thread commits all that are pending in one transaction; after that those runs are ready again. So a run alone needs no other thread, many
+runs share a commit, and no code of a run goes on before its state is on the disk. No lock is held while code of a run runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from stackful.durable.active import ending_of, largest_local, seal_error
+from stackful.durable.contexts import here
+from stackful.durable.records import Change, Save
+from stackful.durable.requests import DONE
+from stackful.durable.services import SERVICES
+from stackful.durable.store import ENDED, Status
+from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from stackful.durable.active import ActiveRun
+    from stackful.durable.engine import Engine
+
+__all__ = ["Threads"]
+
+_log = logging.getLogger("stackful.durable")
+
+# As many states go into one commit.
+_GROUP = 64
+# As many sleeping and waiting runs are kept in memory, so that they need not be loaded when they are woken.
+_KEPT = 256
+# Seconds after which a commit is tried again that the store refused: first, and at most.
+_AGAIN, _AGAIN_AT_MOST = 0.05, 2.0
+# Seconds for runs to come out of their own code when the engine is closed.
+_GRACE = 1.0
+
+
+class Threads:
+    """The threads of an engine.
+
+    Args:
+        engine: whose.
+        limit: how many at most.
+    """
+
+    def __init__(self, engine: Engine, limit: int) -> None:
+        self._engine = engine
+        self._limit = limit
+        self._ready: deque[ActiveRun] = deque()
+        self._pending: deque[tuple[ActiveRun, Save]] = deque()
+        self._mutex = threading.Lock()
+        self._work = threading.Condition(self._mutex)
+        self._committing = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0
+        self._is_stopping = False
+        self._again = _AGAIN
+        self._pause_until = 0.0
+        self._asleep: OrderedDict[str, ActiveRun] = OrderedDict()
+        self.turns = 0
+
+    # --- from elsewhere -----------------------------------------------------------------------------------------------
+
+    def offer(self, run: ActiveRun) -> None:
+        """Have a run go on: its answer, or error, is set."""
+        self._ready.append(run)
+        with self._mutex:
+            if self._idle:
+                self._work.notify()
+                return
+            if not self._threads:
+                self._begin()
+                return
+        self._engine.alarms.watch()
+
+    def has_work(self) -> bool:
+        """Whether something waits for a thread."""
+        return bool(self._ready or (self._pending and time.monotonic() >= self._pause_until))
+
+    def reinforce(self) -> None:
+        """All threads are in code of runs, and work waits: one more."""
+        with self._mutex:
+            if self._idle:
+                self._work.notify()
+            elif len(self._threads) < self._limit and not self._committing.locked():
+                self._begin()
+
+    def recall(self, run_id: str, fence: int, seq: int) -> ActiveRun | None:
+        """A run that fell asleep here and is claimed again: as it is in memory, if nobody went on with it since."""
+        run = self._asleep.pop(run_id, None)
+        if run is not None and run.seq == seq and run.fence + 1 == fence:
+            run.fence = fence
+            return run
+        if run is not None:
+            run.abandon()
+        return None
+
+    def take_future(self, run: ActiveRun, future: Any) -> bool:
+        """Whether the run still waits for this future; from now on it does not."""
+        with self._mutex:
+            if run.future is not future:
+                return False
+            run.future = None
+            return True
+
+    def stop(self) -> None:
+        """Take nothing up any more, and wait a moment for those that are in their own code."""
+        with self._mutex:
+            self._is_stopping = True
+            self._work.notify_all()
+            threads = list(self._threads)
+        end = time.monotonic() + _GRACE
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, end - time.monotonic()))
+        try:
+            self._commit()
+        except StoreError as error:
+            _log.warning("the last states were not stored, their runs go on from those before: %s", error)
+        for run in self._asleep.values():
+            run.abandon()
+
+    # --- the threads --------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._loop, name=f"stackful-runs-{len(self._threads)}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+
+    def _loop(self) -> None:
+        while not self._is_stopping:
+            try:
+                run = self._ready.popleft()
+            except IndexError:
+                if not (self._pending and self._commit()) and not self._wait():
+                    break
+                continue
+            if self._ready or self._pending:
+                self._engine.alarms.watch()
+            self.turns += 1
+            self._turn(run)
+            if len(self._pending) >= _GROUP:
+                self._commit()
+        with self._mutex:
+            self._threads.discard(threading.current_thread())
+
+    def _wait(self) -> bool:
+        """Until there is something to do; False: end this thread."""
+        with self._mutex:
+            while not self._ready and not (self._pending and time.monotonic() >= self._pause_until):
+                if self._is_stopping:
+                    return False
+                self._idle += 1
+                try:
+                    self._work.wait(max(0.001, self._pause_until - time.monotonic()) if self._pending else None)
+                finally:
+                    self._idle -= 1
+        return True
+
+    # --- one turn -----------------------------------------------------------------------------------------------------
+
+    def _turn(self, run: ActiveRun) -> None:
+        """Go on with a run until it waits for something, its next commit most often."""
+        here.driver = run
+        try:
+            if run.fiber is None:
+                run.load()
+            while True:
+                request = run.go()
+                if request is DONE:
+                    run.steps += 1
+                    self.save(run)
+                    return
+                assert run.fiber is not None
+                if run.fiber.status == "dead":
+                    self._finish(run, request)
+                    return
+                if not self._serve(run, request):
+                    return
+        except BaseException as error:  # noqa: BLE001 - whatever a run raises ends the run, not its thread
+            self._fail(run, error)
+        finally:
+            here.driver = None
+
+    def _serve(self, run: ActiveRun, request: Any) -> bool:
+        """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code."""
+        try:
+            return SERVICES[type(request)](self._engine, run, request)
+        except Exception as error:  # noqa: BLE001 - raised again in the run
+            run.error = error.with_traceback(None)
+            return True
+
+    def save(self, run: ActiveRun, change: Change | None = None) -> None:
+        """Have the state of a run committed; where it cannot be stored, its code is told."""
+        run.seq += 1
+        try:
+            data = run.dumps()
+        except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
+            run.seq -= 1
+            run.error = error.with_traceback(None)
+            self._ready.append(run)
+            return
+        if len(data) > run.largest:
+            self._warn(run, len(data))
+        if run.consumed:
+            change = change or Change()
+            change.consumed, run.consumed = tuple(run.consumed), []
+        save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, data, change, run.history)
+        self._pending.append((run, save))
+
+    def _warn(self, run: ActiveRun, size: int) -> None:
+        """Once for each doubling."""
+        while run.largest < size:
+            run.largest *= 2
+        part, name = largest_local(run)
+        _log.warning("run %s: its state has %d bytes, of which %d are in %s", run.id, size, part, name)
+
+    def _finish(self, run: ActiveRun, result: object) -> None:
+        try:
+            data = None if result is None else self._engine.seal(run.id, result)
+        except Exception as error:  # noqa: BLE001 - as in `save`
+            self._fail(run, error)
+            return
+        self._end(run, Change(Status.FINISHED, result=data))
+
+    def _fail(self, run: ActiveRun, error: BaseException) -> None:
+        if run.sharing is not None:  # it ended within a transaction
+            sharing, run.sharing = run.sharing, None
+            try:
+                sharing.__exit__(type(error), error, None)
+            except BaseException:  # noqa: BLE001 - the run has ended for another reason
+                _log.debug("the transaction of run %s was rolled back", run.id, exc_info=True)
+        status, text = ending_of(error)
+        self._end(run, Change(status, error=text, result=seal_error(error, run.sealing_key)))
+
+    def _end(self, run: ActiveRun, change: Change) -> None:
+        save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)
+        self._pending.append((run, save))
+
+    # --- commits ------------------------------------------------------------------------------------------------------
+
+    def _commit(self) -> bool:
+        """Commit all that is pending; False if that must wait."""
+        with self._committing:
+            if time.monotonic() < self._pause_until:
+                return False
+            batch = []
+            while self._pending:
+                batch.append(self._pending.popleft())
+            if not batch:
+                return True
+            try:
+                lost = self._engine.store.commit([save for _, save in batch])
+            except StoreError as error:
+                self._pending.extendleft(reversed(batch))
+                self._pause_until = time.monotonic() + self._again
+                self._again = min(2 * self._again, _AGAIN_AT_MOST)
+                _log.warning("%d states are not stored yet, their runs wait: %s", len(batch), error)
+                return False
+            self._again, self._pause_until = _AGAIN, 0.0
+        for run, save in batch:
+            if lost and run.id in lost:
+                self._lose(run)
+            elif save.change is None or save.change.status is Status.RUNNING:
+                self._ready.append(run)
+            else:
+                self._leave(run, save.change)
+        return True
+
+    def _lose(self, run: ActiveRun) -> None:
+        _log.warning(
+            "run %s was taken over by another worker; what was done here since its last state may be done again", run.id
+        )
+        self._engine.active.pop(run.id, None)
+        run.abandon()
+
+    def _leave(self, run: ActiveRun, change: Change) -> None:
+        """A run is no longer under way here: it has ended, or sleeps."""
+        self._engine.active.pop(run.id, None)
+        if change.status in ENDED:
+            run.fiber = None
+        else:
+            self._asleep[run.id] = run
+            if len(self._asleep) > _KEPT:
+                self._forget_one()
+            self._engine.alarms.left(min((w for w in (change.wake, run.deadline) if w is not None), default=None))
+            return
+        self._engine.alarms.left(None)
+
+    def _forget_one(self) -> None:
+        run_id, run = self._asleep.popitem(last=False)
+        if run.has_generators:
+            self._asleep[run_id] = run  # see ActiveRun.abandon: rather kept than leaked
+        else:
+            run.abandon()
+
+    def lose(self, run: ActiveRun) -> None:
+        """A run turned out to be another worker's."""
+        self._lose(run)
+
+    def committed(self, run: ActiveRun) -> None:
+        """A run whose state was committed by a transaction of its own goes on."""
+        self._ready.append(run)

@@ -1,0 +1,347 @@
+"""What loading a snapshot may reach by name: the program's own, data types, and what was allowed by configuration.
+
+The seal says who made a snapshot; this list is a second fence, for snapshots without one and for keys in wrong hands: no module is
+imported, and no function called, that neither the program nor this list has a use for. It is no prison: a snapshot brings code along
+that runs when it is resumed.
+
+*The program's own* are modules that are neither of the standard library nor installed packages, and what the program itself imports:
+packages, and functions of the standard library that its modules have among their globals. Of the rest, `_WHOLE` and `_TYPES` list
+what is harmless.
+"""
+
+from __future__ import annotations
+
+import dis
+import enum
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any
+
+from stackful.errors import NameRefusedError
+from stackful.fibers.portable import SCRIPTS
+from stackful.snapshot.codes import Program, tree_of
+
+__all__ = ["ALLOW_VARIABLE", "EVERYTHING", "Allowed", "allowed_of"]
+
+ALLOW_VARIABLE = "STACKFUL_ALLOW"
+
+# Modules of the standard library that compute and hold, and do nothing else.
+_WHOLE = frozenset(
+    "abc array base64 binascii bisect calendar cmath collections collections_abc colorsys contextlib contextvars copy csv dataclasses"
+    " datetime decimal difflib enum errno fnmatch fractions functools graphlib hashlib heapq hmac html ipaddress itertools json keyword math"
+    " ntpath numbers operator posixpath pprint queue random re reprlib secrets shlex sre statistics string struct textwrap time"
+    " traceback types typing unicodedata uuid warnings weakref weakrefset zlib zoneinfo urllib.parse".split()
+)
+# Those of which the classes do no harm.
+_TYPES = frozenset(
+    "argparse asyncio ast concurrent configparser email http inspect numpy pandas pathlib unittest xml".split()
+)
+_NAMES = {
+    "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__"},
+    "io": {"StringIO", "BytesIO"},
+    "logging": {"getLogger", "LogRecord", "Logger", "Formatter"},
+    "cloudpickle": {"subimport", "dynamic_subimport"},
+}
+_RECONSTRUCTORS = re.compile(r"_\w*(unpickle|reconstruct|_ctor|frombuffer)\w*|_new_\w+|new_block|scalar")
+_HARMFUL_BUILTINS = frozenset(
+    "eval exec compile __import__ open input breakpoint globals locals vars setattr delattr getattr exit quit help".split()
+)
+_OWN_REFUSED = ("stackful.snapshot", "stackful.durable.runs", "stackful.cli", "stackful.keyfiles")
+_SIDE_EFFECTS = frozenset("antigravity this idlelib turtledemo test lib2to3 __hello__ __phello__".split())
+_SUSPENDED_AT_FIRST = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_WAYS_OUT = frozenset({"__subclasses__", "__getattribute__", "__reduce__", "__reduce_ex__"})
+_METHODS = (
+    MethodType, BuiltinFunctionType, FunctionType, type, enum.Enum,
+    MethodWrapperType, MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType,
+)  # fmt: skip
+_ENTRY = re.compile(r"\*|[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.\w+)*)?")
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """The folders of the standard library and of installed packages."""
+    paths = sysconfig.get_paths()
+    return tuple(f"{os.path.realpath(paths[name])}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+def _is_installed(path: str) -> bool:
+    real = os.path.realpath(path)
+    return real.startswith(_installed()) or not {"site-packages", "dist-packages"}.isdisjoint(Path(real).parts)
+
+
+@cache
+def _is_standard(top: str) -> bool:
+    return top in sys.stdlib_module_names or top in sys.builtin_module_names
+
+
+def _is_own(module: str) -> bool:
+    """Whether a module is the program's: no standard one, and not in a folder of installed packages."""
+    top = _top(module)
+    return top in SCRIPTS or (not _is_standard(top) and _is_elsewhere(top))
+
+
+@cache
+def _is_elsewhere(top: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(top)  # imports nothing
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return True  # made by the program as it runs, or nowhere
+    places = [spec.origin] if spec.has_location and spec.origin else list(spec.submodule_search_locations or ())
+    return not any(map(_is_installed, places))
+
+
+def _entries(text: Iterable[str], source: str) -> list[tuple[str, str | None]]:
+    """(module, name or None for all) of each entry."""
+    found: list[tuple[str, str | None]] = []
+    for entry in text:
+        if not _ENTRY.fullmatch(entry):
+            raise ValueError(f"{source}: {entry!r} is neither a package or module, nor MODULE:NAME, nor *")
+        module, _, name = entry.partition(":")
+        found.append((module, name or None))
+    return found
+
+
+def _of_environment() -> list[tuple[str, str | None]]:
+    text = os.environ.get(ALLOW_VARIABLE, "")
+    return _entries(filter(None, map(str.strip, text.split(","))), ALLOW_VARIABLE)
+
+
+def _of_project() -> list[tuple[str, str | None]]:
+    """``[tool.stackful] allow`` in the pyproject.toml of the working directory, or of the nearest folder above that has one."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return []
+    path = next((path for folder in (here, *here.parents) if (path := folder / "pyproject.toml").is_file()), None)
+    if path is None:
+        return []
+    entries = _allowed_by(path)
+    if not isinstance(entries, list):
+        raise ValueError(f"{path}: [tool.stackful] allow is a list of texts, not {entries!r}")
+    return _entries(map(str, entries), f"{path}, [tool.stackful] allow")
+
+
+def _allowed_by(path: Path) -> object:
+    tomllib = importlib.import_module("tomllib")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read, and it may allow what the snapshot names: {error}") from error
+    return tables.get("tool", {}).get("stackful", {}).get("allow", [])
+
+
+def _of_configuration() -> list[tuple[str, str | None]]:
+    """Only looked at when something would be refused otherwise."""
+    return [*_of_environment(), *_of_project()]
+
+
+def _fits(entries: list[tuple[str, str | None]], module: str, name: str | None) -> bool:
+    return any(
+        entry == "*" or (f"{module}.".startswith(f"{entry}.") and which in (None, name)) for entry, which in entries
+    )
+
+
+def _imports_of(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(module, names) of each import statement."""
+    for _, part in tree_of(code):
+        names: tuple[str, ...] = ()
+        for instruction in dis.get_instructions(part):
+            if instruction.opname == "LOAD_CONST":
+                names = instruction.argval if isinstance(instruction.argval, tuple) else ()
+            elif instruction.opname == "IMPORT_NAME":
+                yield instruction.argval, names
+
+
+class Allowed:
+    """Answers whether a name may be reached; remembers what it has answered.
+
+    Args:
+        entries: what is allowed besides the default: ``package`` or ``package.module`` with all that is in it, ``module:name``, or ``*``.
+
+    Raises:
+        ValueError: an entry is none of these.
+    """
+
+    def __init__(self, entries: Iterable[str] = (), program: Program | None = None) -> None:
+        self._given = _entries(entries, "allow=")
+        self._program = program
+        self._known: set[tuple[str, str]] = set()
+
+    def check(self, module: str, name: str) -> None:
+        """`NameRefusedError` where a name may not be reached; ImportError and AttributeError where it means nothing."""
+        if (module, name) in self._known:
+            return
+        if not _fits(self._given, module, name):
+            try:
+                self.check_module(module)
+                self._check_value(module, name)
+            except NameRefusedError:
+                if not _fits(_of_configuration(), module, name):
+                    raise
+        self._known.add((module, name))
+
+    def check_module(self, module: str) -> None:
+        """`NameRefusedError` where a module may not be imported, to be held or for the code in it."""
+        top = _top(module)
+        if module in sys.modules or _is_own(module) or top in _TYPES or top in _NAMES or top == "stackful":
+            return
+        if _is_standard(top) and top not in _SIDE_EFFECTS:
+            return
+        if not (_fits([*self._given, *_of_configuration()], module, None) or self._is_imported(module)):
+            raise self._refusal(module, None)
+
+    def attribute(self, value: Any, name: str) -> Any:
+        """``getattr`` as snapshots use it, for methods: no way from one value to everything that there is."""
+        found = getattr(value, name)
+        if isinstance(value, ModuleType):
+            self.check(value.__name__, name)
+        elif name in _WAYS_OUT or not isinstance(found, _METHODS):
+            raise self._refusal("builtins", "getattr")
+        elif isinstance(found, FunctionType | type):
+            self.check(found.__module__, found.__qualname__)
+        return found
+
+    def _check_value(self, module: str, name: str) -> None:
+        value: Any = importlib.import_module(module) if module not in sys.modules else sys.modules[module]
+        for part in name.split("."):
+            value = getattr(value, part)
+            if isinstance(value, ModuleType):
+                raise self._refusal(module, name)
+        if not (self._is_harmless(module, name, value) or self._is_among_imports(module, name, value)):
+            raise self._refusal(module, name)
+
+    def _is_harmless(self, module: str, name: str, value: Any) -> bool:
+        """By default; what a module has from another one is that one's."""
+        home = getattr(value, "__module__", None)
+        if (
+            isinstance(home, str)
+            and _top(home) != _top(module)
+            and isinstance(value, type | FunctionType | BuiltinFunctionType)
+        ):
+            return self._is_by_default(home, name.rpartition(".")[2], value)
+        return self._is_by_default(module, name, value)
+
+    def _is_by_default(self, module: str, name: str, value: Any) -> bool:
+        if _is_own(module):
+            return not module.startswith(_OWN_REFUSED)
+        if module == "builtins":
+            return name not in _HARMFUL_BUILTINS
+        top = _top(module)
+        if top == "stackful":
+            return not module.startswith(_OWN_REFUSED)
+        plain = module.lstrip("_") if _is_standard(top) else module
+        if plain in _WHOLE or _top(plain) in _WHOLE or name in _NAMES.get(_top(plain), ()):
+            return True
+        if isinstance(value, type):
+            is_harmless = issubclass(value, BaseException | enum.Enum | tuple)
+            return (is_harmless and _is_standard(top)) or _top(plain) in _TYPES
+        if top == "cloudpickle":
+            return name.startswith("_")
+        if isinstance(value, FunctionType) and value.__code__.co_flags & _SUSPENDED_AT_FIRST:
+            return _is_standard(top)  # calling it runs nothing of it
+        return top in _TYPES and _RECONSTRUCTORS.fullmatch(name) is not None
+
+    def _own_globals(self) -> Iterator[Any]:
+        for name, module in list(sys.modules.items()):
+            if _top(name) != "stackful" and _is_own(name) and hasattr(module, "__dict__"):
+                yield from list(vars(module).values())
+
+    @cached_property
+    def _imported_by_script(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [] if self._program is None else list(_imports_of(self._program.code))
+
+    def _is_imported(self, module: str) -> bool:
+        """Whether the program itself imports the package."""
+        top = _top(module)
+        if any(_top(name) == top for name, _ in self._imported_by_script):
+            return True
+        return any(
+            _top(value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))) == top
+            for value in self._own_globals()
+            if isinstance(value, ModuleType | type | FunctionType | BuiltinFunctionType | MethodType)
+        )
+
+    def _is_among_imports(self, module: str, name: str, value: Any) -> bool:
+        """An installed package that the program imports; of the standard library, what it has among its globals or says by name."""
+        if not _is_standard(_top(module)) and module.split(".")[:2] != ["stackful", "snapshot"]:
+            return self._is_imported(module)
+        if any(value is held for held in self._own_globals()):
+            return True
+        for imported, names in self._imported_by_script:
+            holder = sys.modules.get(imported)
+            if any(which == "*" or getattr(holder, which, None) is value for which in names):
+                return True
+            if imported == module and self._is_said(name):
+                return True
+        return False
+
+    def _is_said(self, name: str) -> bool:
+        """Whether the script has the name in its code."""
+        assert self._program is not None
+        return any(name in code.co_names for _, code in tree_of(self._program.code))
+
+    def _refusal(self, module: str, name: str | None) -> NameRefusedError:
+        what = f"{module}:{name}" if name else module
+        kind = "names" if name else "needs the module"
+        return NameRefusedError(
+            f"the snapshot {kind} {what}, which is neither the program's own nor on the list of what is harmless; if it is to be"
+            f' loaded, allow it: loads(..., allow=["{what}"]), or {ALLOW_VARIABLE}={what}, or in pyproject.toml'
+            f' [tool.stackful] allow = ["{what}"]',
+            what,
+        )
+
+
+class _Everything(Allowed):
+    """No list at all: for copies within a process."""
+
+    def check(self, module: str, name: str) -> None:
+        """Any."""
+
+    def check_module(self, module: str) -> None:
+        """Any."""
+
+    def attribute(self, value: Any, name: str) -> Any:
+        """Any."""
+        return getattr(value, name)
+
+
+EVERYTHING = _Everything()
+"""Whatever the snapshot names: as trusting as `pickle`."""
+
+_DEFAULT = Allowed()
+
+
+def allowed_of(given: Allowed | Iterable[str] | None, program: Program | None = None) -> Allowed:
+    """The list that a caller has asked for. `ValueError`, `TypeError`."""
+    if isinstance(given, Allowed):
+        return given
+    if given is None:
+        return _DEFAULT if program is None else Allowed((), program)
+    if isinstance(given, str):
+        raise TypeError(f"allow= takes a list of texts: [{given!r}]")
+    return Allowed(given, program)

@@ -1,0 +1,65 @@
+"""Who may read, and who may act.
+
+Reading is open to whoever reaches the server, which listens on the loopback interface unless told otherwise. Another web page that the
+user has open reaches it, too: so answers go only to requests that name one of our own hosts (a page that bound its own name to
+127.0.0.1 cannot), and carry headers that keep foreign content and framing out. Acting takes a token, in a header that no foreign page can send.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+__all__ = ["Guard", "make_token", "may_act"]
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:;"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
+
+
+def make_token() -> str:
+    """A token that nobody guesses: 256 bits in 43 characters of a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def may_act(request: Request, token: str | None) -> str | None:
+    """None if the request carries the token; else what is wrong, and the way out."""
+    if token is None:
+        return "this page is read-only; start it with `stackful serve --actions`"
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), token.encode()):
+        return "this takes the token: open the page by the address that `stackful serve --actions` printed"
+    return None
+
+
+class Guard(BaseHTTPMiddleware):
+    """Refuses requests for other hosts, and puts the headers on every answer."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], hosts: frozenset[str] = frozenset()) -> None:
+        super().__init__(app)
+        self._hosts = _LOOPBACK | hosts
+
+    async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        """Answer, or refuse."""
+        if _host_of(request) in self._hosts:
+            response = await call_next(request)
+        else:
+            response = JSONResponse({"error": "this server goes by another name; see `stackful serve --host`"}, 421)
+        response.headers.update(_HEADERS)
+        return response
+
+
+def _host_of(request: Request) -> str:
+    host = request.headers.get("host", "")
+    return host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -1,0 +1,544 @@
+"""What the code of a durable run can do, and what others can do with it."""
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stackful import BarrierError, FiberError, RunNotFoundError, StoreError, UnsaveableError, durable
+from stackful.durable import Handle, Status, handles, inspect
+from stackful.durable.starting import new_run
+
+sys.path.insert(0, str(Path(__file__).parent / "programs"))
+import shop
+
+PATIENCE = 30
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for the store, and for what runs do to the world."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shop, "LOG", tmp_path / "effects.log")
+    return tmp_path
+
+
+@pytest.fixture
+def engine(folder):
+    """An engine over a fresh store, connected."""
+    with durable.connect(folder / "runs.db") as engine:
+        yield engine
+
+
+def until(condition):
+    """Wait for something that another thread brings about."""
+    for _ in range(PATIENCE * 200):
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never came true")
+
+
+def failure(handle):
+    """With what a run ended."""
+    with pytest.raises(durable.RunFailedError) as caught:
+        handle.result(PATIENCE)
+    return caught.value
+
+
+# --- steps ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_returns_what_its_function_returns(engine):
+    """Arguments go in, the result comes out, each step is done once."""
+    handle = durable.start(shop.order, "tea", steps=2)
+    assert handle.result(PATIENCE) == (2, True)
+    assert shop.effects() == ["tea 0", "tea 1"]
+    assert (handle.status, handle.run.steps, handle.run.step) == (Status.FINISHED, 2, "effect")
+
+
+def test_operations_are_ordinary_functions_outside_of_runs(folder):
+    """A step is a call, a sleep is a sleep; what needs a run says so."""
+    assert shop.order("tea", 1) == (1, True)
+    durable.sleep(0)
+    durable.sleep_until(datetime.now(UTC))
+    assert durable.current_step() is None
+    assert durable.current_run() is None
+    with pytest.raises(FiberError, match=r"wait_signal\(\) is for the code of a durable run: start a function"):
+        durable.wait_signal("x")
+    with pytest.raises(FiberError, match=r"transaction\(\) is for the code"):
+        durable.transaction(print)
+    with pytest.raises(StoreError, match="no store of runs is open in this process: call durable.connect"):
+        durable.start(shop.order, "tea")
+
+
+def test_a_function_must_be_marked_and_found_by_its_name(engine):
+    """What could not be found by another process is refused when it is marked, or started."""
+    with pytest.raises(FiberError, match="put @durable.run above it"):
+        durable.start(len, [])
+    with pytest.raises(FiberError, match="move it to the top level of its module"):
+
+        @durable.run
+        def nested():
+            pass
+
+    with pytest.raises(FiberError, match="marks functions"):
+        durable.run(len)
+
+
+def test_a_step_is_retried_after_durable_pauses(engine):
+    """Each attempt has the same key; the result is that of the one that did not raise."""
+    handle = durable.start(shop.retrying, 3, 5, id="r")
+    assert handle.result(PATIENCE) == 3
+    assert shop.effects() == [f"attempt {n} of r/1" for n in (1, 2, 3)]
+
+
+def test_a_step_that_is_out_of_retries_raises(engine):
+    """The last exception reaches the code, and whoever waits for the run."""
+    error = failure(durable.start(shop.retrying, 9, 1))
+    assert (type(error.__cause__), str(error.__cause__)) == (ConnectionError, "attempt 2")
+    assert (error.status, error.run) == ("failed", error.run)
+    assert "in flaky" in error.text
+    assert "stackful" not in error.text.split("Traceback", 1)[1].split("shop.py", 1)[0]
+
+
+def test_coroutine_functions_are_steps(engine):
+    """They are awaited in an event loop, many at a time, and cancelled when they take too long."""
+    started = time.monotonic()
+    found = [durable.start(shop.fetching, 0.5) for _ in range(10)]
+    assert [handle.result(PATIENCE) for handle in found] == ["fetched"] * 10
+    assert time.monotonic() - started < 4.5  # one after the other would be five seconds
+    assert "took longer than its timeout" in str(failure(durable.start(shop.fetching, 60, 0.05)))
+
+
+def test_a_step_has_a_timeout(engine):
+    """A blocking function is no longer waited for."""
+    error = failure(durable.start(shop.impatient, 60))
+    assert isinstance(error.__cause__, TimeoutError)
+
+
+def test_a_step_behind_c_code_is_refused_before_its_effect(engine):
+    """The message names the C call and where it stands; the function was not called."""
+    error = failure(durable.start(shop.behind_c))
+    assert isinstance(error.__cause__, BarrierError)
+    assert "sorted" in str(error)
+    assert "behind_c" in str(error)
+    assert shop.effects() == []
+
+
+def test_a_state_that_cannot_be_stored_names_the_variable(engine):
+    """The run fails with the path of the value."""
+    error = failure(durable.start(shop.unsaveable))
+    assert isinstance(error.__cause__, UnsaveableError)
+    assert 'local "guard"' in str(error)
+    assert shop.effects() == ["once"]
+
+
+def test_a_large_state_is_warned_of_once(engine, caplog):
+    """The warning names the local that takes the most."""
+    with caplog.at_level(logging.WARNING, "stackful.durable"):
+        assert durable.start(shop.large).result(PATIENCE) == 100_000
+    (message,) = [record.message for record in caplog.records]
+    assert 'local "table" of large' in message
+
+
+def test_steps_that_block_do_not_hold_up_other_runs(engine):
+    """Runs inside of their own code get threads of their own."""
+    slow = [durable.start(shop.blocks, 1.0) for _ in range(4)]
+    started = time.monotonic()
+    assert durable.start(shop.order, "tea").result(PATIENCE) == (3, True)
+    assert time.monotonic() - started < 0.9
+    assert [handle.result(PATIENCE) for handle in slow] == ["done"] * 4
+
+
+# --- transactions -----------------------------------------------------------------------------------------------------
+
+
+def test_a_transaction_that_raises_leaves_nothing(engine):
+    """It is rolled back, and the exception is the code's to handle."""
+    assert durable.start(shop.rolls_back).result(PATIENCE) == 0
+    assert shop.effects() == ["rolled back"]
+
+
+def test_code_in_a_transaction_cannot_commit(engine):
+    """It is told so, and can go on."""
+    kind, text = durable.start(shop.writes_badly).result(PATIENCE)
+    assert kind == "StoreError"
+    assert "COMMIT is not for the code within transaction()" in text
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sleeping_run_goes_on_in_another_process(folder):
+    """It is nobody's while it sleeps; whoever works on the store then wakes it."""
+    with durable.connect(folder / "runs.db") as first:
+        handle = durable.start(shop.sleeper, 0.5)
+        until(lambda: handle.status is Status.SLEEPING)
+        assert first.store.run(handle.id).line.endswith("sleeper")
+    with durable.connect(folder / "runs.db"):
+        assert Handle(handle.id).result(PATIENCE) == "slept"
+
+
+def test_a_sleep_must_be_a_time(engine):
+    """Negative lengths and times without a zone are refused."""
+    with pytest.raises(ValueError, match="must not be negative"):
+        durable.sleep(-1)
+    with pytest.raises(ValueError, match="has no time zone"):
+        durable.sleep_until(datetime(2999, 1, 1))  # noqa: DTZ001 - the subject
+
+
+def test_a_run_begins_after_its_delay(engine):
+    """Until then it is pending."""
+    handle = durable.start(shop.sleeper, 0, delay=0.2)
+    assert handle.status is Status.PENDING
+    assert handle.result(PATIENCE) == "slept"
+    assert handle.run.started - handle.run.created >= 0.2
+
+
+def test_a_deadline_ends_a_run(engine):
+    """Where it waits, and with `finally`; the reason is the deadline."""
+    error = failure(durable.start(shop.cleaner, deadline=0.1))
+    assert "has not ended by its deadline" in str(error)
+    assert shop.effects() == ["cleaned up"]
+
+
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+def test_signals_are_delivered_in_order(engine):
+    """Those that came before the run asked, too."""
+    handle = durable.start(shop.listener, 3)
+    for value in ("a", ["b"], None):
+        durable.send(handle, "s", value)
+    assert handle.result(PATIENCE) == ["a", ["b"], None]
+
+
+def test_a_signal_with_a_key_is_delivered_once(engine):
+    """A duplicate is dropped."""
+    handle = durable.start(shop.listener, 2)
+    assert engine.send(handle.id, "s", 1, key="k")
+    assert not engine.send(handle.id, "s", 2, key="k")
+    durable.send(handle, "s", 3)
+    assert handle.result(PATIENCE) == [1, 3]
+
+
+def test_waiting_for_a_signal_can_end(engine):
+    """TimeoutError says for what it waited."""
+    error = failure(durable.start(shop.waiter, "never", 0.05))
+    assert str(error.__cause__) == "no signal 'never' came within 0.05 seconds"
+
+
+def test_a_signal_to_nobody_is_an_error(engine):
+    """An id that no run has is refused."""
+    with pytest.raises(RunNotFoundError, match="nine"):
+        durable.send("nine", "s")
+
+
+def test_runs_send_signals(engine):
+    """With their next state, once."""
+    handle = durable.start(shop.listener, 3)
+    durable.start(shop.sends, handle, 3)
+    assert handle.result(PATIENCE) == [0, 1, 2]
+
+
+# --- children, ends ---------------------------------------------------------------------------------------------------
+
+
+def test_gather_gives_results_in_order(engine):
+    """Children are found by their parent."""
+    handle = durable.start(shop.family, "a", "b", "c")
+    assert handle.result(PATIENCE) == ["a", "b", "c"]
+    assert len(engine.runs(durable.Filter(parent=handle.id))) == 3
+
+
+def test_the_first_failure_of_gather_cancels_the_others(engine):
+    """They are over, `finally` and all, before the parent goes on."""
+    handle = durable.start(shop.family, "slow", "bad", "slow")
+    assert handle.result(PATIENCE) == "bad child"
+    assert sorted(shop.effects()) == ["bad is over", "slow is over", "slow is over"]
+
+
+def test_cancelling_a_parent_cancels_what_it_gathers(engine):
+    """Structured: nothing of it goes on."""
+    handle = durable.start(shop.family, "slow", "slow")
+    until(lambda: handle.status is Status.WAITING)
+    handle.cancel()
+    assert failure(handle).status == "cancelled"
+    assert sorted(shop.effects()) == ["slow is over"] * 2
+
+
+def test_cancelling_runs_finally(engine):
+    """Which may take steps; afterwards the run is cancelled."""
+    handle = durable.start(shop.cleaner)
+    until(lambda: handle.status is Status.WAITING)
+    durable.cancel(handle)
+    assert handle.wait(PATIENCE) is Status.CANCELLED
+    assert shop.effects() == ["cleaned up"]
+
+
+def test_cancelling_stops_what_runs_elsewhere(engine):
+    """A coroutine that is awaited in a step is cancelled at once."""
+    handle = durable.start(shop.fetching, 60)
+    until(lambda: engine.active[handle.id].future is not None)
+    handle.cancel()
+    assert failure(handle).status == "cancelled"
+
+
+def test_a_failed_run_is_tried_again_from_its_last_state(engine):
+    """Steps that are recorded are not repeated."""
+    handle = durable.start(shop.failing)
+    assert "it is broken" in str(failure(handle))
+    Path("repaired").touch()
+    engine.retry(handle.id)
+    assert handle.result(PATIENCE) == "repaired"
+    assert shop.effects() == ["before", "after"]
+
+
+def test_a_generator_that_a_sleeping_run_holds_is_not_closed(folder):
+    """Its `finally` runs when the run is through with it, not when the run leaves memory."""
+    with durable.connect(folder / "runs.db"):
+        assert durable.start(shop.generates).result(PATIENCE) == [0, 1, 2]
+    assert shop.effects() == ["generator closed"]
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def test_starting_twice_with_an_id_gives_the_same_run(engine):
+    """The id is the idempotency key of a start."""
+    first = durable.start(shop.order, "tea", id="o-1")
+    assert durable.start(shop.order, "coffee", id="o-1") == first
+    first.result(PATIENCE)
+    assert shop.effects() == ["tea 0", "tea 1", "tea 2"]
+    with pytest.raises(StoreError, match="already a run called o-1"):
+        durable.start(shop.sleeper, 0, id="o-1")
+
+
+def test_a_key_lets_one_run_be_under_way(engine):
+    """As long as it has not ended, another start gives the same one."""
+    first = durable.start(shop.waiter, "go", key="k")
+    assert durable.start(shop.waiter, "go", key="k") == first
+    durable.send(first, "go")
+    first.result(PATIENCE)
+    second = durable.start(shop.waiter, "go", key="k")
+    assert second != first
+    second.cancel()
+
+
+def test_runs_are_found_by_their_attributes(engine):
+    """Given at the start, or set by the run."""
+    a = durable.start(shop.waiter, "go", attributes={"customer": "x"})
+    durable.start(shop.waiter, "go", attributes={"customer": "y"})
+    assert [run.id for run in engine.runs(durable.Filter(attributes={"customer": "x"}))] == [a.id]
+
+
+def test_a_queue_limits_how_many_are_under_way(engine):
+    """The next one begins when one has ended."""
+    engine.put_queue(durable.Queue("narrow", concurrency=1))
+    found = [durable.start(shop.waiter, "go", queue="narrow") for _ in range(3)]
+    until(lambda: found[0].status is Status.WAITING)
+    assert [handle.status for handle in found[1:]] == [Status.PENDING] * 2
+    for handle in found:
+        until(lambda handle=handle: handle.status is Status.WAITING)
+        durable.send(handle, "go", handle.id)
+        assert handle.result(PATIENCE) == handle.id
+
+
+def test_a_schedule_starts_runs(engine):
+    """Every second, here; its text is checked when it is made."""
+    name = durable.schedule(shop.order, "* * * * * *", "tick", 1)
+    until(lambda: "tick 0" in shop.effects())
+    durable.unschedule(name)
+    run = engine.runs()[0]
+    assert run.id.startswith("order-2")
+    with pytest.raises(ValueError, match="no cron expression"):
+        durable.schedule(shop.order, "every day")
+    with pytest.raises(ValueError, match="no time zone 'Mars'"):
+        durable.schedule(shop.order, "* * * * *", zone="Mars")
+
+
+# --- questions --------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_asks_a_person(engine):
+    """The form is stored with the run; an answer that does not fit is refused, the first that fits is taken."""
+    handle = durable.start(shop.asking)
+    until(lambda: handle.run.question is not None)
+    question = json.loads(handle.run.question)
+    assert question["text"] == "How shall we send it?"
+    assert [field["kind"] for field in question["fields"]] == ["choice", "number", "text"]
+    with pytest.raises(
+        ValueError, match="how 'rocket' is none of mail, courier; pieces is missing; x is not asked for"
+    ):
+        engine.answer(handle.id, {"how": "rocket", "x": 1})
+    assert engine.answer(handle.id, {"how": "mail", "pieces": 2})
+    until(lambda: handle.run.question is not None and "Sure?" in handle.run.question)
+    assert engine.answer(handle.id, True)
+    assert handle.result(PATIENCE) == ({"how": "mail", "pieces": 2, "note": "none"}, True)
+    with pytest.raises(StoreError, match="asks nothing: it is finished"):
+        engine.answer(handle.id, True)
+
+
+def test_a_form_knows_its_kinds(engine):
+    """What cannot be filled in is refused where it is written."""
+    error = failure(durable.start(shop.asks_oddly))
+    assert isinstance(error.__cause__, TypeError)
+    assert "field 'x'" in str(error)
+
+
+# --- fork, history ----------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_forked_from_each_of_its_states(engine):
+    """With history every state can be gone on from; the fork comes to the same end, and the original is as it was."""
+    handle = durable.start(shop.counting, 6)
+    assert handle.result(PATIENCE) == 15
+    states = [c.seq for c in engine.store.checkpoints(handle.id)]
+    assert states == [6, 5, 4, 3, 2, 1]
+    forks = [engine.fork(handle.id, seq) for seq in states]
+    assert [fork.result(PATIENCE) for fork in forks] == [15] * 6
+    assert forks[0].run.origin == f"{handle.id}@6"
+    assert handle.run.status is Status.FINISHED
+
+
+def test_a_fork_can_have_other_locals_and_another_result(engine):
+    """By name, or by the function's and the local's; the step before can have returned something else."""
+    handle = durable.start(shop.counting, 4)
+    handle.result(PATIENCE)
+    assert engine.fork(handle.id, 2, edit={"total": 100}).result(PATIENCE) == 101 + 2 + 3
+    assert engine.fork(handle.id, 2, edit={"counting.total": 7}, id="mine").result(PATIENCE) == 8 + 2 + 3
+    assert engine.fork(handle.id, 2, result=[50]).result(PATIENCE) == 50 + 2 + 3
+    with pytest.raises(StoreError, match="a local .nobody.; there are: .*total"):
+        engine.fork(handle.id, 2, edit={"nobody": 1})
+    with pytest.raises(StoreError, match="no checkpoint 77 any more; kept are: 1, 2, 3, 4"):
+        engine.fork(handle.id, 77)
+
+
+def test_a_waiting_run_is_forked(engine):
+    """The fork waits for signals of its own."""
+    handle = durable.start(shop.waiter, "go")
+    until(lambda: handle.status is Status.WAITING)
+    fork = engine.fork(handle.id)
+    until(lambda: fork.status is Status.WAITING)
+    durable.send(fork, "go", "fork")
+    durable.send(handle, "go", "original")
+    assert (fork.result(PATIENCE), handle.result(PATIENCE)) == ("fork", "original")
+
+
+def test_a_fork_of_a_sleeping_run_sleeps_as_long(engine):
+    """Its time has not come earlier."""
+    handle = durable.start(shop.sleeper, 0.4)
+    until(lambda: handle.status is Status.SLEEPING)
+    fork = engine.fork(handle.id)
+    assert (fork.result(PATIENCE), handle.result(PATIENCE)) == ("slept", "slept")
+    assert fork.run.updated >= handle.run.created + 0.4
+
+
+def test_stored_stacks_are_looked_at(engine):
+    """Functions, lines and locals of any state, and what is different between two."""
+    handle = durable.start(shop.counting, 3)
+    handle.result(PATIENCE)
+    outer, inner = engine.stack(handle.id, 2)
+    assert (outer.function, outer.locals, outer.is_own) == (
+        "counting",
+        {"to": 3, "total": 0, "number": 1, "got": 0},
+        False,
+    )
+    assert outer.source == "got = durable.step(abs, number)"
+    assert (inner.function, inner.locals["result"], inner.is_own) == ("step", 1, True)
+    assert (outer.line, outer.source) in [(number, text.strip()) for number, text in outer.lines()]
+    changes = {d.function: d.locals for d in engine.diff(handle.id, 1, 3)}
+    assert changes["counting"] == {"total": (0, 1), "number": (0, 2), "got": (inspect.MISSING, 1)}
+    assert changes["step"] == {"result": (0, 2)}
+    kinds = [event.kind for event in inspect.timeline(engine.store, handle.id)]
+    assert kinds == ["created", "started", "state", "state", "state", "ended"]
+
+
+def test_a_run_without_a_state_says_why(engine):
+    """It has ended, or not begun; history would keep its states."""
+    handle = durable.start(shop.order, "tea")
+    handle.result(PATIENCE)
+    with pytest.raises(StoreError, match=r"has no state: it has ended; with @run\(history=True\)"):
+        engine.stack(handle.id)
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+def test_one_process_starts_what_another_drives(folder):
+    """An engine that does no work adds runs for one that does; results come back."""
+    with durable.connect(folder / "runs.db", work=False) as client:
+        handle = durable.start(shop.order, "tea", 1)
+        assert handle.status is Status.PENDING
+        assert "no worker" in repr(client)
+        with durable.connect(folder / "runs.db"):
+            until(lambda: client.store.run(handle.id).status is Status.FINISHED)
+        assert client.wait(handle.id, PATIENCE).status is Status.FINISHED
+        assert handles.result_of(client.wait(handle.id)) == (1, True)
+
+
+def test_more_runs_than_fit_wait_in_the_store(folder):
+    """At most so many are under way here; all are done in the end."""
+    with durable.connect(folder / "runs.db", concurrency=3) as engine:
+        found = engine.start_all([new_run(engine, shop.order, (str(n), 2), {}) for n in range(10)])
+        assert [handle.result(PATIENCE) for handle in found] == [(2, True)] * 10
+
+
+def test_a_closed_engine_says_so(folder):
+    """Waiters are released, uses are refused."""
+    engine = durable.connect(folder / "runs.db")
+    handle = durable.start(shop.waiter, "never")
+    errors = []
+
+    def wait():
+        try:
+            engine.wait(handle.id)
+        except StoreError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    time.sleep(0.1)
+    engine.close()
+    engine.close()
+    thread.join(PATIENCE)
+    assert "has been closed by this process" in errors[0]
+    with pytest.raises(StoreError, match="has been closed"):
+        engine.runs()
+    assert "closed" in repr(engine)
+
+
+def test_a_forked_child_is_no_worker(folder):
+    """It is told to connect anew; the parent's runs go on in the parent."""
+    with durable.connect(folder / "runs.db") as engine:
+        handle = durable.start(shop.waiter, "go")
+        until(lambda: handle.status is Status.WAITING)
+        child = os.fork()
+        if child == 0:
+            try:
+                engine.runs()
+            except StoreError as error:
+                os._exit(7 if "forked from" in str(error) else 1)
+            os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        durable.send(handle, "go", "still here")
+        assert handle.result(PATIENCE) == "still here"
+
+
+def test_handles_are_values(engine):
+    """They are equal by id, can be pickled, and say what they are."""
+    import pickle
+
+    handle = durable.start(shop.sleeper, 0)
+    assert pickle.loads(pickle.dumps(handle)) == handle == Handle(handle.id)
+    assert repr(handle) == f"Handle({handle.id!r})"
+    assert {handle: 1}[Handle(handle.id)] == 1
+    with pytest.raises(TimeoutError, match="has not ended within 0.01 seconds"):
+        durable.start(shop.waiter, "never").result(0.01)
