@@ -223,11 +223,7 @@ class _Ring:
         session, self._session, self._watched = self._session, None, None
         self.is_stale = True
         if session is not None:
-            try:
-                session.pgconn.get_cancel().cancel()  # a backend that waits for a lock does not look at its connection
-            except psycopg.Error:
-                pass
-            session.close()
+            session.close()  # the backend, which waits for a lock, notices by `client_connection_check_interval`
 
     def _wait_for(self, number: int) -> None:
         self._session, self._watched = self._sessions.connect(), number
