@@ -40,7 +40,7 @@ class Source:
     def __init__(self, store: str) -> None:
         self.store = store
         self._engine = connect(store, work=False)
-        self._seen: OrderedDict[tuple[str, int, str, int | None], dict[str, Any]] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, float, int, int | None], dict[str, Any]] = OrderedDict()
         self.actions: Mapping[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
             "fork": self._fork, "signal": self._signal, "answer": self._answer, "cancel": self._cancel, "retry": self._retry,
         }  # fmt: skip
@@ -70,14 +70,17 @@ class Source:
             {"seq": state.seq, "step": state.step, "line": state.line, "taken": state.taken, "size": state.size}
             for state in checkpoints
         ]
-        return _row(run) | {"checkpoints": timeline} | self._look(run, None)
+        found = _row(run) | {"checkpoints": timeline} | self._look(run, None)
+        if found["question"] and self._engine.store.signals(run.id, found["question"]["signal"]):
+            found["question"] = None  # answered; a worker will take the answer up
+        return found
 
     def checkpoint(self, run_id: str, seq: int) -> dict[str, Any]:
         """The stack of a run as it was at a checkpoint."""
         return self._look(self._engine.store.run(run_id), seq)
 
     def _look(self, run: Run, seq: int | None) -> dict[str, Any]:
-        key = (run.id, run.seq, run.status.value, seq)
+        key = (run.id, run.updated, run.seq, seq)
         found = self._seen.get(key)
         if found is None:
             found = _shown(self.store, run.id, seq)
