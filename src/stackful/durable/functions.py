@@ -97,7 +97,8 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
     kept = _HISTORY if history is True else int(history)
-    _options[_name_of(function)] = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
+    options = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
+    vars(function)["__durable__"] = _options[_name_of(function)] = options
     return function
 
 
@@ -112,9 +113,11 @@ def name_of(function: Callable[..., Any]) -> str:
     Traceback (most recent call last):
     stackful.errors.FiberError: <built-in function len> is not marked: put @durable.run above it
     """
-    name = _name_of(function) if hasattr(function, "__qualname__") else ""
-    if name not in _options:
+    options = getattr(function, "__durable__", None)
+    if options is None:
         raise FiberError(f"{function!r} is not marked: put @durable.run above it")
+    name = _name_of(function)
+    _options.setdefault(name, options)  # a script that was resumed has not come by its decorators
     return name
 
 
@@ -141,6 +144,8 @@ def find(program: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise CodeChangedError(f"the function {program} of this run is not to be found: {error}; restore it") from error
-    if program not in _options:
+    options = getattr(found, "__durable__", None)
+    if options is None:
         raise CodeChangedError(f"the function {program} of this run is not marked with @durable.run any more")
+    _options.setdefault(program, options)
     return cast("Callable[..., Any]", found)
