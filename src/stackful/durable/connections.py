@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
 
-__all__ = ["connect", "current_engine", "set_current"]
+__all__ = ["connect", "current_engine", "is_connected", "set_current"]
 
 _current: list[Engine] = []
 
@@ -68,6 +68,11 @@ def set_current(engine: Engine, is_current: bool) -> None:
         _current.remove(engine)
     if is_current:
         _current.append(engine)
+
+
+def is_connected() -> bool:
+    """Whether a store is open."""
+    return bool(_current)
 
 
 def current_engine() -> Engine:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stackful.durable.records import Change, Claimed, NewRun, NewSignal, Save
+    from stackful.durable.store import Checkpoint, SavedState
 
 __all__ = ["Claims"]
 
@@ -118,10 +119,15 @@ class Claims(Rows):
     @contextmanager
     def transaction(self) -> Iterator[SharedTransaction]:
         """A transaction that code of the run shares, on a connection of its own."""
-        shared = SharedTransaction(self._connect(), self._save_all, self._explained)
+        shared = SharedTransaction(self._connect(), self._save_all, self._add_checkpoint, self._explained)
         with shared:
             yield shared
         self._tell_all(shared.told)
+
+    def _add_checkpoint(
+        self, db: sqlite3.Connection, run_id: str, state: SavedState, change: Change | None, told: list[tuple[str, str]]
+    ) -> Checkpoint:
+        raise NotImplementedError
 
     def _save_all(self, db: sqlite3.Connection, saves: Sequence[Save], told: list[tuple[str, str]]) -> list[str]:
         now = self.now()
