@@ -176,26 +176,32 @@ class Promised(Resumption[_T, _A]):
     __slots__ = ()
 
     def __init__(self) -> None:
-        Resumption.__init__(self, None, False)
+        Resumption.__init__(self, ..., False)  # to come
 
     def resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
-        if self._captured is None:
+        if self._captured is ...:
             self._given = value
             return self
         return Resumption.resume(self, value)
 
     def tail_resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
-        if self._captured is None:
+        if self._captured is ...:
             self._given = value
             return self
         return Resumption.tail_resume(self, value)
 
     def _waiting(self) -> Any:
-        if self._captured is None:
+        if self._captured is ...:
             raise FiberError(
                 f"{self!r} cannot be used here: its clause does nothing but resume it in tail position, so nothing was captured"
             )
-        return self._captured
+        return Resumption._waiting(self)
+
+    def __del__(self) -> None:
+        """Nothing waits."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
 
 
 class PromisedOneShot(OneShotResumption[_T, _A]):
@@ -206,6 +212,8 @@ class PromisedOneShot(OneShotResumption[_T, _A]):
     resume = Promised.resume  # type: ignore[assignment]
     tail_resume = Promised.tail_resume  # type: ignore[assignment]
     _waiting = Promised._waiting
+    __del__ = Promised.__del__
+    __repr__ = Promised.__repr__
 
 
 _core.register("resumption", Resumption)
