@@ -123,7 +123,7 @@ bring_up_to_date(Fiber *fiber, PyThreadState *ts, Kept *kept)
     Stretch walk = {fiber, kept->active, evaluations_innermost(&kept->evaluations)};
     for (Frame *f = walk.frame; f != NULL; f = stretch_next(&walk)) {
         if (frame_is_generator(f) || frame_is_plain(f)) {
-            frame_bring_up_to_date(ts, f);
+            frame_hear_of_events(ts, f);
         }
     }
 }

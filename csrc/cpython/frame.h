@@ -61,6 +61,7 @@
  *                                                that was entered at `from`; where FRAMES_SWITCH_DIRECTLY, and
  *                                                frame_returns_quietly(ts, stub, exit), frame_is_up_to_date(ts, to)
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
+ *   frame_hear_of_events(ts, f)                  the same for a frame that is running
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   FRAME_EVALUATE                               the function that does it, for its address
  *   thread_has_jit(ts)                           of a kind that Python code cannot ask for

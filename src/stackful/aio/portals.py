@@ -179,6 +179,7 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     >>> asyncio.run(main())
     42
     """
+    _check_function("call", function)
     while True:
         portal: Portal[Any, Any, Any] = Portal(function, *args, **kwargs)
         mark = id(portal)
@@ -190,6 +191,18 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
         if not asyncio.iscoroutine(result):
             return result
         function, args, kwargs = await_, (result,), {}
+
+
+def _check_function(name: str, function: object) -> None:
+    if callable(function):
+        return
+    if asyncio.iscoroutine(function):
+        function.close()  # the error says enough: no warning that it was never awaited
+        raise TypeError(
+            f"aio.{name}() takes a function, and calls it; {function!r} has been called already: aio.{name}(function, *args), "
+            "or within a portal aio.await_(coroutine)"
+        )
+    raise TypeError(f"aio.{name}() takes a function and its arguments, not {function!r}")
 
 
 # ---- tasks -----------------------------------------------------------------------------------------
@@ -276,6 +289,7 @@ def spawn(
     >>> aio.run(main)
     [0, 1, 2]
     """
+    _check_function("spawn", function)
     loop = asyncio.get_running_loop()
     task = loop.create_task(_named(call(function, *args), function), name=name, context=context)
     _spawned.add(task)  # loops keep weak references
@@ -320,10 +334,11 @@ def run(
     >>> aio.run(pause, 42)
     42
     """
+    _check_function("run", function)
     if asyncio._get_running_loop() is not None:
         raise FiberError(
             "aio.run() cannot be called where an event loop runs already: call the function, in a portal; or `await aio.call(function, ...)`"
         )
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         runner.get_loop().set_task_factory(task_factory)
-        return runner.run(call(function, *args))
+        return runner.run(_named(call(function, *args), function))
