@@ -247,6 +247,8 @@ PyObject *core_set_scanner(PyObject *module, PyObject *args);
 PyObject *core_text_state(PyObject *module, PyObject *file);
 PyObject *core_token_state(PyObject *module, PyObject *token);
 PyObject *core_fill_token(PyObject *module, PyObject *args);
+PyObject *core_asend_state(PyObject *module, PyObject *awaitable);
+PyObject *core_set_asend(PyObject *module, PyObject *args);
 PyObject *core_view_offset(PyObject *module, PyObject *view);
 
 /* fork.c */

@@ -139,7 +139,7 @@ def _offset_in_loop(file: TextIOWrapper) -> int:
             file, f"is read by a loop over its lines, and {encoding} does not tell where they begin: use readline()"
         )
     return_ = len("\r".encode(encoding))
-    end = _binary(file).tell() - len(undecoded) - (return_ if newline is None and flags & 1 else 0)
+    end: int = _binary(file).tell() - len(undecoded) - (return_ if newline is None and flags & 1 else 0)
     least = len(pending.encode(encoding, file.errors or "strict"))
     most = least + (pending.count("\n") * return_ if newline is None else 0)
     before = os.pread(file.fileno(), min(most, end), max(end - most, 0))
