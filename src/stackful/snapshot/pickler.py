@@ -20,11 +20,11 @@ from types import (
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
-from stackful.errors import FiberError
+from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
-from stackful.snapshot.codecs import names
+from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
 
 if TYPE_CHECKING:
@@ -362,14 +362,11 @@ _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
 # What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
 _OF_SCHEMA_1 = {
-    name: codecs.find_rebuilder(f"{codecs.__name__}.{family}", name)
-    for family, name in (
-        ("wrappers", "awaited"),
-        ("files", "closed_file"),
-        ("exceptions", "fill_exception"),
-        ("streams", "stream"),
-        ("views", "view"),
-    )
+    "awaited": wrappers.awaited,
+    "closed_file": files.closed_file,
+    "fill_exception": exceptions.fill_exception,
+    "stream": streams.stream,
+    "view": views.view,
 }
 
 
