@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "resume", "start"]
+__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_script", "load_suspended", "resume", "start"]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -151,6 +151,17 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         script = Script(run.script, source, run.argv, run.every is not None)
         fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
         return Suspended(run, source, stored[0], fiber)
+
+
+def load_script(run: Run, before: bytes) -> Script:
+    """The script of a run as it is now; ``before`` is its text as it was.
+
+    Raises:
+        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        SnapshotVersionError: the run belongs to another version of Python.
+    """
+    _check_version(run)
+    return _script_of(run, before)
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
