@@ -16,6 +16,8 @@
  *   nest.c       fibers on the stacks of other fibers
  *   control.c    the operations of prompts and continuations, and transfer
  *   iterators.c  which iterators are forked
+ *   iterator_states.c  where iterators in C stand -> Python values and back; iterator_extras.c: their arrays, tuples, links
+ *   insides.c    what scanners of regular expressions, files of text and tokens do not tell of themselves
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -219,6 +221,21 @@ bool iterator_has_iterators(PyTypeObject *type);
 bool iterator_is_forkable(PyTypeObject *type);
 bool iterator_is_copied_whole(PyTypeObject *type);
 PyObject *iterator_copy(PyObject *iterator);
+
+/* iterator_states.c */
+PyObject *core_iterator_state(PyObject *module, PyObject *iterator);
+PyObject *core_fill_iterator(PyObject *module, PyObject *args);
+PyObject *iterator_exhausted(void);
+
+/* insides.c */
+PyObject *core_scanner_state(PyObject *module, PyObject *scanner);
+PyObject *core_set_scanner(PyObject *module, PyObject *args);
+PyObject *core_text_state(PyObject *module, PyObject *file);
+PyObject *core_token_state(PyObject *module, PyObject *token);
+PyObject *core_fill_token(PyObject *module, PyObject *args);
+PyObject *core_asend_state(PyObject *module, PyObject *awaitable);
+PyObject *core_set_asend(PyObject *module, PyObject *args);
+PyObject *core_view_offset(PyObject *module, PyObject *view);
 
 /* fork.c */
 Parked *parked_clone_one(CoreState *core, Parked *parked);

@@ -174,6 +174,16 @@ static PyMethodDef core_functions[] = {
     {"register", core_register, METH_VARARGS, NULL},
     {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"iterator_state", core_iterator_state, METH_O, NULL},
+    {"fill_iterator", core_fill_iterator, METH_VARARGS, NULL},
+    {"scanner_state", core_scanner_state, METH_O, NULL},
+    {"set_scanner", core_set_scanner, METH_VARARGS, NULL},
+    {"text_state", core_text_state, METH_O, NULL},
+    {"token_state", core_token_state, METH_O, NULL},
+    {"fill_token", core_fill_token, METH_VARARGS, NULL},
+    {"asend_state", core_asend_state, METH_O, NULL},
+    {"set_asend", core_set_asend, METH_VARARGS, NULL},
+    {"view_offset", core_view_offset, METH_O, NULL},
     {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
     {"blank", core_blank, METH_O, NULL},
@@ -309,9 +319,10 @@ core_exec(PyObject *module)
     core->colon = PyUnicode_InternFromString(":");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
+    core->exhausted = iterator_exhausted();
     core->mask_of_one = Py_BuildValue("iiO", 1, 0, Py_None);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->mask_of_one == NULL ||
+        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->exhausted == NULL || core->mask_of_one == NULL ||
         gates_open(core, module) < 0 || import_errors(core) < 0) {
         return -1;
     }
@@ -334,7 +345,8 @@ core_exec(PyObject *module)
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
         PyModule_AddObjectRef(module, "Continuation", (PyObject *)core->continuation_type) < 0 ||
-        PyModule_AddObjectRef(module, "NULL", core->null) < 0) {
+        PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
+        PyModule_AddObjectRef(module, "exhausted", core->exhausted) < 0) {
         return -1;
     }
     return 0;
@@ -347,6 +359,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->fiber_type);
     Py_VISIT(core->generator_type);
     Py_VISIT(core->null);
+    Py_VISIT(core->exhausted);
     Py_VISIT(core->segment_type);
     Py_VISIT(core->continuation_type);
     Py_VISIT(core->abort_signal);
@@ -388,6 +401,7 @@ core_free(void *module)
     Py_CLEAR(core->abort_signal);
     Py_CLEAR(core->handler_type);
     Py_CLEAR(core->null);
+    Py_CLEAR(core->exhausted);
     Py_CLEAR(core->mask_of_one);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);

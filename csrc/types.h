@@ -171,6 +171,7 @@ typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFO
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
+    PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
     PyTypeObject *segment_type, *continuation_type;

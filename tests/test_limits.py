@@ -359,15 +359,18 @@ def test_values_that_do_not_pickle_cannot_be_saved_in_any_construct(way):
     """The error names the value."""
     import threading
 
+    lock = threading.Lock()
+    lock.acquire()
+
     def body(lock, stop):
         stop()
         return lock
 
-    fiber = Fiber(body, threading.Lock(), suspend)
+    fiber = Fiber(body, lock, suspend)
     fiber.resume()
-    held = [fiber, reset(lambda: body(threading.Lock(), lambda: shift(lambda k: k)))]
-    held.append(run(lambda: body(threading.Lock(), lambda: call_cc(lambda k: abort(None, k)))))
-    one = generator(body)(threading.Lock(), yield_)
+    held = [fiber, reset(lambda: body(lock, lambda: shift(lambda k: k)))]
+    held.append(run(lambda: body(lock, lambda: call_cc(lambda k: abort(None, k)))))
+    one = generator(body)(lock, yield_)
     next(one)
     held.append(one)
     held.append(handle(lambda: body(threading.Lock(), lambda: perform(ask)), ask.ctl(lambda k: k)))

@@ -14,6 +14,7 @@ __all__ = [
     "KeyFileError",
     "NameRefusedError",
     "PromptNotFoundError",
+    "ReconnectError",
     "RunLockedError",
     "RunNotFoundError",
     "SealError",
@@ -73,6 +74,10 @@ class FiberExit(BaseException):
 
 class SnapshotError(StackfulError):
     """The base of all errors about snapshots."""
+
+
+class ReconnectError(SnapshotError):
+    """What a snapshot refers to outside of the program is not there any more, or is not what it was; nothing was changed."""
 
 
 class UnsaveableError(SnapshotError, TypeError):

@@ -313,7 +313,8 @@ def test_a_working_directory_that_is_gone(commands):
 UNSAVEABLE = """
     import stackful, threading
     def load(name):
-        connection = {"lock": [1, threading.Lock()]}
+        lock = threading.Lock()
+        lock.acquire(); connection = {"lock": [1, lock]}; del lock
         stackful.checkpoint()
         print("never printed")
     print("before")
@@ -324,13 +325,15 @@ UNSAVEABLE = """
 def test_a_value_that_cannot_be_stored(commands):
     """The one message names the frame, the line, the variable, the way to the value and its type."""
     done = commands.stackful("run", commands.script(UNSAVEABLE))
-    assert re.search(r'frame "load" line 5, local "connection".*lock', message(done))
+    assert re.search(r'frame "load" line 6, local "connection".*lock', message(done))
     assert (done.stdout, done.returncode) == ("before\n", 71)
 
 
 def test_a_global_that_cannot_be_stored(commands):
     """The message names the global."""
-    script = commands.script("import stackful, threading\nguard = threading.Lock()\nstackful.checkpoint()\n")
+    script = commands.script(
+        "import stackful, threading\nguard = threading.Lock()\nguard.acquire()\nstackful.checkpoint()\n"
+    )
     done = commands.stackful("run", script)
     assert re.search(r'"guard".*lock', message(done))
     assert done.returncode == 71
@@ -342,6 +345,7 @@ def test_a_script_can_handle_what_cannot_be_stored(commands):
         import os, stackful, threading
         stackful.checkpoint()
         lock = threading.Lock()
+        lock.acquire()
         try:
             stackful.checkpoint()
         except stackful.UnsaveableError as error:
@@ -431,6 +435,7 @@ def test_an_unsaveable_value_at_a_timed_checkpoint(commands):
     script = commands.script("""
         import threading
         lock = threading.Lock()
+        lock.acquire()
         for i in range(3_000_000): pass
         print("end")
     """)

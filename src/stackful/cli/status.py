@@ -29,6 +29,7 @@ from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
     NameRefusedError,
+    ReconnectError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -47,6 +48,7 @@ __all__ = [
     "NO_RUN",
     "NO_SCRIPT",
     "OTHER_PYTHON",
+    "OUTSIDE_CHANGED",
     "REFUSED",
     "STORE",
     "UNSAVEABLE",
@@ -62,6 +64,7 @@ CODE_CHANGED = 68
 OTHER_PYTHON = 69
 INTERNAL = 70
 UNSAVEABLE = 71
+OUTSIDE_CHANGED = 72
 STORE = 74
 LOCKED = 75
 REFUSED = 77
@@ -76,6 +79,7 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
     (NameRefusedError, REFUSED),
+    (ReconnectError, OUTSIDE_CHANGED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

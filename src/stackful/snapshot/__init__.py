@@ -44,6 +44,7 @@ from stackful.snapshot.format import (
 from stackful.snapshot.keys import Keys, KeysGiven, keys_of
 from stackful.snapshot.parts import Parts, parts_of, prefix_of
 from stackful.snapshot.pickler import Outside, SnapshotPickler, SnapshotUnpickler
+from stackful.snapshot.reconnectors import reconnector
 
 if TYPE_CHECKING:
     import pickle
@@ -67,6 +68,7 @@ __all__ = [
     "load",
     "loads",
     "loads_pickled",
+    "reconnector",
     "reduce_fiber",
     "references",
     "why_not_portable",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful.errors import CodeChangedError, NameRefusedError, SnapshotFormatError, SnapshotVersionError
-from stackful.snapshot.scanning import Carried, Scan, scan
+from stackful.snapshot.scanning import Carried, Scan, carried_codes, scan
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -60,10 +60,11 @@ def _scan(body: bytes) -> Scan:
         raise SnapshotFormatError(f"the snapshot cannot be read: {error}") from error
 
 
-def _names(scanned: Scan, allowed: Allowed) -> list[Finding]:
+def _names(scanned: Scan, allowed: Allowed, is_foreign: bool) -> list[Finding]:
     """Of names that lead nowhere; those of functions whose code the snapshot refers to are a matter of that code."""
     found = []
-    known = {(reference.module, reference.qualname) for reference in scanned.references}
+    known: set[Any] = {(reference.module, reference.qualname) for reference in scanned.references}
+    known |= set() if is_foreign else set(carried_codes(scanned))
     for module, name in dict.fromkeys(scanned.names):
         is_ours = module.startswith("stackful.snapshot.") or (module, name) == (
             "builtins",
@@ -104,5 +105,5 @@ def check_body(body: bytes, follower: Follower, allowed: Allowed) -> list[Findin
     for reference, closure in scanned.functions:
         if reference in codes:
             found += _refused(reference, follower.fit_function, codes[reference], closure)
-    found += [*_foreign(scanned.carried, follower), *_names(scanned, allowed)]
+    found += [*_foreign(scanned.carried, follower), *_names(scanned, allowed, follower.is_foreign)]
     return list(dict.fromkeys(found))

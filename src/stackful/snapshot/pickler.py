@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stackful import _core
 from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codecs, codes, rebuild, scanning
+from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
+from stackful.snapshot.codecs import names
 from stackful.snapshot.rebuild import Rebuilder
 
 if TYPE_CHECKING:
@@ -156,7 +157,18 @@ class SnapshotPickler(pickle.Pickler):
         for base, reduce in codecs.BASES:
             if isinstance(obj, base):
                 return reduce(self, obj)
-        return NotImplemented
+        connected = reconnectors.find_reconnector(type(obj))
+        if connected is not None:
+            return reconnectors.reduce_connected(connected, obj)
+        late = codecs.find_late(type(obj))
+        return NotImplemented if late is None else late(self, obj)
+
+    def share(self, obj: Any) -> Any:
+        """How a copy within this process refers to what both have; None for bytes that go elsewhere."""
+        if self._shared is None:
+            return None
+        self._shared.append(obj)
+        return Rebuilder.shared, (len(self._shared) - 1,)
 
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
@@ -199,7 +211,7 @@ class SnapshotPickler(pickle.Pickler):
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
         return known
 
-    def _is_importable(self, function: FunctionType) -> bool:
+    def is_importable(self, function: Any) -> bool:
         """Whether the module gives this very function back under its own name."""
         module, name = function.__module__, function.__qualname__
         if module in SCRIPTS and self._shared is None:
@@ -210,7 +222,7 @@ class SnapshotPickler(pickle.Pickler):
         return found is function
 
     def _reduce_function(self, function: FunctionType) -> Any:
-        if function.__module__ == _REBUILD or self._is_importable(function):
+        if function.__module__ == _REBUILD or self.is_importable(function):
             return NotImplemented
         namespace, referenced = self._globals_of(function)
         attributes = {name: value for name in _attributes_of(function) if (value := getattr(function, name, None))}
@@ -274,7 +286,9 @@ class SnapshotPickler(pickle.Pickler):
     def _reduce_module(self, module: ModuleType) -> Any:
         if sys.modules.get(module.__name__) is module or (self._program is not None and module is self._program.module):
             return Rebuilder.module, (module.__name__,)
-        raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        if getattr(module, "__spec__", None) is not None:
+            raise pickle.PicklingError(f"module {module.__name__!r} cannot be imported by its name")
+        return names.made_module, (module.__name__,), dict(vars(module)), None, None, names.fill_made_module
 
     def _reduce_namespace(self, marker: _Namespace) -> Any:
         return Rebuilder.fresh_globals, (marker.name,)
@@ -286,6 +300,9 @@ class SnapshotPickler(pickle.Pickler):
         if self._shared is not None:
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
+        hidden = names.reduce_hidden_type(cls)
+        if hidden is not NotImplemented:
+            return hidden
         cloud = _cloudpickle()
         # What C has made of a module that nobody has imported (t-strings: string.templatelib) cloudpickle would take for the script's own.
         is_only_named = cls.__flags__ & _MADE_IN_C and cls.__module__ not in sys.modules
@@ -337,20 +354,12 @@ _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
 # What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
 _OF_SCHEMA_1 = {
-    name.rpartition(".")[2]: function
-    for (module, name), function in codecs.REBUILDERS.items()
-    if name in ("awaited", "closed_file", "fill_exception", "stream", "view")
+    "awaited": "wrappers",
+    "closed_file": "files",
+    "fill_exception": "exceptions",
+    "stream": "streams",
+    "view": "views",
 }
-
-
-def _rebuilder_of(module: str, name: str) -> Any:
-    """What a name in the namespace of codecs means: only what is listed there is called."""
-    function = codecs.REBUILDERS.get((module, name))
-    if function is None:
-        raise SnapshotFormatError(
-            f"this release of Stackful does not know what {module}.{name} means: load with the one that saved"
-        )
-    return function
 
 
 class SnapshotUnpickler(pickle.Unpickler):
@@ -385,7 +394,7 @@ class SnapshotUnpickler(pickle.Unpickler):
         if module == _REBUILD:
             return self._rebuilder_of(sys.intern(name.removeprefix("Rebuilder.")))
         if module.startswith(_CODECS):
-            return _rebuilder_of(module, name)
+            return codecs.find_rebuilder(module, name)
         if name == "getattr" and module == "builtins":
             return self._allowed.attribute
         try:
@@ -406,7 +415,7 @@ class SnapshotUnpickler(pickle.Unpickler):
     def _rebuilder_of(self, name: str) -> Any:
         moved = _OF_SCHEMA_1.get(name)
         if moved is not None:
-            return moved
+            return codecs.find_rebuilder(f"{_CODECS}{moved}", name)
         if name.startswith("_") or name == "follower":
             raise SnapshotFormatError(f"the snapshot calls {name}, which is not for snapshots to call")
         return getattr(self._rebuilder, name)

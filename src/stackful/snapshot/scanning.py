@@ -12,7 +12,7 @@ from stackful import _core
 from stackful.snapshot import rebuild
 from stackful.snapshot.codes import CodeReference
 
-__all__ = ["Carried", "Scan", "Standing", "code_named", "scan"]
+__all__ = ["Carried", "Scan", "Standing", "carried_codes", "code_named", "scan"]
 
 
 class Standing(NamedTuple):
@@ -157,8 +157,10 @@ def code_named(body: bytes, module: str, name: str, is_foreign: bool) -> CodeRef
     for reference in found.references:
         if (reference.module, reference.qualname) == (module, name):
             return reference
-    for carried in found.carried if not is_foreign else ():
-        code = marshal.loads(carried.data) if carried.module == module else None
-        if isinstance(code, CodeType) and code.co_qualname == name:
-            return code
-    return None
+    return None if is_foreign else carried_codes(found).get((module, name))
+
+
+def carried_codes(found: Scan) -> dict[tuple[str, str], CodeType]:
+    """The code that a snapshot of this version of Python carries, by module and qualified name."""
+    codes = [(carried.module, marshal.loads(carried.data)) for carried in found.carried]
+    return {(module, code.co_qualname): code for module, code in codes if isinstance(code, CodeType)}

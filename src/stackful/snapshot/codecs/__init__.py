@@ -7,18 +7,52 @@ is not in `REBUILDERS`.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
-from stackful.snapshot.codecs import exceptions, files, streams, views, wrappers
+from stackful.errors import SnapshotFormatError
+from stackful.snapshot.codecs import (
+    buffers,
+    context,
+    exceptions,
+    files,
+    functions,
+    iterators,
+    locks,
+    names,
+    patterns,
+    refusals,
+    streams,
+    views,
+    weak,
+    wrappers,
+)
 
-__all__ = ["BASES", "REBUILDERS", "REDUCERS", "Reducer"]
+__all__ = ["BASES", "REDUCERS", "Reducer", "find_late", "find_rebuilder"]
 
 Reducer = Callable[[Any, Any], Any]
 """``reducer(pickler, value)``: what ``__reduce_ex__`` gives; NotImplemented leaves the value to the standard pickler."""
 
-_FAMILIES = (exceptions, files, streams, views, wrappers)
+_FAMILIES = (
+    buffers,
+    context,
+    exceptions,
+    files,
+    functions,
+    iterators,
+    locks,
+    names,
+    patterns,
+    streams,
+    views,
+    weak,
+    wrappers,
+)
+
+# Families of modules that few programs load: where a type comes from -> the family, which is loaded when there is such a value.
+_LATE = {"_csv": "parsers", "_json": "parsers", "decimal": "decimals", "typing": "generics"}
 
 REDUCERS: dict[type, Reducer] = {kind: how for family in _FAMILIES for kind, how in family.REDUCERS.items()}
 """By the exact type of the value."""
@@ -26,8 +60,30 @@ REDUCERS: dict[type, Reducer] = {kind: how for family in _FAMILIES for kind, how
 BASES: tuple[tuple[type, Reducer], ...] = tuple(exceptions.BASES)
 """Those for subclasses as well; the first that fits is taken."""
 
-REBUILDERS: dict[tuple[str, str], Callable[..., Any]] = {
-    (function.__module__, function.__qualname__): function
-    for function in chain.from_iterable(family.REBUILDERS for family in _FAMILIES)
-}
-"""What a snapshot may call, by the names that it has in the bytes."""
+
+def find_late(kind: type) -> Reducer | None:
+    """The reducer of a type whose family is loaded only now; `PicklingError` for a type that is not saved on purpose."""
+    late = _LATE.get(kind.__module__)
+    if late is None:
+        refusals.refuse(kind)
+        return None
+    found: Reducer | None = importlib.import_module(f"{__name__}.{late}").REDUCERS.get(kind)
+    return found
+
+
+def find_rebuilder(module: str, name: str) -> Callable[..., Any]:
+    """What a name in the namespace of codecs means: a load calls nothing that a family does not list.
+
+    Raises:
+        SnapshotFormatError: this release has no such rebuilder.
+    """
+    family = module.removeprefix(f"{__name__}.")
+    if family in _LATE.values():
+        importlib.import_module(module)
+    found = [function for function in getattr(sys.modules.get(module), "REBUILDERS", ()) if function.__name__ == name]
+    if not found or f"{__name__}.{family}" != module:
+        raise SnapshotFormatError(
+            f"this release of Stackful does not know what {module}.{name} means: load with the one that saved"
+        )
+    rebuilder: Callable[..., Any] = found[0]
+    return rebuilder

@@ -1,7 +1,15 @@
-"""Exceptions whole: with their context and their cause, which their own pickling leaves out."""
+"""Exceptions whole: with traceback, context and cause, which their own pickling leaves out.
+
+No traceback can be made but of a frame, and finished frames are not saved: so one is made of frames that only have the file, the names and
+the line of what ran. It is shown as it was; the locals of those frames are gone.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 __all__ = ["BASES", "REBUILDERS", "REDUCERS"]
@@ -14,14 +22,14 @@ def _reduce_exception(_: Any, error: BaseException) -> Any:
     if not isinstance(reduced, tuple) or len(reduced) > 3:
         return reduced
     own = reduced[2] if len(reduced) > 2 else None
-    state = (own, error.__context__, error.__cause__, error.__suppress_context__)
+    state = (own, error.__context__, error.__cause__, error.__suppress_context__, error.__traceback__)
     return *reduced[:2], state, None, None, fill_exception
 
 
 def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
     """What an exception's own pickling leaves out."""
-    error.__traceback__ = None  # on 3.11 this is not the same as never having had one, and except* tells them apart
-    own, error.__context__, error.__cause__, error.__suppress_context__ = state
+    own, error.__context__, error.__cause__, error.__suppress_context__, *traceback_ = state
+    error.__traceback__ = traceback_[0] if traceback_ else None
     if own is not None:
         set_state = getattr(error, "__setstate__", None)
         if set_state is None:
@@ -30,6 +38,34 @@ def fill_exception(error: BaseException, state: tuple[Any, ...]) -> None:
             set_state(own)
 
 
-REDUCERS: dict[type, Any] = {}
+def _reduce_traceback(_: Any, shown: TracebackType) -> Any:
+    entries = []
+    step: TracebackType | None = shown
+    while step is not None:
+        code = step.tb_frame.f_code
+        entries.append((code.co_filename, code.co_name, code.co_qualname, code.co_firstlineno, step.tb_lineno))
+        step = step.tb_next
+    return traceback, (entries,)
+
+
+def _here() -> FrameType:
+    return sys._getframe()
+
+
+@lru_cache(maxsize=256)
+def _frame_maker(file: str, name: str, qualname: str, line: int) -> Callable[[], FrameType]:
+    code: CodeType = _here.__code__.replace(co_filename=file, co_name=name, co_qualname=qualname, co_firstlineno=line)
+    return FunctionType(code, {"__name__": "stackful.snapshot.restored", "sys": sys})
+
+
+def traceback(entries: list[tuple[str, str, str, int, int]]) -> TracebackType | None:
+    """A traceback that says where an exception came from; the first entry is the outermost."""
+    made = None
+    for file, name, qualname, line, at in reversed(entries):
+        made = TracebackType(made, _frame_maker(file, name, qualname, line)(), 0, at)
+    return made
+
+
+REDUCERS: dict[type, Any] = {TracebackType: _reduce_traceback}
 BASES: list[tuple[type, Any]] = [(BaseException, _reduce_exception)]
-REBUILDERS = (fill_exception,)
+REBUILDERS = (fill_exception, traceback)

@@ -1,14 +1,16 @@
-"""Views: what shows another object, and goes on showing it."""
+"""Views of dicts: they go on showing the dict."""
 
 from __future__ import annotations
 
 import gc
-from types import MappingProxyType
+from collections import OrderedDict
 from typing import Any
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
-_VIEWS = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
+_KINDS = ("keys", "values", "items")
+_DICTS: tuple[dict[Any, Any], ...] = ({}, OrderedDict())
+_VIEWS = {type(getattr(mapping, kind)()): kind for mapping in _DICTS for kind in _KINDS}
 
 
 def _reduce_view(_: Any, seen: Any) -> Any:
@@ -18,13 +20,10 @@ def _reduce_view(_: Any, seen: Any) -> Any:
 
 def view(mapping: dict[Any, Any], kind: str) -> Any:
     """A live view of a dict."""
+    if kind not in _KINDS:
+        raise ValueError(f"dicts have no view {kind!r}")
     return getattr(mapping, kind)()
 
 
-def _reduce_proxy(_: Any, proxy: MappingProxyType[Any, Any]) -> Any:
-    (mapping,) = gc.get_referents(proxy)
-    return MappingProxyType, (mapping,)
-
-
-REDUCERS: dict[type, Any] = {MappingProxyType: _reduce_proxy, **dict.fromkeys(_VIEWS, _reduce_view)}
+REDUCERS: dict[type, Any] = dict.fromkeys(_VIEWS, _reduce_view)
 REBUILDERS = (view,)

@@ -1,0 +1,114 @@
+"""Each entry of `saveable`, held against what happens."""
+
+import copy
+import itertools
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from saveable import BY_NAME, ENTRIES, REFUSED
+from saveable.iterators import BUILTIN, ITERTOOLS, moved, rest
+from saveable.places import in_a_cell, in_a_local, on_the_stack, stopped, twice
+from stackful import UnsaveableError, snapshot
+
+# The originals of those that have not begun are dropped.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+
+HERE = [entry for entry in ENTRIES if entry.is_here]
+SAVED = [entry for entry in HERE if entry.how != REFUSED]
+REFUSALS = [entry for entry in HERE if entry.how == REFUSED]
+
+
+ATOMS = (int, float, complex)  # equal ones are as good as the same
+PLACES = [in_a_local, on_the_stack, in_a_cell]
+
+
+def each(entries):
+    return pytest.mark.parametrize("entry", entries, ids=str)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+@each(SAVED)
+def test_it_behaves_after_a_restore_as_a_new_one(entry, place):
+    """Wherever in a frame it stands."""
+    restored = snapshot.loads(snapshot.dumps(stopped(place, entry.make))).resume()
+    made = entry.make()
+    if entry.same_type:
+        assert type(restored) is type(made) or type(restored).__qualname__ == type(made).__qualname__
+    assert entry.look(restored) == entry.look(made)
+
+
+@each(SAVED)
+def test_saving_leaves_it_as_it_was(entry):
+    """The program that was saved goes on as if nobody had looked."""
+    fiber = stopped(in_a_local, entry.make)
+    snapshot.dumps(fiber)
+    assert entry.look(fiber.resume()) == entry.look(entry.make())
+
+
+@each(SAVED)
+def test_what_is_one_object_stays_one(entry):
+    """Two variables that name one object name one object afterwards."""
+    first, second = snapshot.loads(snapshot.dumps(stopped(twice, entry.make))).resume()
+    assert first is second or type(first) in ATOMS
+
+
+@each(SAVED)
+def test_a_deepcopy_has_its_own(entry):
+    """``copy.deepcopy`` of a fiber goes the same way."""
+    fiber = stopped(in_a_local, entry.make)
+    twin = copy.deepcopy(fiber)
+    restored = twin.resume()
+    assert entry.look(restored) == entry.look(entry.make())
+    if entry.how != BY_NAME:
+        assert entry.look(fiber.resume()) == entry.look(entry.make())
+
+
+@each(REFUSALS)
+def test_what_is_refused_is_named_with_its_variable(entry):
+    """The error says which variable of which frame, and why."""
+    with pytest.raises(UnsaveableError, match=entry.because) as caught:
+        snapshot.dumps(stopped(in_a_local, entry.make))
+    assert 'frame "in_a_local"' in str(caught.value)
+    assert 'local "value"' in caught.value.path
+
+
+def test_another_process_restores_them_all(tmp_path):
+    """With another hash seed and another working directory."""
+    saved = {}
+    for entry in SAVED:
+        saved[str(entry)] = snapshot.dumps(stopped(in_a_local, entry.make))
+    bodies = tmp_path / "bodies"
+    bodies.write_bytes(pickle.dumps(saved))
+    command = [sys.executable, "-m", "saveable.elsewhere", str(bodies)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=elsewhere())
+    assert (done.stdout.splitlines()[-1:], done.returncode) == ([f"{len(saved)} restored"], 0), (
+        done.stdout + done.stderr
+    )
+
+
+def elsewhere():
+    """The environment of that process."""
+    import os
+    from pathlib import Path
+
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "4711"}
+
+
+ITERATORS = {
+    **BUILTIN,
+    **{name: make for name, make in ITERTOOLS.items() if hasattr(itertools, name.split()[0].split(".")[0])},
+}
+
+
+@pytest.mark.parametrize("steps", range(10))
+@pytest.mark.parametrize("name", ITERATORS)
+def test_an_iterator_goes_on_from_wherever_it_stood(name, steps):
+    """Untouched, begun, at its last item, at its end: and its own copies do, too."""
+    iterator = moved(ITERATORS[name], steps)
+    first = snapshot.loads(snapshot.dumps(iterator))
+    again = snapshot.loads(snapshot.dumps(first))
+    wanted = rest(moved(ITERATORS[name], steps))
+    assert [rest(iterator), rest(again), rest(first)] == [wanted] * 3
