@@ -217,7 +217,7 @@ def test_another_key(killed, store):
     assert done.returncode == 65
     key.unlink()
     done = killed.stackful("resume")
-    assert "without it no checkpoint can be trusted" in message(done)
+    assert "without it nothing that was sealed can be trusted" in message(done)
     assert done.returncode == 74
     key.write_bytes(right)
     assert_intact(killed)

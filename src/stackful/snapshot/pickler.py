@@ -24,7 +24,7 @@ from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
-from stackful.snapshot.codecs import names
+from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
 
 if TYPE_CHECKING:
@@ -354,11 +354,11 @@ _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
 # What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
 _OF_SCHEMA_1 = {
-    "awaited": "wrappers",
-    "closed_file": "files",
-    "fill_exception": "exceptions",
-    "stream": "streams",
-    "view": "views",
+    "awaited": wrappers.awaited,
+    "closed_file": files.closed_file,
+    "fill_exception": exceptions.fill_exception,
+    "stream": streams.stream,
+    "view": views.view,
 }
 
 
@@ -415,7 +415,7 @@ class SnapshotUnpickler(pickle.Unpickler):
     def _rebuilder_of(self, name: str) -> Any:
         moved = _OF_SCHEMA_1.get(name)
         if moved is not None:
-            return codecs.find_rebuilder(f"{_CODECS}{moved}", name)
+            return moved
         if name.startswith("_") or name == "follower":
             raise SnapshotFormatError(f"the snapshot calls {name}, which is not for snapshots to call")
         return getattr(self._rebuilder, name)
