@@ -15,7 +15,8 @@ from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 
 if TYPE_CHECKING:
-    from stackful.durable.overview import Diagnosis
+    from stackful.durable.store import Run
+    from stackful.snapshot import Finding
 
 __all__ = ["COMMANDS"]
 
@@ -27,30 +28,28 @@ _DAY = 86400.0
 @as_json
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
-    """Tell before a deploy which runs would not go on with the code that is here.
+    """Find out whether stored runs would resume with the code that is here now, before it is deployed.
 
-    Looks at all runs that have not ended, or at those named. Nothing is run or changed; modules are imported. Ends with status 68 if a run would not go on.
+    RUN is an id or its beginning; by default all that can go on. Nothing is resumed; modules are imported. Status 68 where one would not resume.
     """
-    from stackful.durable.overview import diagnose
+    from stackful.durable.doctor import examine
 
     with connected(store) as engine:
-        named = [the_run(engine, run) for run in runs]
-        found = [diagnose(engine, run) for run in named or engine.runs() if run.status not in ENDED]
-    sick = [each for each in found if each.findings]
+        examined = examine(engine, runs)
     if as_json:
-        print(json.dumps([each.data() for each in found], indent=2))
+        found = [{"run": run.id, "findings": [finding._asdict() for finding in findings]} for run, findings in examined]
+        print(json.dumps(found))
     else:
-        _print_diagnoses(found, sick)
-    if sick:
+        _print_examined(examined)
+    if any(findings for _, findings in examined):
         sys.exit(CODE_CHANGED)
 
 
-def _print_diagnoses(found: list[Diagnosis], sick: list[Diagnosis]) -> None:
-    for each in sick:
-        print(f"{each.run.id}  {each.run.program}  {each.run.status.value}")
-        for text in each.findings:
-            print("  " + text.replace("\n", "\n  "))
-    print(f"{len(found)} runs under way, {len(found) - len(sick)} would go on with this code, {len(sick)} would not")
+def _print_examined(examined: list[tuple[Run, list[Finding]]]) -> None:
+    for run, findings in examined:
+        print(f"{run.id}: {'would not resume' if findings else 'would resume'}")
+        for finding in findings:
+            print("    " + str(finding).replace("\n", "\n    "))
 
 
 @command("gc")

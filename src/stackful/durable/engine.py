@@ -309,8 +309,8 @@ class Engine:
         """What changed between two states of a run; see `inspect.diff`."""
         return diff(self.store, self.seals, run_id, before, after)
 
-    def check_code(self, run_id: str) -> list[str]:
-        """What speaks against going on with a run in this process, a sentence each; nothing of it is built or run, but modules are imported.
+    def check_code(self, run_id: str) -> list[snapshot.Finding]:
+        """What speaks against going on with a run in this process; nothing of it is built or run, but modules are imported.
 
         Raises:
             SnapshotError: its state cannot be read at all: another key, another Python.

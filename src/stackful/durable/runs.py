@@ -39,7 +39,7 @@ __all__ = [
     "NothingToResumeError",
     "Suspended",
     "as_it_is",
-    "check_script",
+    "load_script",
     "load_suspended",
     "make_folder",
     "resume",
@@ -150,14 +150,15 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         return Suspended(run, source, stored[0], fiber)
 
 
-def check_script(store: Store, run: Run) -> None:
-    """Look whether a script's run would go on with the script as it is now.
+def load_script(run: Run, before: bytes) -> Script:
+    """The script of a run as it is now; ``before`` is its text as it was.
 
     Raises:
-        ScriptError, CodeChangedError, SnapshotVersionError: it would not.
+        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        SnapshotVersionError: the run belongs to another version of Python.
     """
     _check_version(run)
-    _script_of(run, store.source(run))
+    return _script_of(run, before)
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:

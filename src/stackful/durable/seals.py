@@ -77,11 +77,10 @@ class Seals:
         )  # fmt: skip
         return fiber, told
 
-    def findings(self, data: bytes, program: str = "") -> list[str]:
+    def findings(self, data: bytes, program: str = "") -> list[snapshot.Finding]:
         """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""
         on_change = options_of(program).on_change
-        found = snapshot.check_code(data, key=self._keys, program=self.program, on_change=on_change)
-        return [str(finding) for finding in found]
+        return snapshot.check_code(data, key=self._keys, program=self.program, on_change=on_change)
 
 
 def _live_program() -> snapshot.Program | None:

@@ -289,6 +289,7 @@ def check_code(
     key: KeysGiven = None,
     program: Program | None = None,
     blobs: Blobs | History | None = None,
+    allow: Allowed | Iterable[str] | None = None,
     on_change: str = "refuse",
 ) -> list[Finding]:
     """What speaks against loading a snapshot with the code that is here now; nothing where it would go on.
@@ -309,7 +310,8 @@ def check_code(
     stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
     opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
     body = parts_of(opened.body).pickle if opened.head.flags & HAS_PARTS else opened.body
-    return check_body(bytes(body), _follower(opened, program, on_change) or Follower(program))
+    follower = _follower(opened, program, on_change) or Follower(program)
+    return check_body(bytes(body), follower, allowed_of(allow, program))
 
 
 def load(file: BinaryIO, **how: Any) -> Any:

@@ -414,11 +414,11 @@ class SnapshotUnpickler(pickle.Unpickler):
 
     def _missing(self, module: str, name: str) -> Any:
         """What takes the place of a name that is gone: a function that frames stand in, if the snapshot is to keep its code."""
-        reference = scanning.reference_named(self._file.getvalue(), module, name)
-        if reference is None:
+        found = scanning.code_named(self._file.getvalue(), module, name, self._rebuilder.follower.is_foreign)
+        if found is None:
             raise AttributeError(f"module {module} has no {name} any more")
         self._allowed.check_module(module)
-        return self._rebuilder.follower.missing(reference)
+        return self._rebuilder.follower.missing(module, found)
 
     def _rebuilder_of(self, name: str) -> Any:
         moved = _OF_SCHEMA_1.get(name)
