@@ -35,6 +35,7 @@ _MIGRATIONS = [
     CREATE INDEX runs_under_way ON runs (queue) WHERE queue IS NOT NULL AND status IN ('running', 'sleeping', 'waiting');
     CREATE INDEX runs_begun ON runs (queue, started) WHERE queue IS NOT NULL AND started IS NOT NULL;
     CREATE UNIQUE INDEX runs_dedup ON runs (dedup) WHERE dedup IS NOT NULL AND status NOT IN ('finished', 'failed', 'cancelled');
+    CREATE INDEX runs_by_dedup ON runs (dedup, created DESC) WHERE dedup IS NOT NULL;
     CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL;
     CREATE INDEX runs_attributes ON runs USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL;
     CREATE TABLE states (
