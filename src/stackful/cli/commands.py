@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from stackful.cli import acting, keeping, looking, serving
 from stackful.cli.status import USAGE
 
 __all__ = ["parse"]
@@ -94,37 +95,5 @@ def _resume(store: Path, run: str | None) -> _Todo:
     return lambda: go_on(store, run)
 
 
-@_cli.command("ps")
-@_store
-@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
-def _ps(store: Path, as_json: bool) -> _Todo:
-    """List the runs, the newest first."""
-    return lambda: _list(store, as_json)
-
-
-@_cli.command("show")
-@_store
-@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
-@click.argument("run")
-def _show(store: Path, run: str, as_json: bool) -> _Todo:
-    """Show where a run stands: its suspended stack, frame by frame.
-
-    RUN is an id or its beginning. The script is not executed.
-    """
-    return lambda: _look(store, run, as_json)
-
-
-def _list(store: Path, as_json: bool) -> None:
-    from stackful.cli.exits import one_message
-    from stackful.cli.listing import print_runs
-
-    with one_message():
-        print_runs(store, as_json)
-
-
-def _look(store: Path, run: str, as_json: bool) -> None:
-    from stackful.cli.exits import one_message
-    from stackful.cli.show import print_run
-
-    with one_message():
-        print_run(store, run, as_json)
+for _command in (*looking.COMMANDS, *acting.COMMANDS, *keeping.COMMANDS, *serving.COMMANDS):
+    _cli.add_command(_command)

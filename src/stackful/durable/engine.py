@@ -22,6 +22,7 @@ from stackful.durable.active import ActiveRun, key_of, load_fiber, seal_fiber
 from stackful.durable.alarms import Alarms
 from stackful.durable.connections import set_current
 from stackful.durable.forms import checked_answer
+from stackful.durable.functions import find
 from stackful.durable.handles import Handle
 from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
 from stackful.durable.names import checked_name, new_id
@@ -301,6 +302,18 @@ class Engine:
     def diff(self, run_id: str, before: int, after: int) -> list[Difference]:
         """What changed between two states of a run; see `inspect.diff`."""
         return diff(self.store, self._key, run_id, before, after)
+
+    def check_code(self, run_id: str) -> list[str]:
+        """What speaks against going on with a run in this process, a sentence each; nothing of it is built or run, but modules are imported.
+
+        Raises:
+            SnapshotError: its state cannot be read at all: another key, another Python.
+            CodeChangedError: its function is not to be found.
+        """
+        run, state = self.store.run(run_id), self.store.state(run_id)
+        find(run.program)
+        data = self.store.arguments(run_id) if state is None else state.data or b""
+        return [str(finding) for finding in snapshot.check_code(data, key=key_of(self._key, run_id))]
 
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stackful.durable.store import Store
     from stackful.fibers import Fiber
 
-__all__ = ["MISSING", "Difference", "Event", "StackFrame", "diff", "edited", "stack", "state_of", "timeline"]
+__all__ = ["MISSING", "Difference", "Event", "StackFrame", "diff", "edited", "stack", "stack_of", "state_of", "timeline"]
 
 _OWN = str(Path(__file__).parents[1])
 
@@ -30,6 +30,8 @@ class StackFrame:
 
     Attributes:
         is_own: the library's own, as that of `step`, whose local ``result`` is what the step returned.
+        offset: the byte offset of its current instruction.
+        operands: its evaluation stack; None where it is not known.
         source: the line's text as the file is now; "" if there is none.
     """
 
@@ -38,6 +40,8 @@ class StackFrame:
     line: int
     locals: dict[str, Any]
     is_own: bool
+    offset: int = 0
+    operands: tuple[Any, ...] | None = None
 
     @property
     def source(self) -> str:
@@ -108,23 +112,24 @@ def stack(store: Store, key: bytes, run_id: str, seq: int | None = None) -> list
     """
     run_id = store.run(run_id).id
     fiber, _ = load_fiber(state_of(store, run_id, seq), key_of(key, run_id))
-    return _frames(fiber)
+    return stack_of(fiber)
 
 
-def _frames(fiber: Fiber) -> list[StackFrame]:
+def stack_of(fiber: Fiber) -> list[StackFrame]:
+    """The calls of a suspended fiber, outermost first; those of a coroutine that it drives, too."""
     found: list[StackFrame] = []
     for frame in fiber.frames:
         is_own = frame.file.startswith(_OWN)
-        found.append(StackFrame(frame.code.co_qualname, frame.file, frame.line or 0, frame.locals, is_own))
+        where = (frame.code.co_qualname, frame.file, frame.line or 0)
+        found.append(StackFrame(*where, frame.locals, is_own, frame.offset, frame.stack))
         running = frame.locals.get("running") if is_own else None
         while isinstance(running, CoroutineType):
             inner = running.cr_frame
             if inner is not None:
                 code = inner.f_code
                 is_own = code.co_filename.startswith(_OWN)
-                found.append(
-                    StackFrame(code.co_qualname, code.co_filename, inner.f_lineno, dict(inner.f_locals), is_own)
-                )
+                where = (code.co_qualname, code.co_filename, inner.f_lineno)
+                found.append(StackFrame(*where, dict(inner.f_locals), is_own, inner.f_lasti))
             running = running.cr_await
     return found
 

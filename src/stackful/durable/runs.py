@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "make_folder", "resume", "start"]
+__all__ = ["NothingToResumeError", "Suspended", "as_it_is", "check_script", "load_suspended", "make_folder", "resume", "start"]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -122,19 +122,6 @@ def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execut
     return Execution(run, script, fiber, store=store, keeper=keeper, lock=lock)
 
 
-def list_runs(store_path: str | PathLike[str]) -> list[tuple[Run, Checkpoint | None]]:
-    """All runs of a store with their last checkpoints, the newest run first; none if there is no store.
-
-    Raises:
-        StoreError: the store cannot be used.
-    """
-    path = os.path.realpath(store_path)
-    if not os.path.exists(path):
-        return []
-    with closing(SqliteStore(path)) as store:
-        return [(_as_it_is(path, run), next(iter(store.checkpoints(run.id)), None)) for run in store.runs()]
-
-
 def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
     """A run with its last checkpoint and its suspended fiber; the script is taken as it was when the run started.
 
@@ -143,7 +130,7 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
     """
     path = os.path.realpath(store_path)
     with closing(SqliteStore(path, create=False)) as store:
-        run = _as_it_is(path, store.run(run_id))
+        run = as_it_is(path, store.run(run_id))
         source, stored = store.source(run), store.checkpoints(run.id)
         if not stored:
             return Suspended(run, source)
@@ -151,6 +138,16 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         script = Script(run.program, source, run.argv, run.every is not None)
         fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
         return Suspended(run, source, stored[0], fiber)
+
+
+def check_script(store: Store, run: Run) -> None:
+    """Look whether a script's run would go on with the script as it is now.
+
+    Raises:
+        ScriptError, CodeChangedError, SnapshotVersionError: it would not.
+    """
+    _check_version(run)
+    _script_of(run, store.source(run))
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
@@ -225,7 +222,7 @@ def _newest_unfinished(path: str, store: Store) -> Run:
     return free[0]
 
 
-def _as_it_is(path: str, run: Run) -> Run:
+def as_it_is(path: str, run: Run) -> Run:
     """The store knows only that a run began; whether somebody is at work on it, the lock knows."""
     if run.status is Status.RUNNING and not is_locked(path, run.id):
         return run._replace(status=Status.INTERRUPTED)

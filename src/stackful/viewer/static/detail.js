@@ -183,10 +183,10 @@ async function signal(run) {
 // --- the form of ask() ---
 
 function question(run) {
-  const fields = run.question.form.map(field);
+  const fields = run.question.fields.map(field);
   const send = (event) => {
     event.preventDefault();
-    const values = Object.fromEntries(run.question.form.map((each) => [each.name, valueOf(each, event.target.elements[each.name])]));
+    const values = Object.fromEntries(run.question.fields.map((each) => [each.name, valueOf(each, event.target.elements[each.name])]));
     document.activeElement?.blur();
     perform(run, "answer", { values });
   };
@@ -197,16 +197,16 @@ function question(run) {
 function field(each) {
   const attributes = { name: each.name, required: each.required };
   const input = {
-    yesno: () => element("input", { ...attributes, required: false, type: "checkbox", checked: each.default === true }),
+    "yes/no": () => element("input", { ...attributes, required: false, type: "checkbox", checked: each.default === true }),
     number: () => element("input", { ...attributes, type: "number", step: "any", value: each.default }),
     choice: () => element("select", attributes, ...each.choices.map((choice) => element("option", { selected: choice === each.default }, choice))),
     text: () => element("textarea", { ...attributes, rows: 2 }, each.default ?? ""),
   }[each.kind]();
-  return element("label", {}, `${each.label ?? each.name} `, input);
+  return element("label", {}, `${each.label || each.name} `, input);
 }
 
 function valueOf(each, input) {
-  if (each.kind === "yesno") return input.checked;
+  if (each.kind === "yes/no") return input.checked;
   if (each.kind === "number") return input.value === "" ? null : Number(input.value);
   return input.value;
 }

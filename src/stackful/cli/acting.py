@@ -1,0 +1,101 @@
+"""The commands that do something to runs: signal, cancel, retry, fork. Each says, or gives as data, what has come of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackful.cli.looking import value_of
+from stackful.cli.options import as_json, command, connected, store, the_run
+from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["COMMANDS"]
+
+
+def _tell(as_json: bool, text: str, **data: Any) -> None:
+    print(json.dumps(data) if as_json else text)
+
+
+def _pairs(given: Iterable[str]) -> dict[str, Any]:
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value_of(value)
+    return found
+
+
+@command("signal")
+@store
+@click.option("--key", help="A second signal with the same key is dropped: for those who may send twice.")
+@click.option("--answer", "answers", multiple=True, metavar="FIELD=VALUE", help="Answer what the run asks; once for each field.")
+@as_json
+@click.argument("run")
+@click.argument("name", required=False)
+@click.argument("value", default="null")
+def _signal(store: str, key: str | None, answers: tuple[str, ...], as_json: bool, run: str, name: str | None, value: str) -> None:
+    """Send a run the signal NAME, with a VALUE (JSON, or a word); or answer what it asks, with --answer.
+
+    The run receives it by wait_signal(NAME), now or later; it goes on where a worker is at work.
+    """
+    if bool(answers) == bool(name):
+        raise click.UsageError("give a signal's NAME, or --answer FIELD=VALUE")
+    with connected(store) as engine:
+        found = the_run(engine, run)
+        if answers:
+            taken = engine.answer(found.id, _pairs(answers))
+        else:
+            taken = engine.send(found.id, str(name), value_of(value), key)
+    what = "the answer" if answers else f"signal {name}"
+    if not taken:
+        raise StoreError(f"{what} was not taken in: run {found.id} has ended, or a signal with this key was sent before")
+    _tell(as_json, f"{what} is in the store for {found.id}", run=found.id, taken=True)
+
+
+@command("cancel")
+@store
+@as_json
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+def _cancel(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
+    """Ask for the end of runs: RunCancelled is raised where each is suspended, and its finally blocks run."""
+    with connected(store) as engine:
+        found = [the_run(engine, run) for run in runs]
+        for run in found:
+            status = engine.store.cancel(run.id)
+            _tell(as_json, f"{run.id} is {status.value}; its end was asked for", run=run.id, status=status.value)
+
+
+@command("retry")
+@store
+@as_json
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
+    """Have failed runs go on from their last state: the step that failed is tried again."""
+    with connected(store) as engine:
+        for run in [the_run(engine, run) for run in runs]:
+            engine.retry(run.id)
+            _tell(as_json, f"{run.id} goes on from its last state", run=run.id)
+
+
+@command("fork")
+@store
+@click.option("--at", type=int, metavar="N", help="A checkpoint, as `stackful log` lists them; by default the last state.")
+@click.option("--set", "changes", multiple=True, metavar="LOCAL=VALUE", help="Give a local variable of the innermost frame another value (JSON, or a word).")
+@click.option("--name", help="The new run's id.")
+@as_json
+@click.argument("run")
+def _fork(store: str, at: int | None, changes: tuple[str, ...], name: str | None, as_json: bool, run: str) -> None:
+    """Make a second run that goes on from where a run stands, or stood."""
+    with connected(store) as engine:
+        found = the_run(engine, run)
+        made = engine.fork(found.id, at=at, edit=_pairs(changes) or None, id=name)
+        _tell(as_json, f"{made.id} goes on from {found.id}{f' at {at}' if at else ''}", run=made.id, origin=found.id)
+
+
+COMMANDS = (_signal, _cancel, _retry, _fork)

@@ -1,0 +1,114 @@
+"""The commands for those who keep a store: doctor, gc, export, import."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackful.cli.options import as_json, command, connected, store, the_run
+from stackful.cli.status import CODE_CHANGED
+from stackful.durable.store import ENDED
+
+if TYPE_CHECKING:
+    from stackful.durable.overview import Diagnosis
+
+__all__ = ["COMMANDS"]
+
+_DAY = 86400.0
+
+
+@command("doctor")
+@store
+@as_json
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
+    """Tell before a deploy which runs would not go on with the code that is here.
+
+    Looks at all runs that have not ended, or at those named. Nothing is run or changed; modules are imported. Ends with status 68 if a run would not go on.
+    """
+    from stackful.durable.overview import diagnose
+
+    with connected(store) as engine:
+        named = [the_run(engine, run) for run in runs]
+        found = [diagnose(engine, run) for run in named or engine.runs() if run.status not in ENDED]
+    sick = [each for each in found if each.findings]
+    if as_json:
+        print(json.dumps([each.data() for each in found], indent=2))
+    else:
+        _print_diagnoses(found, sick)
+    if sick:
+        sys.exit(CODE_CHANGED)
+
+
+def _print_diagnoses(found: list[Diagnosis], sick: list[Diagnosis]) -> None:
+    for each in sick:
+        print(f"{each.run.id}  {each.run.program}  {each.run.status.value}")
+        for text in each.findings:
+            print("  " + text.replace("\n", "\n  "))
+    print(f"{len(found)} runs under way, {len(found) - len(sick)} would go on with this code, {len(sick)} would not")
+
+
+@command("gc")
+@store
+@click.option("--older-than", "days", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS", help="Only runs that ended so long ago.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@as_json
+def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
+    """Delete runs that have ended, with their checkpoints, results and signals."""
+    from stackful.durable.records import Filter
+
+    before = time.time() - days * _DAY
+    with connected(store) as engine:
+        old = [run.id for run in engine.runs(Filter(statuses=tuple(ENDED))) if run.updated < before]
+        deleted = 0 if dry_run else engine.store.delete(old)
+    if as_json:
+        print(json.dumps({"runs": old, "deleted": deleted}))
+    else:
+        print(f"{len(old)} runs would be deleted" if dry_run else f"{deleted} runs deleted")
+
+
+@command("export")
+@store
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful.")
+@as_json
+@click.argument("run")
+def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
+    """Write a run with its last state to a file, sealed with the store's key, for `stackful import`."""
+    from stackful.durable.transfer import export_run
+
+    with connected(store) as engine:
+        found = the_run(engine, run)
+        data = export_run(engine, found)
+    path = output or Path(f"{found.id}.stackful")
+    path.write_bytes(data)
+    _tell(as_json, f"{found.id}: {len(data)} bytes in {path}", run=found.id, file=str(path), size=len(data))
+
+
+@command("import")
+@store
+@click.option("--key", "key_file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The key file of the store that it was exported from; by default this store's own.")
+@click.option("--name", help="The new run's id; by default the exported run's, if it is free.")
+@as_json
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def _import(store: str, key_file: Path | None, name: str | None, as_json: bool, file: Path) -> None:
+    """Add an exported run to this store: it goes on from the state that it was exported with.
+
+    Its code must be importable here, and unchanged; the key must be one that you trust: whoever has it can make this program run code of his.
+    """
+    from stackful.durable.transfer import import_run
+
+    with connected(store) as engine:
+        run_id = import_run(engine, file.read_bytes(), key_file, name)
+    _tell(as_json, f"{run_id} is in the store and goes on from its state", run=run_id)
+
+
+def _tell(as_json: bool, text: str, **data: Any) -> None:
+    print(json.dumps(data) if as_json else text)
+
+
+COMMANDS = (_doctor, _gc, _export, _import)

@@ -1,0 +1,114 @@
+"""Runs as data for lists and pages: their records, checkpoints, results, and whether they would go on with the code that is here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from stackful.durable.records import Filter, State
+from stackful.durable.runs import as_it_is, check_script
+from stackful.durable.store import ENDED, Checkpoint, Status
+from stackful.errors import StackfulError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stackful.durable.engine import Engine
+    from stackful.durable.store import Run, Store
+
+__all__ = [
+    "Diagnosis",
+    "as_it_stands",
+    "diagnose",
+    "last_checkpoint",
+    "list_runs",
+    "result_of_run",
+    "run_data",
+    "signals_of_run",
+    "states_of_run",
+]
+
+_PRIVATE = {"argv", "cwd", "every"}  # what only scripts have
+
+
+def run_data(run: Run) -> dict[str, Any]:
+    """A run as JSON-ready data: its record, without what does not apply to its kind. Times are seconds since the epoch.
+
+    >>> from stackful.durable.store import Run
+    >>> run_data(Run("r", "m:f", (), "", None, "3.13", 0.0, kind="function"))["program"]
+    'm:f'
+    """
+    data = {name: value for name, value in run._asdict().items() if run.kind == "script" or name not in _PRIVATE}
+    data["status"] = run.status.value
+    if run.kind == "script":
+        data["argv"] = list(run.argv)
+    return data
+
+
+def list_runs(store: Store, where: Filter | None = None, limit: int | None = None) -> list[Run]:
+    """Runs, the newest first, as they stand: one whose script's process is gone is INTERRUPTED."""
+    return [_as_it_is(store, run) for run in store.runs(where, limit=limit)]
+
+
+def _as_it_is(store: Store, run: Run) -> Run:
+    return as_it_is(store.path, run) if run.kind == "script" and run.status is Status.RUNNING else run
+
+
+def as_it_stands(store: Store, run_id: str) -> Run:
+    """The run with this id, or whose id begins so, as it stands.
+
+    Raises:
+        RunNotFoundError: there is none, or there are several.
+    """
+    return _as_it_is(store, store.run(run_id))
+
+
+def last_checkpoint(store: Store, run: Run) -> Checkpoint | None:
+    """What a run would go on from now."""
+    if run.kind == "script":
+        return next(iter(store.checkpoints(run.id)), None)
+    return None if run.taken is None or not run.size else Checkpoint(run.id, run.seq, run.taken, run.size)
+
+
+def states_of_run(store: Store, run: Run) -> list[State]:
+    """The checkpoints of a function's run, the newest first, each with the step that it came after and the line that it stands at."""
+    return [store.load_state(run.id, checkpoint.seq) for checkpoint in store.checkpoints(run.id)]
+
+
+def result_of_run(engine: Engine, run: Run) -> Any:
+    """What a run has returned; None if it has not."""
+    (outcome,) = engine.store.outcomes([run.id])
+    if outcome.status not in ENDED or outcome.status is not Status.FINISHED or outcome.result is None:
+        return None
+    return engine.unseal(run.id, outcome.result)
+
+
+def signals_of_run(engine: Engine, run: Run) -> Sequence[tuple[str, Any]]:
+    """The signals that wait to be received: (name, value), the oldest first."""
+    return [(signal.name, engine.unseal(run.id, signal.payload)) for signal in engine.store.signals(run.id)]
+
+
+@dataclass(slots=True)
+class Diagnosis:
+    """Whether a run would go on with the code that is here: `findings` say what speaks against it, a sentence each."""
+
+    run: Run
+    findings: list[str] = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """As JSON-ready data."""
+        run = self.run
+        return {"run": run.id, "program": run.program, "status": run.status.value, "findings": self.findings}
+
+
+def diagnose(engine: Engine, run: Run) -> Diagnosis:
+    """Look whether a run would go on in this process, without building or running anything of it; modules are imported."""
+    found = Diagnosis(run)
+    try:
+        if run.kind == "script":
+            check_script(engine.store, run)
+        else:
+            found.findings += engine.check_code(run.id)
+    except StackfulError as error:
+        found.findings.append(str(error))
+    return found
