@@ -84,6 +84,20 @@ class PostgresStore:
     def __repr__(self) -> str:
         return f"<PostgresStore {self.path}>"
 
+    def check_keys(self, ids: Sequence[str]) -> None:
+        """See that keys are those that others seal this store with; those of whoever is first are.
+
+        Args:
+            ids: what the keys are known by, the newest first.
+
+        Raises:
+            StoreError: none of them has been used here, and others have.
+        """
+        if not self._sessions.run(partial(workers.note_keys, ids=ids)):
+            raise StoreError(
+                f"what is in {self.path} was sealed with another key: give all that use it the same, in STACKFUL_KEY or ~/.stackful/key"
+            )
+
     def now(self) -> float:
         """The server's clock."""
         clock = self._clock
