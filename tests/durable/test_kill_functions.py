@@ -78,3 +78,82 @@ def test_a_run_survives_being_killed_again_and_again(tmp_path):
         kills += 1
         assert kills < 50
     check(tmp_path, 2 * kills)
+
+
+ONE_FILE = """
+import os, signal, sys
+from dataclasses import dataclass
+from stackful import durable
+
+@dataclass
+class Item:
+    name: str
+
+def die(name):
+    if os.environ.get("DIE"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@durable.run
+def order(item):
+    bought = durable.step(lambda: Item("tea"))
+    durable.step(die, "here")
+    return isinstance(item, Item), isinstance(bought, Item), (lambda: item.name)()
+
+if __name__ == "__main__":
+    with durable.connect("one.db"):
+        print(durable.start(order, Item("cup"), id="o").result(60))
+"""
+
+
+def test_a_program_of_one_file_finds_its_functions_and_classes_again(tmp_path):
+    """What stands in ``__main__`` is there under its name in the next process: instances are of the class that is there then."""
+    (tmp_path / "app.py").write_text(ONE_FILE)
+    command = [sys.executable, "app.py"]
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+    killed = subprocess.run(command, cwd=tmp_path, env={**environment, "DIE": "1"}, timeout=60, check=False)
+    assert killed.returncode == -9
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, timeout=60, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("(True, True, 'cup')\n", "")
+
+
+CHANGING = """
+import sys
+from stackful import durable
+
+@durable.run(on_change="{policy}")
+def order():
+    total = 1
+    durable.sleep(1)
+    total += {added}
+    return total
+
+with durable.connect("one.db"):
+    handle = durable.start(order, id="o")
+    if len(sys.argv) > 1:
+        while handle.status is not durable.Status.SLEEPING:
+            pass
+    else:
+        try:
+            print(handle.result(60))
+        except durable.RunFailedError as error:
+            print(type(error.__cause__).__name__)
+"""
+
+
+@pytest.mark.parametrize(("policy", "told"), [("refuse", "CodeChangedError"), ("keep", "11"), ("move", "21")])
+def test_a_run_whose_code_has_changed_does_what_its_policy_says(tmp_path, policy, told):
+    """It fails, goes on in the old code, or at the same place of the new code."""
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+
+    def play(added, *arguments):
+        (tmp_path / "app.py").write_text(CHANGING.format(policy=policy, added=added))
+        command = [sys.executable, "app.py", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, timeout=60, capture_output=True, text=True, check=False
+        )
+
+    assert play(10, "start").returncode == 0
+    done = play(20)
+    assert (done.stdout, done.returncode) == (f"{told}\n", 0), done.stderr

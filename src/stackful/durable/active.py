@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hmac
 import traceback
 from pathlib import Path
 from types import CodeType, coroutine
@@ -14,7 +13,7 @@ from stackful.durable.contexts import host
 from stackful.durable.functions import find, options_of
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
-from stackful.errors import DeadlineError, FiberError, RunCancelled, SealError, StackfulError, UnsaveableError
+from stackful.errors import DeadlineError, FiberError, RunCancelled, StackfulError, UnsaveableError
 from stackful.fibers import Fiber, suspend_to
 from stackful.fibers.frames import line_of
 
@@ -25,46 +24,21 @@ if TYPE_CHECKING:
 
     from stackful.durable.contexts import Drives
     from stackful.durable.records import Claimed, State
+    from stackful.durable.seals import Seals
     from stackful.durable.store import Run, Transaction
 
 __all__ = [
     "ActiveRun",
     "drive_coroutine",
     "ending_of",
-    "key_of",
     "largest_local",
-    "load_fiber",
     "place_of",
     "request_of",
     "seal_error",
-    "seal_fiber",
 ]
 
 _OWN = str(Path(__file__).parent)
 _places: dict[tuple[int, int], tuple[CodeType, str]] = {}
-
-
-def key_of(key: bytes, run_id: str) -> bytes:
-    """The key that seals what belongs to one run: bytes of one run are none of another's."""
-    return hmac.digest(key, b"run " + run_id.encode(), "sha256")
-
-
-def seal_fiber(fiber: Fiber, seq: int, told: bool, key: bytes) -> bytes:
-    """A state of a run as bytes."""
-    return snapshot.dumps((seq, told, fiber), key=key)
-
-
-def load_fiber(state: State, key: bytes) -> tuple[Fiber, bool]:
-    """The fiber of a stored state; and whether the run has been told of its end.
-
-    Raises:
-        SealError: these are not the bytes that were stored as this state of this run.
-        SnapshotError: they cannot be understood by this Python, or with the code as it is now.
-    """
-    seq, told, fiber = snapshot.loads(state.data or b"", key=key)
-    if seq != state.seq:
-        raise SealError(f"state {state.seq} of run {state.run} holds state {seq}: the store was tampered with")
-    return fiber, told
 
 
 def place_of(fiber: Fiber) -> str:
@@ -92,7 +66,7 @@ class ActiveRun:
         run: its record.
         fence: what commits must carry.
         drives: who works on it.
-        key: the store's key.
+        seals: how it becomes bytes.
 
     Attributes:
         answer, error: with which it goes on next; an error is raised where it is suspended.
@@ -104,14 +78,14 @@ class ActiveRun:
 
     __slots__ = (
         "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "sealing_key", "seq",
-        "shared", "sharing", "state", "step", "steps", "told",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "seals", "seq", "shared",
+        "sharing", "state", "step", "steps", "told",
     )  # fmt: skip
 
-    def __init__(self, run: Run, fence: int, drives: Drives, key: bytes) -> None:
+    def __init__(self, run: Run, fence: int, drives: Drives, seals: Seals) -> None:
         self.id, self.program, self.fence, self.drives = run.id, run.program, fence, drives
         self.history, self.deadline = run.history, run.deadline
-        self.sealing_key = key_of(key, run.id)
+        self.seals = seals
         self.fiber: Fiber | None = None
         self.state: State | None = None
         self.arguments = b""
@@ -129,9 +103,9 @@ class ActiveRun:
         self.largest = 65536
 
     @classmethod
-    def claimed(cls, claimed: Claimed, drives: Drives, key: bytes) -> ActiveRun:
+    def claimed(cls, claimed: Claimed, drives: Drives, seals: Seals) -> ActiveRun:
         """A run as it was claimed; nothing is unpickled yet."""
-        self = cls(claimed.run, claimed.fence, drives, key)
+        self = cls(claimed.run, claimed.fence, drives, seals)
         self.arguments, self.state = claimed.arguments, claimed.state
         return self
 
@@ -142,11 +116,11 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.fiber, self.told = load_fiber(self.state, self.sealing_key)
+            self.fiber, self.told = self.seals.load_state(self.state, self.program)
             self.state = None
             return
         function = find(self.program)
-        args, keywords = snapshot.loads(self.arguments, key=self.sealing_key)
+        args, keywords = self.seals.unseal(self.id, self.arguments)
         if options_of(self.program).is_async:
             function, args, keywords = drive_coroutine, (function, args, keywords), {}
         # A copy: one that is dropped when the run leaves memory is not closed, no `finally` runs.
@@ -172,7 +146,7 @@ class ActiveRun:
             UnsaveableError, FiberError: it cannot be stored.
         """
         assert self.fiber is not None
-        data = seal_fiber(self.fiber, self.seq, self.told, self.sealing_key)
+        data = self.seals.seal_state(self.id, self.seq, self.fiber, self.told)
         self.line = place_of(self.fiber)
         self.has_generators = b"generator" in data or b"coroutine" in data
         return data
@@ -208,10 +182,10 @@ def ending_of(error: BaseException) -> tuple[Status, str]:
     return (Status.CANCELLED if isinstance(error, RunCancelled) else Status.FAILED), text
 
 
-def seal_error(error: BaseException, key: bytes) -> bytes | None:
+def seal_error(run: ActiveRun, error: BaseException) -> bytes | None:
     """An exception for those who wait for the run, if it can be stored."""
     try:
-        return snapshot.dumps(error.with_traceback(None), key=key)
+        return run.seals.seal(run.id, error.with_traceback(None))
     except Exception:  # noqa: BLE001 - a class of its own may do anything when it is pickled
         return None
 

@@ -17,8 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
-from stackful import snapshot
-from stackful.durable.active import ActiveRun, key_of, load_fiber, seal_fiber
+from stackful.durable.active import ActiveRun
 from stackful.durable.alarms import Alarms
 from stackful.durable.connections import set_current
 from stackful.durable.forms import checked_answer
@@ -27,6 +26,7 @@ from stackful.durable.handles import Handle
 from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, State, Worker
+from stackful.durable.seals import Seals
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
 from stackful.errors import RunNotFoundError, StoreError
@@ -60,12 +60,18 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, key: bytes, *, threads: int = 32, concurrency: int = 1000, version: str = ""
+        self,
+        store: Store,
+        key: bytes | tuple[bytes, ...],
+        *,
+        threads: int = 32,
+        concurrency: int = 1000,
+        version: str = "",
     ) -> None:
         self.store = store
         self.version = version
         self.worker: str | None = None
-        self._key = key
+        self.seals = Seals(key)
         self._process = os.getpid()
         self._is_closed = False
         self._waiters: dict[str, list[Callable[[], None]]] = {}
@@ -102,7 +108,7 @@ class Engine:
 
     def adopt(self, run: Run, fence: int) -> ActiveRun:
         """A run that was added for this worker, to be begun."""
-        active = ActiveRun(run, fence, self, self._key)
+        active = ActiveRun(run, fence, self, self.seals)
         self.active[run.id] = active
         return active
 
@@ -281,11 +287,11 @@ class Engine:
         self._check()
         run = self.store.run(run_id)
         state = state_of(self.store, run.id, at)
-        fiber, told = load_fiber(state, key_of(self._key, run.id))
+        fiber, told = self.seals.load_state(state, run.program)
         if edit or result:
             fiber = edited(fiber, dict(edit or {}), result)
         new_name = checked_name(id) if id else new_id(run.id.rpartition("-")[0] or run.id, (), 8)
-        data = seal_fiber(fiber, state.seq, told, key_of(self._key, new_name))
+        data = self.seals.seal_state(new_name, state.seq, fiber, told)
         now = self.store.now()
         record = run._replace(
             id=new_name, created=now, updated=now, status=Status.PENDING, started=None, wake=None, waits=None, question=None,
@@ -297,11 +303,11 @@ class Engine:
 
     def stack(self, run_id: str, seq: int | None = None) -> list[StackFrame]:
         """The suspended calls of a run; see `inspect.stack`."""
-        return stack(self.store, self._key, run_id, seq)
+        return stack(self.store, self.seals, run_id, seq)
 
     def diff(self, run_id: str, before: int, after: int) -> list[Difference]:
         """What changed between two states of a run; see `inspect.diff`."""
-        return diff(self.store, self._key, run_id, before, after)
+        return diff(self.store, self.seals, run_id, before, after)
 
     def check_code(self, run_id: str) -> list[str]:
         """What speaks against going on with a run in this process, a sentence each; nothing of it is built or run, but modules are imported.
@@ -310,10 +316,12 @@ class Engine:
             SnapshotError: its state cannot be read at all: another key, another Python.
             CodeChangedError: its function is not to be found.
         """
-        run, state = self.store.run(run_id), self.store.state(run_id)
+        run = self.store.run(run_id)
+        state = self.store.state(run.id)
         find(run.program)
-        data = self.store.arguments(run_id) if state is None else state.data or b""
-        return [str(finding) for finding in snapshot.check_code(data, key=key_of(self._key, run_id))]
+        if state is None:
+            return self.seals.findings(self.store.arguments(run.id))
+        return self.seals.findings(state.data or b"", run.program)
 
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""
@@ -324,15 +332,15 @@ class Engine:
 
     def seal(self, run_id: str, value: object) -> bytes:
         """A value for a run as bytes."""
-        return snapshot.dumps(value, key=key_of(self._key, run_id))
+        return self.seals.seal(run_id, value)
 
     def unseal(self, run_id: str, data: bytes) -> Any:
         """What `seal` was given; SealError if these bytes are not for this run."""
-        return snapshot.loads(data, key=key_of(self._key, run_id))
+        return self.seals.unseal(run_id, data)
 
     def active_run(self, claimed: Any) -> ActiveRun:
         """A claimed run, to be gone on with."""
-        return ActiveRun.claimed(claimed, self, self._key)
+        return ActiveRun.claimed(claimed, self, self.seals)
 
     # --- hearing ------------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Options(NamedTuple):
     queue: str | None = None
     deadline: float | None = None
     is_async: bool = False
+    on_change: str = "refuse"
 
 
 class RunFunction(Protocol, Generic[_P, _R_co]):
@@ -47,7 +48,7 @@ _HISTORY = 100
 def run(function: Callable[_P, _R], /) -> RunFunction[_P, _R]: ...
 @overload
 def run(
-    *, history: bool | int = False, queue: str | None = None, deadline: float | None = None
+    *, history: bool | int = False, queue: str | None = None, deadline: float | None = None, on_change: str = "refuse"
 ) -> Callable[[Callable[_P, _R]], RunFunction[_P, _R]]: ...
 def run(
     function: Callable[..., Any] | None = None,
@@ -56,6 +57,7 @@ def run(
     history: bool | int = False,
     queue: str | None = None,
     deadline: float | None = None,
+    on_change: str = "refuse",
 ) -> Any:
     """Mark a function as one whose calls can be started as durable runs; called directly it is what it was.
 
@@ -64,6 +66,8 @@ def run(
         history: keep checkpoints: True for the last 100, a number for so many, and of older ones fewer and fewer; for `fork` and the viewer.
         queue: the queue that its runs wait in.
         deadline: seconds from the start after which a run is cancelled.
+        on_change: what to do with a run whose code has changed while it was suspended: "refuse" to go on (it fails, and can be retried with the
+            old code), "keep" to the old code to the end, or "move" to the same place in the new code.
 
     Returns:
         The function itself.
@@ -79,11 +83,13 @@ def run(
         'bought tea'
     """
     if function is None:
-        return lambda given: _mark(given, history, queue, deadline)
-    return _mark(function, history, queue, deadline)
+        return lambda given: _mark(given, history, queue, deadline, on_change)
+    return _mark(function, history, queue, deadline, on_change)
 
 
-def _mark(function: Any, history: bool | int, queue: str | None, deadline: float | None) -> Any:
+def _mark(function: Any, history: bool | int, queue: str | None, deadline: float | None, on_change: str) -> Any:
+    if on_change not in ("refuse", "keep", "move"):
+        raise ValueError(f"on_change={on_change!r} is none of 'refuse', 'keep', 'move'")
     if type(function) is not FunctionType:
         raise FiberError(f"@run marks functions, not {function!r}: put it above `def`, below all other decorators")
     if "<locals>" in function.__qualname__:
@@ -91,7 +97,7 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
     kept = _HISTORY if history is True else int(history)
-    _options[_name_of(function)] = Options(kept, queue, deadline, iscoroutinefunction(function))
+    _options[_name_of(function)] = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
     return function
 
 

@@ -10,16 +10,27 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from stackful import _core, snapshot
-from stackful.durable.active import key_of, load_fiber
 from stackful.durable.records import Filter, State
 from stackful.durable.store import ENDED
 from stackful.errors import StackfulError, StoreError
 
 if TYPE_CHECKING:
+    from stackful.durable.seals import Seals
     from stackful.durable.store import Store
     from stackful.fibers import Fiber
 
-__all__ = ["MISSING", "Difference", "Event", "StackFrame", "diff", "edited", "stack", "stack_of", "state_of", "timeline"]
+__all__ = [
+    "MISSING",
+    "Difference",
+    "Event",
+    "StackFrame",
+    "diff",
+    "edited",
+    "stack",
+    "stack_of",
+    "state_of",
+    "timeline",
+]
 
 _OWN = str(Path(__file__).parents[1])
 
@@ -103,7 +114,7 @@ def state_of(store: Store, run_id: str, seq: int | None = None) -> State:
     return state
 
 
-def stack(store: Store, key: bytes, run_id: str, seq: int | None = None) -> list[StackFrame]:
+def stack(store: Store, seals: Seals, run_id: str, seq: int | None = None) -> list[StackFrame]:
     """The suspended calls of a run, outermost first, as of its last state, or of another that is kept.
 
     Raises:
@@ -111,7 +122,7 @@ def stack(store: Store, key: bytes, run_id: str, seq: int | None = None) -> list
         SnapshotError: the state cannot be read: another key, another Python, other code.
     """
     run_id = store.run(run_id).id
-    fiber, _ = load_fiber(state_of(store, run_id, seq), key_of(key, run_id))
+    fiber, _ = seals.load_state(state_of(store, run_id, seq))
     return stack_of(fiber)
 
 
@@ -157,13 +168,13 @@ def _short(line: str) -> str:
     return line.rpartition("/")[2]
 
 
-def diff(store: Store, key: bytes, run_id: str, before: int, after: int) -> list[Difference]:
+def diff(store: Store, seals: Seals, run_id: str, before: int, after: int) -> list[Difference]:
     """What is different between two states of a run, call by call; calls in which nothing changed are left out.
 
     Raises:
         StoreError, SnapshotError: as `stack`.
     """
-    old, new = stack(store, key, run_id, before), stack(store, key, run_id, after)
+    old, new = stack(store, seals, run_id, before), stack(store, seals, run_id, after)
     found = []
     for place in range(max(len(old), len(new))):
         first = old[place] if place < len(old) else None

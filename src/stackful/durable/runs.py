@@ -35,7 +35,16 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "as_it_is", "check_script", "load_suspended", "make_folder", "resume", "start"]
+__all__ = [
+    "NothingToResumeError",
+    "Suspended",
+    "as_it_is",
+    "check_script",
+    "load_suspended",
+    "make_folder",
+    "resume",
+    "start",
+]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"

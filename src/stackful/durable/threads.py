@@ -235,7 +235,7 @@ class Threads:
             except BaseException:  # noqa: BLE001 - the run has ended for another reason
                 _log.debug("the transaction of run %s was rolled back", run.id, exc_info=True)
         status, text = ending_of(error)
-        self._end(run, Change(status, error=text, result=seal_error(error, run.sealing_key)))
+        self._end(run, Change(status, error=text, result=seal_error(run, error)))
 
     def _end(self, run: ActiveRun, change: Change) -> None:
         save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)

@@ -35,11 +35,13 @@ __all__ = [
 class Program(NamedTuple):
     """The script that is being run: its ``__main__`` module and the code of the whole script.
 
-    With it, functions of the script are saved as references into `code` and come back bound to `module`'s globals.
+    With it, functions of the script are saved as references into `code` and come back bound to `module`'s globals. With `is_there`, the
+    script has been run where the snapshot is loaded: it is a module like others, and its code, functions and classes are saved by name.
     """
 
     module: ModuleType
     code: CodeType
+    is_there: bool = False
 
 
 class CodeReference(NamedTuple):
@@ -165,9 +167,9 @@ def _is_found(code: CodeType, module: str) -> bool:
         return False
 
 
-def reference_to(code: CodeType, module: str) -> CodeReference | None:
-    """A reference by module and name, if it leads back to this very code."""
-    if module in SCRIPTS or module not in sys.modules or not _is_found(code, module):
+def reference_to(code: CodeType, module: str, is_there: bool = False) -> CodeReference | None:
+    """A reference by module and name, if it leads back to this very code; into a script only if that `is_there` when the snapshot is loaded."""
+    if (module in SCRIPTS and not is_there) or module not in sys.modules or not _is_found(code, module):
         return None
     known = _references.get(id(code))
     if known is not None and known[1] == module:

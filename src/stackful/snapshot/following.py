@@ -70,14 +70,14 @@ class Follower:
         found, candidates = look_up(reference)
         if found is None or self.is_foreign:
             found = self._follow_change(reference, candidates)
-        self.remember(found, reference.module)
+        self.remember(found, reference.module, True)
         return found
 
-    def remember(self, code: CodeType, module: str) -> None:
+    def remember(self, code: CodeType, module: str, is_there: bool = False) -> None:
         """In which module code stands: where a function has gone, this tells what a frame's globals are."""
         if len(_modules) >= 4096:
             _modules.clear()
-        if module and module not in SCRIPTS:
+        if module and (is_there or module not in SCRIPTS):
             _modules[id(code)] = (code, module)
 
     def bytecode_error(self, module: str) -> SnapshotVersionError:

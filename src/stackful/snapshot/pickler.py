@@ -214,12 +214,17 @@ class SnapshotPickler(pickle.Pickler):
     def is_importable(self, function: Any) -> bool:
         """Whether the module gives this very function back under its own name."""
         module, name = function.__module__, function.__qualname__
-        if module in SCRIPTS and self._shared is None:
+        if module in SCRIPTS and self._shared is None and not self._is_there(module):
             return False
         found: Any = sys.modules.get(module or "")
         for part in name.split(".") if "." in name else (name,):
             found = getattr(found, part, None)
         return found is function
+
+    def _is_there(self, module: str | None) -> bool:
+        """Whether the script is there where the snapshot is loaded."""
+        program = self._program
+        return program is not None and program.is_there and sys.modules.get(module or "") is program.module
 
     def _reduce_function(self, function: FunctionType) -> Any:
         if function.__module__ == _REBUILD or self.is_importable(function):
@@ -248,11 +253,12 @@ class SnapshotPickler(pickle.Pickler):
         if self._shared is not None:
             self._shared.append(code)
             return Rebuilder.shared, (len(self._shared) - 1,)
-        if self._program is not None:
+        is_there = self._is_there(module)
+        if self._program is not None and not is_there:
             path = self._path_in_program(code)
             if path is not None:
                 return Rebuilder.code, tuple(codes.reference_in_program(code, path))
-        found = None if self._by_value else codes.reference_to(code, module)
+        found = None if self._by_value else codes.reference_to(code, module, is_there)
         if found is None:
             return Rebuilder.code_by_value, (codes.by_value(code), module)
         return Rebuilder.code, tuple(found)
@@ -303,6 +309,8 @@ class SnapshotPickler(pickle.Pickler):
         hidden = names.reduce_hidden_type(cls)
         if hidden is not NotImplemented:
             return hidden
+        if cls.__module__ in SCRIPTS and self._is_there(cls.__module__) and self.is_importable(cls):
+            return NotImplemented
         cloud = _cloudpickle()
         # What C has made of a module that nobody has imported (t-strings: string.templatelib) cloudpickle would take for the script's own.
         is_only_named = cls.__flags__ & _MADE_IN_C and cls.__module__ not in sys.modules

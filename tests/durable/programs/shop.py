@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-import threading
+import sqlite3
 import time
 from pathlib import Path
 
@@ -174,7 +174,8 @@ def behind_c():
 @durable.run
 def unsaveable():
     """A state that cannot be stored."""
-    guard = threading.Lock()
+    guard = sqlite3.connect(":memory:")
+    guard.close()
     durable.step(effect, "once")
     return guard
 

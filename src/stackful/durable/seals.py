@@ -1,0 +1,97 @@
+"""Values and states of runs as sealed bytes, and back. Each belongs to one run, and a state to its number: no other is taken for it."""
+
+from __future__ import annotations
+
+import sys
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stackful import snapshot
+from stackful.durable.functions import known_programs, options_of
+
+if TYPE_CHECKING:
+    from stackful.durable.records import State
+    from stackful.fibers import Fiber
+    from stackful.snapshot import Keys
+
+__all__ = ["Seals"]
+
+
+class Seals:
+    """The keys of a store, and what they are used for.
+
+    Args:
+        key: seals; of several the first one does, and all are accepted.
+    """
+
+    def __init__(self, key: bytes | tuple[bytes, ...] | Keys) -> None:
+        self._keys = (
+            snapshot.Keys(key) if isinstance(key, bytes) else snapshot.Keys(*key) if isinstance(key, tuple) else key
+        )
+
+    @cached_property
+    def _script(self) -> snapshot.Program | None:
+        return _live_program()
+
+    @property
+    def program(self) -> snapshot.Program | None:
+        """The program's own ``__main__``, if it has functions that are runs."""
+        return self._script if any(name.startswith("__main__:") for name in known_programs()) else None
+
+    def seal(self, run_id: str, value: object) -> bytes:
+        """A value for a run, as bytes.
+
+        Raises:
+            UnsaveableError: it cannot be stored.
+        """
+        return snapshot.dumps(value, key=self._keys, program=self.program, run=run_id)
+
+    def unseal(self, run_id: str, data: bytes) -> Any:
+        """What `seal` was given; SealError if these bytes are not for this run."""
+        return snapshot.loads(data, key=self._keys, program=self.program, run=run_id)
+
+    def seal_state(self, run_id: str, seq: int, fiber: Fiber, told: bool) -> bytes:
+        """A state of a run: its fiber, and whether it has been told of its end.
+
+        Raises:
+            UnsaveableError, FiberError: it cannot be stored.
+        """
+        return snapshot.dumps((told, fiber), key=self._keys, program=self.program, run=run_id, sequence=seq)
+
+    def load_state(self, state: State, program: str = "") -> tuple[Fiber, bool]:
+        """What `seal_state` was given.
+
+        Args:
+            state: as it is in the store.
+            program: the function, whose `run` says what to do where code has changed.
+
+        Raises:
+            SealError: these are not the bytes that were stored as this state of this run.
+            SnapshotError: they cannot be understood by this Python, or with the code as it is now.
+        """
+        told, fiber = snapshot.loads(
+            state.data or b"", key=self._keys, program=self.program, run=state.run, sequence=state.seq,
+            on_change=options_of(program).on_change,
+        )  # fmt: skip
+        return fiber, told
+
+    def findings(self, data: bytes, program: str = "") -> list[str]:
+        """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""
+        on_change = options_of(program).on_change
+        found = snapshot.check_code(data, key=self._keys, program=self.program, on_change=on_change)
+        return [str(finding) for finding in found]
+
+
+def _live_program() -> snapshot.Program | None:
+    """``__main__`` as a module that every process of this program makes anew, by running its file."""
+    module = sys.modules.get("__main__")
+    file = getattr(module, "__file__", None)
+    if not isinstance(module, ModuleType) or not file:
+        return None
+    try:
+        code = compile(Path(file).read_bytes(), file, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return snapshot.Program(module, code, True)
