@@ -94,11 +94,17 @@ _WAKE_WAITERS = f"""
     SELECT pg_notify('stackful', 'due') FROM (SELECT FROM woken LIMIT 1) AS any_woken
 """
 _FORGET = [
-    f"""
-    DELETE FROM stackful.{table} x USING stackful.runs r
-    WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
     """
-    for table in ("signals", "signal_keys", "states")
+    UPDATE stackful.states s SET data = NULL, size = 0 FROM stackful.runs r
+    WHERE s.run = ANY(%s) AND r.id = s.run AND r.status IN ('finished', 'cancelled')
+    """,
+    *(
+        f"""
+        DELETE FROM stackful.{table} x USING stackful.runs r
+        WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
+        """
+        for table in ("signals", "signal_keys")
+    ),
 ]
 _TELL_ENDED = f"""
     SELECT pg_notify('stackful', 'ended ' || id) FROM stackful.runs WHERE id = ANY(%s) AND status IN {_ENDED}
