@@ -50,10 +50,11 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     [1, 2, 3]
     """
     pause = suspend if id(current()) in portals else way_out(awaitable)
-    if type(awaitable) in _FUTURES:
+    kind = type(awaitable)
+    if kind is _Future or kind is _Task:
         return _result(awaitable, pause)  # type: ignore[no-any-return]
     outcome: list[_T] = []
-    steps = _steps(awaitable if type(awaitable) is types.CoroutineType else _iterable(awaitable), outcome)
+    steps = _steps(awaitable if kind is _Coroutine else _iterable(awaitable), outcome)
     for future in steps:  # the first step is made here: what completes at once costs no switch
         while True:
             try:
@@ -68,7 +69,7 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     return outcome[0]
 
 
-_FUTURES = {asyncio.Future, asyncio.Task}
+_Coroutine, _Future, _Task = types.CoroutineType, asyncio.Future, asyncio.Task
 
 
 def _result(future: Any, pause: Callable[[Any], Any]) -> Any:
