@@ -23,7 +23,8 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="the page was NOT tested in a browser: install Debian's chromium and chromium-driver"
+    not (CHROMIUM and DRIVER),
+    reason="the page was NOT tested in a browser: install Debian's chromium and chromium-driver",
 )
 WAIT = 30
 
@@ -48,7 +49,9 @@ class Page:
         self.browser = browser
         environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
         command = [sys.executable, "-m", "stackful", "serve", "--port", "0", "--store", store, *options]
-        self.server = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.server = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         self.address = self.server.stdout.readline().split()[-1]
         browser.get("about:blank")  # a token that a page before was given is its own
         browser.get(self.address)
@@ -72,7 +75,9 @@ class Page:
         return self.wait(lambda: next(iter(self.all(selector)), None))
 
     def rows(self):
-        return self.browser.execute_script("return [...document.querySelectorAll('#runs tr')].map((row) => row.dataset.run)")
+        return self.browser.execute_script(
+            "return [...document.querySelectorAll('#runs tr')].map((row) => row.dataset.run)"
+        )
 
     def text(self, selector):
         return self.browser.execute_script("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
@@ -81,7 +86,9 @@ class Page:
         self.browser.switch_to.active_element.send_keys(*keys)
 
     def focused(self):
-        return self.browser.execute_script("return document.activeElement.closest('tr')?.dataset.run ?? document.activeElement.id")
+        return self.browser.execute_script(
+            "return document.activeElement.closest('tr')?.dataset.run ?? document.activeElement.id"
+        )
 
     def close(self):
         self.server.send_signal(signal.SIGINT)
@@ -186,7 +193,18 @@ def test_ten_thousand_runs_are_shown_by_the_hundred(browser, tmp_path):
     with connect(path, work=False) as engine:
         now = time.time()
         rows = [
-            Run(f"run-{number}", "shop:order", (), "", None, "3", now + number, Status.SLEEPING, kind="function", wake=now + 1e6)
+            Run(
+                f"run-{number}",
+                "shop:order",
+                (),
+                "",
+                None,
+                "3",
+                now + number,
+                Status.SLEEPING,
+                kind="function",
+                wake=now + 1e6,
+            )
             for number in range(10_000)
         ]
         engine.store.add_runs([NewRun(row) for row in rows])

@@ -38,7 +38,13 @@ def test_runs_come_newest_first_with_counts(client):
 
 @pytest.mark.parametrize(
     ("query", "found"),
-    [("text=order", ["order-1"]), ("status=failed", ["fails-1"]), ("text=shop:", ["fails-1", "order-1"]), ("text=x", []), ("limit=1", ["fails-1"])],
+    [
+        ("text=order", ["order-1"]),
+        ("status=failed", ["fails-1"]),
+        ("text=shop:", ["fails-1", "order-1"]),
+        ("text=x", []),
+        ("limit=1", ["fails-1"]),
+    ],
 )
 def test_filters_let_through_what_they_say(client, query, found):
     """By part of the id or program, by status, and no more than asked for."""
@@ -76,7 +82,11 @@ def test_what_is_not_there_is_said(client):
 def test_without_a_token_nothing_can_be_done(client, acting, action):
     """Neither on a page that only shows, nor with a wrong token, nor with none."""
     path = f"/api/runs/order-1/{action}"
-    answers = [client.post(path, headers=HEADERS), acting.post(path), acting.post(path, headers={"Authorization": "Bearer x"})]
+    answers = [
+        client.post(path, headers=HEADERS),
+        acting.post(path),
+        acting.post(path, headers={"Authorization": "Bearer x"}),
+    ]
     assert [answer.status_code for answer in answers] == [403, 403, 403]
     assert acting.get("/api/runs/order-1").json()["status"] == "waiting"
 

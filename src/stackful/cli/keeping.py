@@ -54,7 +54,15 @@ def _print_examined(examined: list[tuple[Run, list[Finding]]]) -> None:
 
 @command("gc")
 @store
-@click.option("--older-than", "days", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS", help="Only runs that ended so long ago.")
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Only runs that ended so long ago.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @as_json
 def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
@@ -73,7 +81,9 @@ def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
 
 @command("export")
 @store
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful."
+)
 @as_json
 @click.argument("run")
 def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
@@ -90,7 +100,12 @@ def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
 
 @command("import")
 @store
-@click.option("--key", "key_file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The key file of the store that it was exported from; by default this store's own.")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The key file of the store that it was exported from; by default this store's own.",
+)
 @click.option("--name", help="The new run's id; by default the exported run's, if it is free.")
 @as_json
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))

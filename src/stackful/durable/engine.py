@@ -34,6 +34,8 @@ from stackful.errors import RunNotFoundError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stackful.snapshot import Finding, Keys
+
 __all__ = ["Engine"]
 
 _log = logging.getLogger("stackful.durable")
@@ -62,7 +64,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        key: bytes | tuple[bytes, ...],
+        key: bytes | tuple[bytes, ...] | Keys,
         *,
         threads: int = 32,
         concurrency: int = 1000,
@@ -309,7 +311,7 @@ class Engine:
         """What changed between two states of a run; see `inspect.diff`."""
         return diff(self.store, self.seals, run_id, before, after)
 
-    def check_code(self, run_id: str) -> list[snapshot.Finding]:
+    def check_code(self, run_id: str) -> list[Finding]:
         """What speaks against going on with a run in this process; nothing of it is built or run, but modules are imported.
 
         Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stackful.durable.records import Filter, State
 from stackful.durable.runs import as_it_is
 from stackful.durable.store import ENDED, Checkpoint, Status
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Filter, State
     from stackful.durable.store import Run, Store
 
 __all__ = [

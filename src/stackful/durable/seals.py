@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackful import snapshot
 from stackful.durable.functions import known_programs, options_of
+from stackful.snapshot.format import reseal
 
 if TYPE_CHECKING:
     from stackful.durable.records import State
@@ -76,6 +77,15 @@ class Seals:
             on_change=options_of(program).on_change,
         )  # fmt: skip
         return fiber, told
+
+    def taken_over(self, data: bytes, origin: Seals, run_id: str, seq: int | None = None) -> bytes:
+        """What another store has sealed, for a run of this one; nothing is unpickled.
+
+        Raises:
+            SealError: it was sealed with none of the keys of `origin`.
+            SnapshotVersionError: by another Python.
+        """
+        return reseal(data, origin._keys, self._keys, run_id, seq)
 
     def findings(self, data: bytes, program: str = "") -> list[snapshot.Finding]:
         """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""

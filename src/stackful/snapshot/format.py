@@ -39,6 +39,7 @@ __all__ = [
     "head_of",
     "header",
     "open_sealed",
+    "reseal",
     "seal",
     "sealed",
     "squeezed",
@@ -290,6 +291,20 @@ def open_sealed(
             raise SealError("this snapshot is encrypted: give its key; nothing was unpickled")
         body = encryption.decrypt(key, head.salt, body, bytes(data[: head.start]))
     return Opened(head, _expanded(head, body, base_of))
+
+
+def reseal(data: bytes, keys: Keys, new: Keys, run: str | None = None, sequence: int | None = None) -> bytes:
+    """A snapshot sealed anew: with other keys, for another place. Nothing is unpickled, and the body stays what it is.
+
+    `SnapshotVersionError` for one of another Python: the head says by which one it was made. Else as `open_sealed`.
+    """
+    opened = open_sealed(data, keys)
+    made_by = opened.head.fields.get("python")
+    if made_by != _PYTHON:
+        raise SnapshotVersionError(f"this snapshot was made by Python {made_by}: seal it anew with that one")
+    encrypt = bool(opened.head.flags & IS_ENCRYPTED)
+    terms = Terms(run, sequence, None, encrypt)
+    return b"".join(sealed(squeezed([opened.body], None), new, terms, opened.head.flags & HAS_PARTS))
 
 
 def _expanded(head: Head, body: Piece, base_of: Callable[[bytes], bytes] | None) -> Piece:

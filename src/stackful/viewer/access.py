@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Guard", "make_token", "may_act"]
 
@@ -44,7 +47,7 @@ def may_act(request: Request, token: str | None) -> str | None:
 
 
 class Guard:
-    """Refuses requests for other hosts, and puts the headers on every answer. (ASGI middleware; events flow through it as they come.)"""
+    """Refuses requests for other hosts, and puts the headers on every answer. (ASGI middleware; events flow through it as they come.)."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str] = frozenset()) -> None:
         self._app = app

@@ -54,7 +54,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise StoreError(f"{host} port {port} cannot be listened on: {error.strerror}; choose another --port") from error
+        raise StoreError(
+            f"{host} port {port} cannot be listened on: {error.strerror}; choose another --port"
+        ) from error
 
 
 def _shown(host: str) -> str:

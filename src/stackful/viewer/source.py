@@ -94,7 +94,9 @@ class Source:
         """Have `changed` called, with a run's id or None, from now on; what is returned ends that."""
         stop = self._engine.store.listen(lambda _kind, subject: changed(subject or None))
         is_over = threading.Event()
-        looking = threading.Thread(target=self._look_again, args=(changed, is_over), name="stackful-viewer", daemon=True)
+        looking = threading.Thread(
+            target=self._look_again, args=(changed, is_over), name="stackful-viewer", daemon=True
+        )
         looking.start()
 
         def end() -> None:
@@ -156,7 +158,11 @@ def _shown(store: str, run_id: str, seq: int | None) -> dict[str, Any]:
     if done.returncode:
         return {"stack": [], "stack_error": done.stderr.strip() or f"stackful show ended with status {done.returncode}"}
     shown = json.loads(done.stdout)
-    found = {"stack": [_frame(frame) for frame in reversed(shown["frames"])], "result": shown["result"], "signals": shown["signals"]}
+    found = {
+        "stack": [_frame(frame) for frame in reversed(shown["frames"])],
+        "result": shown["result"],
+        "signals": shown["signals"],
+    }
     return found | ({"stack_error": shown["problem"]} if shown["problem"] else {})
 
 
