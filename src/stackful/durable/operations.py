@@ -88,7 +88,8 @@ def step(
             still come to its effect. A coroutine is cancelled.
         key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
         name: what the step is called; by default by the function's name.
-        executor: where to run it instead: what has a method ``submit`` like those of ``concurrent.futures``.
+        executor: where to run it instead: what `name_executor` has given a name, by that name; or an executor itself, as long as the step is not
+            tried again, for it cannot be stored.
 
     Returns:
         What the function returned.

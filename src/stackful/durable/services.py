@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackful.durable.contexts import Step, elsewhere
 from stackful.durable.records import Change, Save
+from stackful.durable.executors import find_executor
 from stackful.durable.requests import (
     Abort,
     AwaitRuns,
@@ -176,7 +177,7 @@ def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
 def future_of(engine: Any, request: Submit) -> Any:
     """Have a function called elsewhere; the future of its result."""
     if request.executor is not None:
-        return request.executor.submit(request.function, *request.args, **request.keywords)
+        return find_executor(request.executor).submit(request.function, *request.args, **request.keywords)
     if iscoroutinefunction(request.function):
         return asyncio.run_coroutine_threadsafe(request.function(*request.args, **request.keywords), _loop_of(engine))
     return _in_thread(request)
