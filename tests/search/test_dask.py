@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from cluster import kill_one, local_cluster
-from stackful import choose, require, solutions
+from search.test_search import queens
+from stackful import solutions
 from stackful.search import parallel
 
 pytestmark = [
@@ -17,14 +18,9 @@ pytestmark = [
 
 def slow_queens(size):
     """Queens that think about the last row."""
-    columns = ()  # what has been chosen is the branch's own: branches share what can be changed
-    for row in range(size):
-        column = choose(range(size))
-        require(all(column != c and abs(column - c) != row - r for r, c in enumerate(columns)))
-        columns = (*columns, column)
-        if row == size - 1:
-            time.sleep(0.05)
-    return columns
+    found = queens(size)
+    time.sleep(0.05)
+    return found
 
 
 @pytest.fixture(scope="module")
