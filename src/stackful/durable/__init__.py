@@ -79,7 +79,7 @@ def __getattr__(name: str) -> Any:
         "stackful.durable.contexts": ("Step",),
         "stackful.durable.engine": ("Engine",),
         "stackful.durable.executors": ("name_executor",),
-    "stackful.durable.forms": ("Field",),
+        "stackful.durable.forms": ("Field",),
         "stackful.durable.functions": ("run",),
         "stackful.durable.handles": ("Handle",),
         "stackful.durable.records": ("Filter", "Queue"),
