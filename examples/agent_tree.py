@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.request import Request, urlopen
 
 from stackful import durable
@@ -48,7 +49,7 @@ def explore(engine, address, question, ideas):
 class Model(BaseHTTPRequestHandler):
     """Answers at once, and always the same."""
 
-    calls = Counter()
+    calls: ClassVar = Counter()
 
     def do_POST(self):
         prompt = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["prompt"]

@@ -11,8 +11,8 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable.contexts import Step, elsewhere
-from stackful.durable.records import Change, Save
 from stackful.durable.executors import find_executor
+from stackful.durable.records import Change, Save
 from stackful.durable.requests import (
     Abort,
     AwaitRuns,
