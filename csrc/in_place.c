@@ -310,6 +310,7 @@ in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
     fiber->inner = inner;
     if (last != NULL) {
         parked_set_previous(last);
+        frame_own(&last->frame);
     }
     _PyErr_StackItem *item = fiber->handling;
     PyObject *none = item->exc_value; /* levels_are_simple */
