@@ -286,6 +286,7 @@ PyObject *core_set_winders(PyObject *module, PyObject *args);
 PyObject *core_handlers(PyObject *module, PyObject *ignored);
 PyObject *gate_perform(PyObject *gate);
 PyObject *gate_unmask(PyObject *gate);
+PyObject *gate_resumed(PyObject *gate);
 unsigned long long handler_to_capture(CoreState *core, Fiber *fiber);
 bool mask_is_valid(PyObject *mask);
 PyObject *core_state_of_handler(PyObject *module, PyObject *ignored);

@@ -69,6 +69,7 @@
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
  *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow
+ *   frame_own(f)                                 that frame borrows nothing from its caller any more
  *   frame_duplicate(to, from)                    the same contents with references of its own; no frame object,
  *                                                and no cached view of locals
  *   frame_visit(f, visit, arg)                   for the collector: what the frame owns

@@ -737,8 +737,8 @@ def test_an_error_shows_where_it_was_raised():
         assert "perform" not in names
 
 
-def test_nothing_is_captured_in_place():
-    """However often: the core makes no continuation, and no depth of resumptions."""
+def test_resuming_in_place_makes_the_stack_no_deeper():
+    """However often: each clause has ended when the program goes on."""
 
     def depth():
         frame = sys._getframe()
@@ -752,5 +752,5 @@ def test_nothing_is_captured_in_place():
 
     LOG.clear()
     handle(lambda: [perform(ask, i) for i in range(100)], ask.ctl(answer))
-    assert len(set(LOG)) == 1
+    assert max(LOG) < min(LOG) + 10  # frame objects keep a resumption alive: then the next clause is called in the usual way
     LOG.clear()
