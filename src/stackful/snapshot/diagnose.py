@@ -10,6 +10,7 @@ from stackful import _core
 from stackful.errors import UnsaveableError
 from stackful.fibers import Fiber
 from stackful.fibers.frames import Frame, frames_captured
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["locate"]
 
@@ -136,6 +137,5 @@ def locate(value: Any, pickle: Callable[[Any], object], error: Exception) -> Uns
             break
     name = _type_name(culprit)
     path = f"{where}: {name}" if where else name
-    return UnsaveableError(
-        f"cannot save {path} ({cause}); drop it before the snapshot, or make it picklable", path, name
-    )
+    way_out = "" if isinstance(cause, RefusedError) else "; drop it before the snapshot, or make it picklable"
+    return UnsaveableError(f"cannot save {path} ({cause}){way_out}", path, name)

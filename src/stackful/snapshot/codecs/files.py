@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
-import pickle
 import stat
 import tempfile
 from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOWrapper
@@ -19,6 +18,7 @@ from typing import Any
 from stackful import _core
 from stackful.errors import ReconnectError
 from stackful.snapshot.codecs import streams
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -71,8 +71,8 @@ def _raw(file: Any) -> Any:
     return getattr(_binary(file), "raw", _binary(file))
 
 
-def _refuse(file: Any, why: str) -> pickle.PicklingError:
-    return pickle.PicklingError(f"the open file {_name(file)!r} {why}")
+def _refuse(file: Any, why: str) -> RefusedError:
+    return RefusedError(f"the open file {_name(file)!r} {why}")
 
 
 def _checked_name(file: Any, status: os.stat_result) -> str:

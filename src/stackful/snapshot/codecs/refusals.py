@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pickle
 
-__all__ = ["REASONS", "refuse"]
+__all__ = ["REASONS", "RefusedError", "refuse"]
+
+
+class RefusedError(pickle.PicklingError):
+    """A value that is not saved; the text says why, and the way out."""
+
 
 _PROCESS = "a process is none of the program's memory: wait for it, or keep its arguments and start it again"
 _THREAD = "threads are not saved: join it before, or use fibers or stackful.tasks, which are"
@@ -59,4 +64,4 @@ def refuse(kind: type) -> None:
     """`PicklingError` where values of the type are not saved."""
     reason = REASONS.get(f"{kind.__module__}.{kind.__qualname__}")
     if reason is not None:
-        raise pickle.PicklingError(reason)
+        raise RefusedError(reason)
