@@ -105,6 +105,8 @@ def _first_failing(value: object, seen: set[int], pickle: Callable[[Any], object
 def _descend(value: Any, pickle: Callable[[Any], object], error: Exception) -> tuple[str, Any, Exception]:
     path, seen = "", {id(value)}
     for _ in range(MAX_DEPTH):
+        if isinstance(error, RefusedError) and error.culprit is value:
+            break
         found = _first_failing(value, seen, pickle)
         if found is None:
             break

@@ -99,7 +99,7 @@ def reduce_connected(connected: Reconnector[Any], value: Any) -> Any:
     try:
         state = connected.save(value)
     except Exception as error:
-        raise RefusedError(f"its reconnector refuses: {error}") from error
+        raise RefusedError(f"its reconnector refuses: {error}", value) from error
     return reconnect, (connected, state)
 
 

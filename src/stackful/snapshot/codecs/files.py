@@ -139,15 +139,23 @@ def _offset_in_loop(file: TextIOWrapper) -> int:
             file, f"is read by a loop over its lines, and {encoding} does not tell where they begin: use readline()"
         )
     return_ = len("\r".encode(encoding))
-    end: int = _binary(file).tell() - len(undecoded) - (return_ if newline is None and flags & 1 else 0)
+    end: int = _binary(file).tell() - len(undecoded) - (return_ if newline in (None, "") and flags & 1 else 0)
     least = len(pending.encode(encoding, file.errors or "strict"))
     most = least + (pending.count("\n") * return_ if newline is None else 0)
     before = os.pread(file.fileno(), min(most, end), max(end - most, 0))
-    for length in range(least, len(before) + 1):
-        text = before[len(before) - length :].decode(encoding, file.errors or "strict")
-        if (text.replace("\r\n", "\n").replace("\r", "\n") if newline is None else text) == pending:
+    for length in range(least, len(before) + 1, return_):
+        if _decoded(before[len(before) - length :], encoding, file.errors, newline) == pending:
             return end - length
     raise _refuse(file, "has lines in it that cannot be found again: use readline() instead of a loop over it")
+
+
+def _decoded(data: bytes, encoding: str, errors: str | None, newline: str | None) -> str | None:
+    """As a file gives it; None where no character begins there."""
+    try:
+        text = data.decode(encoding, errors or "strict")
+    except UnicodeDecodeError:
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n") if newline is None else text
 
 
 def _content(file: Any, size: int) -> bytes:

@@ -8,7 +8,14 @@ __all__ = ["REASONS", "RefusedError", "refuse"]
 
 
 class RefusedError(pickle.PicklingError):
-    """A value that is not saved; the text says why, and the way out."""
+    """A value that is not saved; the text says why, and the way out.
+
+    `culprit` is that value, where it is to be named even if parts of it cannot be saved either.
+    """
+
+    def __init__(self, reason: str, culprit: object = None) -> None:
+        super().__init__(reason)
+        self.culprit = culprit
 
 
 _PROCESS = "a process is none of the program's memory: wait for it, or keep its arguments and start it again"
