@@ -19,7 +19,7 @@ from stackful import UnsaveableError, snapshot
 # The originals are dropped as they are.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
-    pytest.mark.filterwarnings("ignore:(?i)unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:(?i)(unclosed|implicitly):ResourceWarning"),
 ]
 
 HERE = [entry for entry in ENTRIES if entry.is_here]
