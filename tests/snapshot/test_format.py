@@ -49,7 +49,9 @@ def by_hand(body, secret=None, /, schema=2, flags=0, sequence=0, how=0, size=Non
     """A snapshot as docs/format.md says, by nothing of ours."""
     text = json.dumps({"python": PYTHON, "bytecode": importlib.util.MAGIC_NUMBER.hex(), **fields}).encode()
     size = len(body) if size is None else size
-    head = b"STACKFUL" + struct.pack("<BBBBIQQQ", schema, secret is not None, how, flags, len(text), sequence, len(body), size)
+    head = b"STACKFUL" + struct.pack(
+        "<BBBBIQQQ", schema, secret is not None, how, flags, len(text), sequence, len(body), size
+    )
     data = head + text + middle + body
     return data + (hashlib.sha256(data).digest() if secret is None else hmac.digest(secret, data, "sha256"))
 
@@ -140,7 +142,13 @@ def test_what_is_not_as_it_was_sealed_is_refused_before_unpickling(_, data, how,
 
 def test_a_key_must_be_bytes_and_not_empty():
     """A text is no key."""
-    for wrong, error in [("text", TypeError), (b"", ValueError), ([], ValueError), (7, TypeError), (["text"], TypeError)]:
+    for wrong, error in [
+        ("text", TypeError),
+        (b"", ValueError),
+        ([], ValueError),
+        (7, TypeError),
+        (["text"], TypeError),
+    ]:
         with pytest.raises(error):
             snapshot.dumps(1, key=wrong)
         with pytest.raises(error):
