@@ -1,7 +1,7 @@
 """What a snapshot may name: the program's own and data types, more by configuration; the rest is refused, with how to allow it."""
 
 import collections
-import datetime
+import datetime as dt
 import decimal
 import functools
 import importlib
@@ -230,7 +230,7 @@ def test_packages_that_the_program_does_not_import_are_refused(tmp_path):
 def test_values_of_the_usual_types_need_no_configuration():
     """What programs hold."""
     value = [
-        datetime.datetime(2026, 1, 2), decimal.Decimal("1.5"), collections.Counter("abca"), functools.partial(int, base=2),
+        dt.date(2026, 1, 2), decimal.Decimal("1.5"), collections.Counter("abca"), functools.partial(int, base=2),
         json.JSONDecodeError("m", "doc", 0), collections.deque([1]), os.stat("/"), ValueError("v"),
     ]  # fmt: skip
     assert [type(loaded) for loaded in snapshot.loads(snapshot.dumps(value))] == list(map(type, value))

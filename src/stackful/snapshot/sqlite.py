@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from os import PathLike, fspath
 from types import TracebackType
+from typing import Self
 
 __all__ = ["SqliteBlobs"]
 
@@ -28,7 +29,7 @@ class SqliteBlobs:
         self._db = sqlite3.connect(fspath(path), isolation_level=None)
         self._db.execute("CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, data BLOB NOT NULL)")
 
-    def __enter__(self) -> SqliteBlobs:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
