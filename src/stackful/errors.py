@@ -122,7 +122,18 @@ class NameRefusedError(SnapshotError):
 
 
 class CodeChangedError(SnapshotError):
-    """The code that a snapshot refers to is not what it was when the snapshot was made."""
+    """The code that a snapshot refers to is not what it was when the snapshot was made.
+
+    ``function`` is its qualified name, ``diff`` the lines that changed, as far as they are known; the message has both.
+    """
+
+    def __init__(self, message: str, function: str = "", diff: str = "") -> None:
+        super().__init__(message)
+        self.function = function
+        self.diff = diff
+
+    def __reduce__(self) -> tuple[type[CodeChangedError], tuple[str, str, str]]:
+        return type(self), (str(self), self.function, self.diff)
 
 
 class StoreError(StackfulError):

@@ -233,12 +233,14 @@ def test_another_key(killed, store):
     ],
 )
 def test_a_changed_script(killed, old, new):
-    """Code that differs from what was stored is refused, naming what changed; undone, the run goes on."""
+    """Code that differs from what was stored is refused, naming what changed and showing it; undone, the run goes on."""
     path = killed.folder / "program.py"
     text = path.read_text()
     path.write_text(text.replace(old, new))
     done = killed.stackful("resume")
-    assert re.search("work|<module>", message(done))
+    said, *shown = done.stderr.splitlines()
+    assert re.search("work|<module>", said)
+    assert any(line.startswith("+") and new in line for line in shown)
     assert (done.stdout, done.returncode) == ("", 68)
     path.write_text(text)
     assert_intact(killed)

@@ -114,6 +114,26 @@ def _show(store: Path, run: str, as_json: bool) -> _Todo:
     return lambda: _look(store, run, as_json)
 
 
+@_cli.command("doctor")
+@_store
+@click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+def _doctor(store: Path, as_json: bool, runs: tuple[str, ...]) -> _Todo:
+    """Find out whether stored runs would resume with the code that is here now, before it is deployed.
+
+    RUN is an id or its beginning; by default all that have not finished. Nothing is resumed; the modules are imported.
+    """
+    return lambda: _examine(store, runs, as_json)
+
+
+def _examine(store: Path, runs: tuple[str, ...], as_json: bool) -> None:
+    from stackful.cli.doctor import print_findings
+    from stackful.cli.exits import one_message
+
+    with one_message():
+        print_findings(store, runs, as_json)
+
+
 def _list(store: Path, as_json: bool) -> None:
     from stackful.cli.exits import one_message
     from stackful.cli.listing import print_runs

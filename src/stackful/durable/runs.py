@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_suspended", "resume", "start"]
+__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_script", "load_suspended", "resume", "start"]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -153,6 +153,17 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         return Suspended(run, source, stored[0], fiber)
 
 
+def load_script(run: Run, before: bytes) -> Script:
+    """The script of a run as it is now; ``before`` is its text as it was.
+
+    Raises:
+        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        SnapshotVersionError: the run belongs to another version of Python.
+    """
+    _check_version(run)
+    return _script_of(run, before)
+
+
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
     """The newest checkpoint that is whole."""
     stored = store.checkpoints(run.id)
@@ -181,9 +192,10 @@ def _script_of(run: Run, before: bytes) -> Script:
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
     if source != before:
-        from stackful.snapshot.codes import check_same_program  # only a changed script pays for it
+        from stackful.snapshot.changes import check_same_program  # only a changed script pays for it
 
-        check_same_program(compile_script(before, run.script, run.every is not None), script.code)
+        before_code = compile_script(before, run.script, run.every is not None)
+        check_same_program(before_code, script.code, (before, source))
     return script
 
 

@@ -8,16 +8,27 @@ reach by name; `blobs` stores large values once for many snapshots, `parts` name
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from stackful.errors import CodeChangedError, FiberError, SnapshotError, SnapshotFormatError, StackfulError
+from stackful.errors import (
+    CodeChangedError,
+    FiberError,
+    SnapshotError,
+    SnapshotFormatError,
+    SnapshotVersionError,
+    StackfulError,
+)
 from stackful.snapshot import compression as compressions
 from stackful.snapshot.allowed import EVERYTHING, Allowed, allowed_of
 from stackful.snapshot.blobs import Blobs, Draft, History, MemoryBlobs, Stored, Values, history_of
+from stackful.snapshot.checking import Finding, check_body
 from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
+from stackful.snapshot.following import POLICIES, Follower
 from stackful.snapshot.format import (
     HAS_PARTS,
     PLAIN,
@@ -44,10 +55,12 @@ __all__ = [
     "EVERYTHING",
     "Allowed",
     "Blobs",
+    "Finding",
     "History",
     "Keys",
     "MemoryBlobs",
     "Program",
+    "check_code",
     "deepcopy_fiber",
     "dump",
     "dumps",
@@ -61,6 +74,9 @@ __all__ = [
     "why_not_portable",
 ]
 
+_PYTHON = "{}.{}".format(*sys.version_info)
+_BYTECODE = importlib.util.MAGIC_NUMBER.hex()
+_CODE = ("reference", "value")
 _LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 
 
@@ -83,23 +99,31 @@ class _Attached:
 
 
 def _pickle(
-    value: Any, program: Program | None = None, shared: list[Any] | None = None, outside: Outside | None = None
+    value: Any,
+    program: Program | None = None,
+    shared: list[Any] | None = None,
+    outside: Outside | None = None,
+    by_value: bool = False,
 ) -> bytes:
     file = BytesIO()
-    SnapshotPickler(file, program, shared, outside).dump(value)
+    SnapshotPickler(file, program, shared, outside, by_value=by_value).dump(value)
     return file.getvalue()
 
 
 def _pickle_or_locate(
-    value: Any, program: Program | None = None, shared: list[Any] | None = None, outside: Outside | None = None
+    value: Any,
+    program: Program | None = None,
+    shared: list[Any] | None = None,
+    outside: Outside | None = None,
+    by_value: bool = False,
 ) -> bytes:
     """As `_pickle`; where it fails the error says what could not be saved, and where it stands."""
     try:
-        return _pickle(value, program, shared, outside)
+        return _pickle(value, program, shared, outside, by_value)
     except (StackfulError, MemoryError):
         raise
     except Exception as error:
-        raise locate(value, lambda part: _pickle(part, program, shared), error) from error
+        raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from error
 
 
 def _terms(run: str | None, sequence: int | None, compression: str | None, encrypt: bool) -> Terms:
@@ -118,6 +142,7 @@ def dumps(
     blobs: Blobs | History | None = None,
     compression: str | None = None,
     encrypt: bool = False,
+    code: str = "reference",
 ) -> bytes:
     """A snapshot of `value`: a suspended fiber, or anything that refers to some. Sharing and identity inside of `value` are kept.
 
@@ -130,6 +155,8 @@ def dumps(
         blobs: where large values are stored once for all snapshots that are given the same.
         compression: "zstd", "zlib" or "none"; by default zstd where it is installed and there is more than a little to compress.
         encrypt: with AES-256-GCM, under a key made of `key`: all but the header, and what goes to `blobs`.
+        code: how the code of frames is saved: by "reference" to its module, checked when it is loaded; or by "value", so that the snapshot
+            goes on with the very code that it was made with, whatever becomes of the module, but in this version of Python only.
 
     Raises:
         UnsaveableError: a value cannot be saved; it says which, and where it stands. Nothing has been put into `blobs`.
@@ -149,7 +176,13 @@ def dumps(
     keys = keys_of(key)
     is_plain = run is None and sequence is None and compression is None and not encrypt
     terms = PLAIN if is_plain else _terms(run, sequence, compression, encrypt)
-    return b"".join(_pieces(value, keys, program, terms, blobs))
+    return b"".join(_pieces(value, keys, program, terms, blobs, _one_of("code", code, _CODE) == "value"))
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}; not {value!r}")
+    return value
 
 
 def dump(value: Any, file: BinaryIO, **how: Any) -> int:
@@ -163,22 +196,23 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
     """
     keys = keys_of(how.pop("key", None))
     program, blobs = how.pop("program", None), how.pop("blobs", None)
+    by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
     terms = _terms(**{"run": None, "sequence": None, "compression": None, "encrypt": False, **how})
-    pieces = _pieces(value, keys, program, terms, blobs)
+    pieces = _pieces(value, keys, program, terms, blobs, by_value)
     file.writelines(pieces)
     return sum(map(len, pieces))
 
 
 def _pieces(
-    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None
+    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
 ) -> list[Piece]:
     if blobs is not None:
         key = keys.newest if terms.encrypt and keys is not None else None
         draft = Draft(history_of(blobs), key, terms.compression)
-        pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback))
+        pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
         return sealed(draft.finished(pickled), keys, terms, HAS_PARTS)
     attached = _Attached()
-    pickled = _pickle_or_locate(value, program, None, Outside(None, attached.buffer_callback))
+    pickled = _pickle_or_locate(value, program, None, Outside(None, attached.buffer_callback), by_value)
     if not attached.buffers:
         if terms is PLAIN and len(pickled) < compressions.LEAST:
             return sealed(Squeezed([pickled], len(pickled)), keys)
@@ -196,6 +230,7 @@ def loads(
     sequence: int | None = None,
     blobs: Blobs | History | None = None,
     allow: Allowed | Iterable[str] | None = None,
+    on_change: str = "refuse",
 ) -> Any:
     """What `dumps` was given, in this process. Loading imports the modules that the value refers to.
 
@@ -208,25 +243,75 @@ def loads(
         blobs: where large values were stored.
         allow: what it may name besides the program's own and data types: ``"package"``, ``"module:name"``, ``"*"``. `STACKFUL_ALLOW`
             and ``[tool.stackful] allow`` in pyproject.toml add to it. `EVERYTHING` checks nothing.
+        on_change: what to do where code that a frame stands in, or a function object was made of, is not what it was: "refuse"; "keep" to
+            the code as it was, of which the snapshot carries the source, to its end; or "move": go on in the new code, at the same
+            call of the same statement, where that is there and nothing speaks against it.
 
     Raises:
         SealError: altered, sealed with another key or with none, of another run or number; nothing was unpickled.
         SnapshotFormatError: no snapshot, cut short, or it holds what cannot be.
-        SnapshotVersionError: of another version of Python, or a later schema; nothing was unpickled.
+        SnapshotVersionError: of a later schema, or it carries bytecode of another version of Python.
         NameRefusedError: it names what it may not.
-        CodeChangedError: code that a frame stands in is not what it was.
+        CodeChangedError: code that a frame stands in is not what it was, and shows the lines; or it has no place to go on from.
     """
     keys = keys_of(key)
     allowed = allowed_of(allow, program)
     if blobs is not None:
-        return _load_with_blobs(data, keys, program, (run, sequence), history_of(blobs), allowed)
+        return _load_with_blobs(data, keys, program, (run, sequence), history_of(blobs), allowed, on_change)
     opened = open_sealed(data, keys, run, sequence)
+    follower = _follower(opened, program, on_change)
     if not opened.head.flags & HAS_PARTS:
-        return _unpickle(opened.body, program, None, allowed)
+        return _unpickle(opened.body, program, None, allowed, follower=follower)
     parts = parts_of(opened.body)
     if parts.digests:
         raise SnapshotFormatError("parts of this snapshot are kept as blobs: give blobs=, where they were put")
-    return _unpickle(parts.pickle, program, None, allowed, None, map(bytearray, parts.buffers))
+    return _unpickle(parts.pickle, program, None, allowed, None, map(bytearray, parts.buffers), follower)
+
+
+def _follower(opened: Opened, program: Program | None, on_change: str) -> Follower | None:
+    """None where nothing is out of the ordinary."""
+    python = str(opened.head.fields.get("python"))
+    if python == _PYTHON and opened.head.fields.get("bytecode") != _BYTECODE:
+        raise SnapshotVersionError(f"this snapshot was made by a preview of Python {python}, whose bytecode is another")
+    if on_change == "refuse" and python == _PYTHON:
+        return None
+    _one_of("on_change", on_change, POLICIES)
+    try:
+        major, minor = map(int, python.split("."))
+    except ValueError:
+        raise SnapshotFormatError(f"the header names a Python {python!r}, which there is not") from None
+    return Follower(program, on_change, (major, minor))
+
+
+def check_code(
+    data: bytes,
+    *,
+    key: KeysGiven = None,
+    program: Program | None = None,
+    blobs: Blobs | History | None = None,
+    allow: Allowed | Iterable[str] | None = None,
+    on_change: str = "refuse",
+) -> list[Finding]:
+    """What speaks against loading a snapshot with the code that is here now; nothing where it would go on.
+
+    For tests before a deploy. Nothing that the snapshot holds is built or run, but the modules that its code stands in are imported.
+    Arguments are those of `loads`.
+
+    Raises:
+        SealError, SnapshotFormatError, SnapshotVersionError: as `loads`.
+
+    >>> from stackful import Fiber, snapshot, suspend
+    >>> fiber = Fiber(lambda: suspend())
+    >>> fiber.resume()
+    >>> snapshot.check_code(snapshot.dumps(fiber))
+    []
+    """
+    keys = keys_of(key)
+    stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
+    opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
+    body = parts_of(opened.body).pickle if opened.head.flags & HAS_PARTS else opened.body
+    follower = _follower(opened, program, on_change) or Follower(program)
+    return check_body(bytes(body), follower, allowed_of(allow, program))
 
 
 def load(file: BinaryIO, **how: Any) -> Any:
@@ -241,11 +326,13 @@ def _load_with_blobs(
     place: tuple[str | None, int | None],
     history: History,
     allowed: Allowed,
+    on_change: str,
 ) -> Any:
     stored = Stored(history.blobs, keys)
     opened = open_sealed(data, keys, *place, base_of=stored.data)
+    follower = _follower(opened, program, on_change)
     if not opened.head.flags & HAS_PARTS:
-        return _unpickle(opened.body, program, None, allowed)
+        return _unpickle(opened.body, program, None, allowed, follower=follower)
     parts = parts_of(opened.body)
     values: list[Values] = []
 
@@ -253,7 +340,7 @@ def _load_with_blobs(
         values.append(Values(words, parts.digests, stored))
         return values[0]
 
-    value = _unpickle(parts.pickle, program, None, allowed, numbers, _buffers(parts, stored))
+    value = _unpickle(parts.pickle, program, None, allowed, numbers, _buffers(parts, stored), follower)
     base = opened.head.base
     history.learn(parts.digests, values[0], (base, stored.data(base)) if base else None)
     return value
@@ -291,9 +378,10 @@ def _unpickle(
     allowed: Allowed = EVERYTHING,
     values: Any = None,
     buffers: Iterable[Any] = (),
+    follower: Follower | None = None,
 ) -> Any:
     try:
-        return SnapshotUnpickler(BytesIO(body), program, shared, allowed, values, buffers).load()
+        return SnapshotUnpickler(BytesIO(body), program, shared, allowed, values, buffers, follower).load()
     except (SnapshotError, MemoryError):
         raise
     except (AttributeError, ImportError) as error:

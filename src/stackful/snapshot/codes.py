@@ -6,32 +6,30 @@ on. Line numbers and file names are no part of it: moving a function within its 
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import marshal
 import sys
-from collections.abc import Iterator
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from stackful.errors import CodeChangedError
 from stackful.fibers.portable import SCRIPTS
+from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
+from stackful.snapshot.sources import encoded_source
 
 __all__ = [
     "CodeReference",
     "Program",
     "by_value",
-    "check_same_program",
-    "find_code",
-    "find_in_program",
-    "fingerprint",
+    "function_with",
+    "look_up",
+    "look_up_in_program",
     "path_in_program",
+    "reference_in_program",
     "reference_to",
     "tree_of",
 ]
-
-_PARTS = ("bytecode", "constants", "names", "exception handlers", "signature")
 
 
 class Program(NamedTuple):
@@ -45,61 +43,23 @@ class Program(NamedTuple):
 
 
 class CodeReference(NamedTuple):
-    """Where a code object is found again. `module` is None and `path` leads through constants for a `Program`'s code."""
+    """Where a code object is found again, and (`source`, see `sources.decode`) what it was compiled from, if that is known.
+
+    `module` is None and `path` leads through constants for a `Program`'s code.
+    """
 
     module: str | None
     qualname: str
     path: tuple[int, ...]
-    fingerprint: tuple[str, ...]
+    fingerprint: bytes | tuple[str, ...]
     line: int
+    source: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"CodeReference({self.module}:{self.qualname})"
 
 
-_known: dict[int, tuple[CodeType, tuple[str, ...]]] = {}
-
-
-def _short(value: object) -> str:
-    return hashlib.sha256(repr(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _constant(value: object) -> object:
-    """A constant in a form whose repr is the same in every process: frozensets have an order of their own in each."""
-    if isinstance(value, CodeType):
-        return "code"  # checked on its own, where a frame or a function stands in it
-    if isinstance(value, frozenset):
-        return ("frozenset", sorted(map(repr, map(_constant, value))))
-    if isinstance(value, tuple):
-        return tuple(map(_constant, value))
-    return (type(value).__name__, value)
-
-
-def fingerprint(code: CodeType) -> tuple[str, ...]:
-    """What a suspended frame depends on: bytecode, constants, names, exception handlers, signature; one hash each.
-
-    Code nested in it is left out: frames and functions that stand in that carry a fingerprint of their own.
-
-    >>> one, two = compile("a + 1000", "x.py", "eval"), compile("a + 2000", "x.py", "eval")
-    >>> [same == other for same, other in zip(fingerprint(one), fingerprint(two))]
-    [True, False, True, True, True]
-    """
-    known = _known.get(id(code))
-    if known is not None:
-        return known[1]
-    names = (code.co_names, code.co_varnames, code.co_cellvars, code.co_freevars)
-    signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_qualname)
-    constants = [_constant(value) for value in code.co_consts]
-    found = tuple(map(_short, (code.co_code, constants, names, code.co_exceptiontable, signature)))
-    if len(_known) >= 4096:
-        _known.clear()
-    _known[id(code)] = (code, found)  # the code is kept alive: its id cannot come to mean another
-    return found
-
-
-def tree_of(code: CodeType, path: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], CodeType]]:
-    """`code` and all code among its constants, with the path of indices that leads there."""
-    yield path, code
-    for index, constant in enumerate(code.co_consts):
-        if isinstance(constant, CodeType):
-            yield from tree_of(constant, (*path, index))
+_references: dict[int, tuple[CodeType, str, CodeReference]] = {}
 
 
 def path_in_program(program: Program, code: CodeType) -> tuple[int, ...] | None:
@@ -107,41 +67,20 @@ def path_in_program(program: Program, code: CodeType) -> tuple[int, ...] | None:
     return next((path for path, found in tree_of(program.code) if found is code or found == code), None)
 
 
-def find_in_program(program: Program, reference: CodeReference) -> CodeType:
-    """Follow a reference into the script; `CodeChangedError` where it leads to other code."""
+def reference_in_program(code: CodeType, path: tuple[int, ...]) -> CodeReference:
+    """A reference to code of the script."""
+    return CodeReference(None, code.co_qualname, path, fingerprint(code), code.co_firstlineno)
+
+
+def look_up_in_program(program: Program, reference: CodeReference) -> tuple[CodeType | None, list[CodeType]]:
+    """As `look_up`, for a reference into the script."""
     code = program.code
     for index in reference.path:
         found = code.co_consts[index] if index < len(code.co_consts) else None
         if not isinstance(found, CodeType):
-            raise _changed(reference, program.code.co_filename, [])
+            return None, []
         code = found
-    if fingerprint(code) != reference.fingerprint:
-        raise _changed(reference, program.code.co_filename, [code])
-    return code
-
-
-def check_same_program(before: CodeType, now: CodeType) -> None:
-    r"""`CodeChangedError` naming the first function of a script that is not what it was, be it in use or only to be called later.
-
-    Comments, blank lines and moved lines change nothing.
-
-    >>> one, two = (compile(f"def f():\n    return {n}", "s.py", "exec") for n in (1000, 2000))
-    >>> check_same_program(one, two)
-    Traceback (most recent call last):
-    stackful.errors.CodeChangedError: the code of "f" (s.py:1) has changed since the snapshot: constants; go back to the code of the snapshot, or start anew
-    """
-    for path, code in sorted(tree_of(before), key=_innermost_first):
-        reference = CodeReference(None, code.co_qualname, path, fingerprint(code), code.co_firstlineno)
-        find_in_program(Program(ModuleType("__main__"), now), reference)
-    if len(list(tree_of(before))) != len(list(tree_of(now))):
-        raise CodeChangedError(
-            f"{now.co_filename} has functions now that it had not; go back to the code of the snapshot, or start anew"
-        )
-
-
-def _innermost_first(entry: tuple[tuple[int, ...], CodeType]) -> int:
-    """The function that was changed, not the one around it, is to be named."""
-    return -len(entry[0])
+    return (code, []) if fits(code, reference.fingerprint) else (None, [code])
 
 
 def _unwrapped(value: object) -> object:
@@ -194,46 +133,70 @@ def _import(reference: CodeReference) -> ModuleType:
         ) from error
 
 
-def find_code(reference: CodeReference) -> CodeType:
-    """Follow a reference into a module, which is imported; `CodeChangedError` where the code is another one now."""
+def look_up(reference: CodeReference) -> tuple[CodeType | None, list[CodeType]]:
+    """Follow a reference into a module, which is imported: the code; or None, and all code of that name.
+
+    `CodeChangedError` where the module cannot be imported.
+    """
     module = _import(reference)
     code = getattr(_named(str(reference.module), reference.qualname), "__code__", None)
-    if isinstance(code, CodeType) and fingerprint(code) == reference.fingerprint:
-        return code
+    if isinstance(code, CodeType) and fits(code, reference.fingerprint):
+        return code, []
     candidates: list[CodeType] = []
     for search in (_live_codes, _compiled_codes):
         for code in search(module, reference.qualname):
-            if fingerprint(code) == reference.fingerprint:
-                return code
+            if fits(code, reference.fingerprint):
+                return code, []
             candidates.append(code)
-    raise _changed(reference, getattr(module, "__file__", None) or module.__name__, candidates)
+    return None, candidates
 
 
-def _changed(reference: CodeReference, file: str, candidates: list[CodeType]) -> CodeChangedError:
-    name = f'"{reference.qualname}" ({file}:{reference.line})'
-    if not candidates:
-        return CodeChangedError(
-            f"the snapshot has a frame of {name}, which is no longer there; restore it, or start anew"
-        )
-    now = fingerprint(candidates[0])
-    parts = [part for part, old, new in zip(_PARTS, reference.fingerprint, now, strict=True) if old != new]
-    return CodeChangedError(
-        f"the code of {name} has changed since the snapshot: {', '.join(parts)}; go back to the code of the snapshot, or start anew"
-    )
+def _is_found(code: CodeType, module: str) -> bool:
+    """Whether the module gives this very code back."""
+    if getattr(_named(module, code.co_qualname), "__code__", None) is code:
+        return True
+    known = _references.get(id(code))
+    if known is not None:
+        return True  # found once, by a search
+    reference = CodeReference(module, code.co_qualname, (), fingerprint(code), code.co_firstlineno)
+    try:
+        return look_up(reference)[0] is not None
+    except CodeChangedError:
+        return False
 
 
 def reference_to(code: CodeType, module: str) -> CodeReference | None:
     """A reference by module and name, if it leads back to this very code."""
-    if module in SCRIPTS or module not in sys.modules:
+    if module in SCRIPTS or module not in sys.modules or not _is_found(code, module):
         return None
-    reference = CodeReference(module, code.co_qualname, (), fingerprint(code), code.co_firstlineno)
-    if getattr(_named(module, code.co_qualname), "__code__", None) is code:
-        return reference
-    try:
-        find_code(reference)
-    except CodeChangedError:
-        return None
+    known = _references.get(id(code))
+    if known is not None and known[1] == module:
+        return known[2]
+    reference = CodeReference(
+        module,
+        code.co_qualname,
+        (),
+        fingerprint(code),
+        code.co_firstlineno,
+        encoded_source(code, module),
+    )
+    if len(_references) >= 4096:
+        _references.clear()
+    _references[id(code)] = (code, module, reference)  # the code is kept alive: its id cannot come to mean another
     return reference
+
+
+def function_with(code: CodeType, module: str, value: object, cells: tuple[CellType, ...]) -> FunctionType:
+    """The function that `code` is the code of: in `value`, behind decorators, or made anew with the module's globals."""
+    function = _unwrapped(value)
+    if isinstance(function, FunctionType) and (
+        function.__code__ is code or (module and function.__globals__.get("__name__") == module)
+    ):
+        return function
+    if not module and isinstance(function, FunctionType):
+        return function
+    namespace = vars(importlib.import_module(module))
+    return FunctionType(code, namespace, code.co_name, None, cells or None)
 
 
 def by_value(code: CodeType) -> bytes:

@@ -272,11 +272,10 @@ def open_sealed(
     sequence: int | None = None,
     base_of: Callable[[bytes], bytes] | None = None,
 ) -> Opened:
-    """The body of a snapshot, once its seal, its place and its version are found right; before that nothing of it is looked at.
+    """The body of a snapshot, once its seal, its place and its schema are found right; before that nothing of it is looked at.
 
     `base_of` finds what stands under a digest. `SnapshotFormatError`: no snapshot, or cut short. `SealError`: altered, or sealed with
-    another key, or with none where one is demanded, or of another run or another moment. `SnapshotVersionError`: another Python, or a
-    later schema.
+    another key, or with none where one is demanded, or of another run or another moment. `SnapshotVersionError`: a later schema.
     """
     head = head_of(data)
     if len(data) != head.end + _SEAL_SIZE:
@@ -285,7 +284,6 @@ def open_sealed(
         )
     key = _check_seal(memoryview(data), head, keys)
     _check_place(head, run, sequence)
-    _check_python(head.fields)
     body: Piece = memoryview(data)[head.start : head.end]
     if head.flags & IS_ENCRYPTED:
         if key is None:
@@ -353,12 +351,4 @@ def _check_place(head: Head, run: str | None, sequence: int | None) -> None:
     if sequence is not None and sequence != its_sequence:
         raise SealError(
             f"this snapshot is number {its_sequence} of its run, not {sequence}: it was put in another's place; nothing was unpickled"
-        )
-
-
-def _check_python(fields: dict[str, Any]) -> None:
-    if fields.get("python") != _PYTHON or fields.get("bytecode") != _BYTECODE:
-        raise SnapshotVersionError(
-            f"this snapshot was made by Python {fields.get('python')}, this is Python {_PYTHON}: frames hold positions in"
-            f" bytecode, which differs between versions; load it with Python {fields.get('python')}"
         )

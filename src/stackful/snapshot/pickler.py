@@ -17,15 +17,18 @@ from types import (
     GeneratorType,
     ModuleType,
 )
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
 from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
-from stackful.snapshot import codecs, codes, rebuild, reconnectors
+from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
+
+if TYPE_CHECKING:
+    from stackful.snapshot.following import Follower
 
 __all__ = ["Outside", "SnapshotPickler", "SnapshotUnpickler"]
 
@@ -107,7 +110,8 @@ class Outside(NamedTuple):
 class SnapshotPickler(pickle.Pickler):
     """A pickler for one snapshot.
 
-    `shared` is a list for a copy within this process: code and classes are put there and referred to by index.
+    `shared` is a list for a copy within this process: code and classes are put there and referred to by index. `by_value` has all code
+    travel along.
     """
 
     def __init__(
@@ -116,6 +120,8 @@ class SnapshotPickler(pickle.Pickler):
         program: codes.Program | None = None,
         shared: list[Any] | None = None,
         outside: Outside | None = None,
+        *,
+        by_value: bool = False,
     ) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
@@ -129,6 +135,7 @@ class SnapshotPickler(pickle.Pickler):
         self.memo = _MEMO
         self._program = program
         self._shared = shared
+        self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
         self._codes: dict[int, _Code] = {}
@@ -244,14 +251,11 @@ class SnapshotPickler(pickle.Pickler):
         if self._program is not None:
             path = self._path_in_program(code)
             if path is not None:
-                reference = codes.CodeReference(
-                    None, code.co_qualname, path, codes.fingerprint(code), code.co_firstlineno
-                )
-                return Rebuilder.code, tuple(reference)
-        found = codes.reference_to(code, module)
-        return (
-            (Rebuilder.code, tuple(found)) if found is not None else (Rebuilder.code_by_value, (codes.by_value(code),))
-        )
+                return Rebuilder.code, tuple(codes.reference_in_program(code, path))
+        found = None if self._by_value else codes.reference_to(code, module)
+        if found is None:
+            return Rebuilder.code_by_value, (codes.by_value(code), module)
+        return Rebuilder.code, tuple(found)
 
     def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
         assert self._program is not None
@@ -372,13 +376,15 @@ class SnapshotUnpickler(pickle.Unpickler):
         allowed: Allowed = EVERYTHING,
         values: Callable[[dict[int, Any]], dict[int, Any]] | None = None,
         buffers: Iterable[Any] = (),
+        follower: Follower | None = None,
     ) -> None:
-        if program is None and shared is None and allowed is EVERYTHING:
+        if program is None and shared is None and allowed is EVERYTHING and follower is None:
             self._rebuilder, words = _PLAIN
         else:
-            self._rebuilder = Rebuilder(program, shared, allowed)
+            self._rebuilder = Rebuilder(program, shared, allowed, follower)
             words = rebuild.words_of(self._rebuilder)
         self._allowed = allowed
+        self._file = file
         numbers = words if values is None else values(words)
         self.persistent_load = numbers.__getitem__  # type: ignore[method-assign]  # no Python call for each word
         super().__init__(file, buffers=buffers)
@@ -391,14 +397,25 @@ class SnapshotUnpickler(pickle.Unpickler):
             return codecs.find_rebuilder(module, name)
         if name == "getattr" and module == "builtins":
             return self._allowed.attribute
-        self._allowed.check(module, name)
-        # Interned, because CPython's method cache keeps each new string that is looked up in a type.
-        return super().find_class(module, sys.intern(name))
+        try:
+            self._allowed.check(module, name)
+            # Interned, because CPython's method cache keeps each new string that is looked up in a type.
+            return super().find_class(module, sys.intern(name))
+        except AttributeError:
+            return self._missing(module, name)
+
+    def _missing(self, module: str, name: str) -> Any:
+        """What takes the place of a name that is gone: a function that frames stand in, if the snapshot is to keep its code."""
+        found = scanning.code_named(self._file.getvalue(), module, name, self._rebuilder.follower.is_foreign)
+        if found is None:
+            raise AttributeError(f"module {module} has no {name} any more")
+        self._allowed.check_module(module)
+        return self._rebuilder.follower.missing(module, found)
 
     def _rebuilder_of(self, name: str) -> Any:
         moved = _OF_SCHEMA_1.get(name)
         if moved is not None:
             return moved
-        if name.startswith("_"):
+        if name.startswith("_") or name == "follower":
             raise SnapshotFormatError(f"the snapshot calls {name}, which is not for snapshots to call")
         return getattr(self._rebuilder, name)

@@ -15,7 +15,8 @@ from typing import Any
 from stackful import _core
 from stackful.errors import SnapshotFormatError
 from stackful.snapshot.allowed import EVERYTHING, Allowed
-from stackful.snapshot.codes import CodeReference, Program, find_code, find_in_program
+from stackful.snapshot.codes import CodeReference, Program
+from stackful.snapshot.following import Follower
 
 __all__ = ["WORDS", "Rebuilder", "words_of"]
 
@@ -32,10 +33,17 @@ def words_of(rebuilder: Rebuilder | type[Rebuilder]) -> dict[int, Any]:
 class Rebuilder:
     """The functions that a snapshot's pickle calls, for one load."""
 
-    def __init__(self, program: Program | None, shared: list[Any] | None, allowed: Allowed = EVERYTHING) -> None:
+    def __init__(
+        self,
+        program: Program | None,
+        shared: list[Any] | None,
+        allowed: Allowed = EVERYTHING,
+        follower: Follower | None = None,
+    ) -> None:
         self._program = program
         self._shared = shared
         self._allowed = allowed
+        self.follower = follower or Follower(program)
 
     def shared(self, index: int) -> Any:
         """An immutable object of the same process (deepcopy)."""
@@ -48,17 +56,16 @@ class Rebuilder:
         reference = CodeReference(*fields)
         if reference.module is not None:
             self._allowed.check_module(reference.module)
-            return find_code(reference)
-        if self._program is None:
-            raise SnapshotFormatError("this snapshot belongs to a script's run: it is loaded by `stackful resume`")
-        return find_in_program(self._program, reference)
+        return self.follower.code(reference)
 
-    @staticmethod
-    def code_by_value(data: bytes) -> CodeType:
-        """Code that the snapshot carries."""
+    def code_by_value(self, data: bytes, module: str = "") -> CodeType:
+        """Code that the snapshot carries, of that module."""
+        if self.follower.is_foreign:
+            raise self.follower.bytecode_error(module)
         code = marshal.loads(data)
         if not isinstance(code, CodeType):
             raise SnapshotFormatError("a code object is damaged")
+        self.follower.remember(code, module)
         return code
 
     def module_globals(self, name: str) -> dict[str, Any]:
@@ -90,11 +97,11 @@ class Rebuilder:
         """The content of a cell."""
         cell.cell_contents = state[0]
 
-    @staticmethod
     def function(
-        code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None
+        self, code: CodeType, namespace: dict[str, Any], name: str, closure: tuple[CellType, ...] | None
     ) -> FunctionType:
         """A function without its attributes."""
+        code, closure = self.follower.fit_function(code, closure)
         return FunctionType(code, namespace, name, None, closure)
 
     @staticmethod
@@ -112,10 +119,18 @@ class Rebuilder:
         """A fiber without frames."""
         return _core.blank(kind)
 
-    @staticmethod
-    def fill_fiber(fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
+    def _fit(self, frames: list[Any]) -> None:
+        """Frames as the code that is here wants them."""
+        moves = self.follower.moves
+        for at in range(len(frames)):  # no generator: see words_of
+            state = frames[at]
+            if getattr(state[0], "__code__", None) is not state[1] or moves:
+                frames[at] = self.follower.fit(state)
+
+    def fill_fiber(self, fiber: _core.Fiber, state: tuple[Any, ...]) -> None:
         """The frames of a fiber, all or nothing."""
         captured, members, levels = state
+        self._fit(captured[-1])
         _core.reinstate(fiber, captured)
         if levels is not None:
             _core.reinstate_levels(fiber, levels)
@@ -131,22 +146,19 @@ class Rebuilder:
         """Captured frames, still without frames: so many pieces."""
         return _core.blank_continuation(count)
 
-    @staticmethod
-    def fill_continuation(captured: _core.Continuation, pieces: list[Any]) -> None:
+    def fill_continuation(self, captured: _core.Continuation, pieces: list[Any]) -> None:
         """The frames of a continuation, all or nothing."""
+        for piece in pieces:
+            self._fit(piece[-1])
         _core.reinstate_continuation(captured, pieces)
 
-    @staticmethod
-    def generator(function: FunctionType, kind: str, code: CodeType) -> Any:
+    def generator(self, function: FunctionType, kind: str, code: CodeType) -> Any:
         """A generator, coroutine or async generator that has not begun."""
-        if function.__code__ != code:
-            function = FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
-        return _core.blank_generator(function, _KINDS[kind])
+        return self.follower.generator(function, code, _KINDS[kind])
 
-    @staticmethod
-    def fill_generator(generator: Any, state: tuple[Any, ...]) -> None:
+    def fill_generator(self, generator: Any, state: tuple[Any, ...]) -> None:
         """The frame of a generator."""
-        _core.reinstate_generator(generator, state)
+        _core.reinstate_generator(generator, self.follower.fit_generator(generator, state))
 
     @staticmethod
     def finished_generator(kind: str, name: str, qualname: str) -> Any:

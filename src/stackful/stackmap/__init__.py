@@ -11,7 +11,7 @@ stack before each instruction, `liveness` the locals that must be bound, and `na
 from .flow import is_call, local_kinds, name_kinds, stack_before, stack_during_call, stack_when_fresh
 from .instructions import instruction_start
 from .kinds import MANY, Kind, Slot
-from .liveness import cells_needed, locals_needed
+from .liveness import cells_needed, locals_needed, locals_read
 from .names import describe_call
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "is_call",
     "local_kinds",
     "locals_needed",
+    "locals_read",
     "name_kinds",
     "stack_before",
     "stack_during_call",

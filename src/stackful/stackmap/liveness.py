@@ -1,5 +1,7 @@
-"""Which locals must be bound, and which must be cells, for a frame to go on after an instruction."""
+"""Which locals must be bound, which are read, and which must be cells, for a frame to go on after an instruction."""
 
+import opcode
+from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
 
@@ -7,7 +9,7 @@ from .effects import local_actions
 from .flow import Flow, flow_of, state_after
 from .instructions import instruction_start
 
-__all__ = ["cells_needed", "locals_needed"]
+__all__ = ["cells_needed", "locals_needed", "locals_read"]
 
 _KILLS = frozenset({"store", "delete", "save", "load_checked", "make_cell"})
 
@@ -24,6 +26,19 @@ def _uses_and_kills(op: int, arg: int) -> tuple[int, int]:
     return uses, kills
 
 
+@lru_cache(maxsize=4096)
+def _reads_and_kills(op: int, arg: int) -> tuple[int, int]:
+    """The same for every read, checked or not; a closure counts as one of what it takes."""
+    name = opcode.opname[op]
+    reads = kills = 0
+    for action, index in local_actions(op, arg):
+        if action in {"load", "load_checked", "load_cell"} or (action == "cell" and name.startswith("LOAD")):
+            reads |= 1 << index & ~kills
+        elif action in {"store", "delete", "save", "make_cell", "cell"}:
+            kills |= 1 << index
+    return reads, kills
+
+
 def _mask_after(flow: Flow, offset: int, before: dict[int, int]) -> int:
     """The locals needed on the ways out of the instruction at `offset`, the exception's included."""
     _, _, after, target = flow.listing[offset]
@@ -35,11 +50,11 @@ def _mask_after(flow: Flow, offset: int, before: dict[int, int]) -> int:
 
 
 @lru_cache(maxsize=512)
-def _needed_before(code: CodeType) -> dict[int, int]:
-    """For every reachable instruction, a bit mask of the locals loaded unchecked on some path from it, before being assigned."""
+def _needed_before(code: CodeType, of: Callable[[int, int], tuple[int, int]]) -> dict[int, int]:
+    """For every reachable instruction, a bit mask of the locals used on some path from it, before being assigned; `of` tells the uses."""
     flow = flow_of(code)
     before: dict[int, int] = {}
-    if not any(_uses_and_kills(flow.listing[offset].op, flow.listing[offset].arg)[0] for offset in flow.before):
+    if not any(of(flow.listing[offset].op, flow.listing[offset].arg)[0] for offset in flow.before):
         return before
     backwards = sorted(flow.before, reverse=True)
     changed = True
@@ -47,7 +62,7 @@ def _needed_before(code: CodeType) -> dict[int, int]:
         changed = False
         for offset in backwards:
             op, arg, _, _ = flow.listing[offset]
-            uses, kills = _uses_and_kills(op, arg)
+            uses, kills = of(op, arg)
             handler = flow.handlers.get(offset)
             mask = uses | _mask_after(flow, offset, before) & ~kills | (before.get(handler.target, 0) if handler else 0)
             if mask != before.get(offset, 0):
@@ -75,7 +90,22 @@ def locals_needed(code: CodeType, offset: int) -> frozenset[int]:
     start = instruction_start(code, offset)
     flow = flow_of(code)
     flow.state(start)
-    return _indices(_mask_after(flow, start, _needed_before(code)))
+    return _indices(_mask_after(flow, start, _needed_before(code, _uses_and_kills)))
+
+
+def locals_read(code: CodeType, offset: int) -> frozenset[int]:
+    """The locals that some path after the instruction at `offset` reads before it assigns to them; checked reads and cells count.
+
+    Arguments and errors as for `locals_needed`.
+
+    >>> code = compile("def f(x): g(); return x", "", "exec").co_consts[0]
+    >>> locals_read(code, 2)
+    frozenset({0})
+    """
+    start = instruction_start(code, offset)
+    flow = flow_of(code)
+    flow.state(start)
+    return _indices(_mask_after(flow, start, _needed_before(code, _reads_and_kills)))
 
 
 def cells_needed(code: CodeType, offset: int) -> frozenset[int]:

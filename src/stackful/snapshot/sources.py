@@ -1,0 +1,289 @@
+"""The source text of code, as a snapshot carries it: enough to show what changed, to compile it again, and to find a position in it.
+
+What travels is the text of the outermost function (or statement) that the code stands in, compressed, with the positions in it of
+all calls and yields: of a call in bytecode that no other version of Python can read, this is what other versions understand. It is
+made once for each definition in a process, and only where compiling it gives the code that runs: a file that was
+edited since it was imported has no say.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import json
+import linecache
+import opcode
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from functools import lru_cache, reduce
+from operator import or_
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+from stackful import stackmap
+from stackful.fibers.frames import slot_names
+from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
+
+__all__ = ["Place", "Source", "Waits", "decode", "encoded_source", "find_in", "source_of", "waits_of"]
+
+_FUTURE = reduce(or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
+_YIELD = opcode.opmap["YIELD_VALUE"]
+_MOST_TEXT = 1 << 20
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+Place = tuple[int, int, int, int]
+"""Line, last line, column, last column (of UTF-8, behind it), as ``co_positions`` tells them; lines count from 0, the first of the text."""
+
+
+class Waits(NamedTuple):
+    """A code object's qualified name and first line, the names of a frame's slots, and at which byte offset which call or yield stands."""
+
+    name: str
+    first: int
+    slots: tuple[str, ...]
+    places: dict[int, Place]
+
+
+class Source(NamedTuple):
+    """A definition as it was written.
+
+    `classes` are those around it, `imports` the names in it that its module imports, `flags` the compiler's (``from __future__``), `line`
+    its first line in the file, counted from 1. `waits` tells of each code object of it, in the order of
+    `tree_of`, what the Python that made the record has made of it.
+    """
+
+    text: str
+    classes: tuple[str, ...]
+    imports: tuple[str, ...]
+    flags: int
+    line: int
+    waits: tuple[Waits, ...] = ()
+
+    @property
+    def bare(self) -> Source:
+        """Without what a certain Python has made of it; this can be a key."""
+        return self._replace(waits=())
+
+    @property
+    def prefix(self) -> str:
+        """What must precede the text so that it compiles to what it was: imports, and the classes around it."""
+        # v3.12.1 Python/compile.c, is_import_originated: a method call on what the module imports is compiled in a way of its own
+        heads = [f"import {', '.join(self.imports)}\n"] if self.imports else []
+        heads += [f"{' ' * depth}class {name}:\n" for depth, name in enumerate(self.classes)]
+        if self.text[:1] in (" ", "\t") and not self.classes:
+            heads.append("if 1:\n")
+        return "".join(heads)
+
+    def tree(self) -> ast.Module:
+        """The syntax tree of the text with what precedes it; its lines are those of the file."""
+        prefix = self.prefix
+        return ast.increment_lineno(ast.parse(prefix + self.text), self.line - 1 - prefix.count("\n"))
+
+    def compiled(self, file: str) -> CodeType:
+        """The code of the text, made by this Python; `SyntaxError` where it has no such syntax."""
+        code: CodeType = compile(self.tree(), file, "exec", flags=self.flags, dont_inherit=True)
+        return code
+
+
+class _Unit(NamedTuple):
+    first: int
+    last: int
+    classes: tuple[str, ...]
+
+
+def _first_line(node: ast.stmt) -> int:
+    lines: list[int] = [node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", ()))]
+    return min(lines)
+
+
+def _inner(node: ast.stmt) -> list[ast.stmt]:
+    """The statements in a statement."""
+    parts = [node, *getattr(node, "handlers", ()), *getattr(node, "cases", ())]
+    return [child for part in parts for child in ast.iter_child_nodes(part) if isinstance(child, ast.stmt)]
+
+
+def _units(body: list[ast.stmt], classes: tuple[str, ...] = ()) -> Iterator[_Unit]:
+    """The outermost functions and simple statements, in classes too."""
+    for node in body:
+        inner = _inner(node)
+        if isinstance(node, _DEFINITIONS) or not inner:
+            yield _Unit(_first_line(node), int(node.end_lineno or node.lineno), classes)
+        else:
+            yield from _units(inner, (*classes, node.name) if isinstance(node, ast.ClassDef) else classes)
+
+
+def _imports(body: list[ast.stmt]) -> Iterator[str]:
+    """The names that a module's own code imports."""
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        elif not isinstance(node, (*_DEFINITIONS, ast.ClassDef)):
+            yield from _imports(_inner(node))
+
+
+@lru_cache(maxsize=64)
+def _file(name: str, module: str, version: tuple[int, int]) -> tuple[str, tuple[_Unit, ...], frozenset[str]]:
+    """The text of a file, the definitions in it, and what it imports; `version` is another one when the file has been written."""
+    text = _text_from_loader(name, module) or "".join(_lines(name))
+    body = _parsed(text)
+    return (text, tuple(_units(body)), frozenset(_imports(body))) if body else ("", (), frozenset())
+
+
+def _lines(name: str) -> list[str]:
+    linecache.checkcache(name)
+    return linecache.getlines(name)
+
+
+def _version(name: str) -> tuple[int, int]:
+    try:
+        status = Path(name).stat()
+    except (OSError, ValueError):
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
+
+
+def _text_from_loader(name: str, module: str) -> str | None:
+    """What the module's loader has read, from an archive too."""
+    known = sys.modules.get(module)
+    get_source = getattr(getattr(known, "__loader__", None), "get_source", None)
+    if get_source is None or getattr(known, "__file__", None) != name:
+        return None
+    try:
+        return str(get_source(module) or "")
+    except (ImportError, OSError, SyntaxError, UnicodeError):
+        return None
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _places(code: CodeType, first: int) -> dict[int, Place]:
+    """Where the calls and yields of `code` stand; `first` is the line in the file that becomes 0."""
+    units, found = code.co_code, {}
+    places = list(code.co_positions())
+    for offset in range(0, len(units), 2):
+        is_wait = units[offset] == _YIELD or stackmap.is_call(code, offset)
+        line, last, column, end = places[offset // 2]
+        if is_wait and offset == stackmap.instruction_start(code, offset) and line is not None and last is not None:
+            found[offset] = (line - first, last - first, column or 0, end or 0)
+    return found
+
+
+def waits_of(code: CodeType, first: int) -> Waits:
+    """What this Python has made of `code`; `first` is the line that becomes 0."""
+    return Waits(code.co_qualname, code.co_firstlineno - first, slot_names(code), _places(code, first))
+
+
+def find_in(compiled: CodeType, code_name: str, prints: bytes | tuple[str, ...]) -> CodeType | None:
+    """The code of that qualified name and fingerprint in `compiled`."""
+    for _, code in tree_of(compiled):
+        if code.co_qualname == code_name and fits(code, prints):
+            return code
+    return None
+
+
+def _unit_of(code: CodeType, module: str) -> Source | None:
+    """The definition that the code seems to stand in, still without a look at whether it gives this code."""
+    text, units, imports = _file(code.co_filename, module, _version(code.co_filename))
+    flags, line = code.co_flags & _FUTURE, code.co_firstlineno
+    if code.co_name == "<module>":
+        return Source(text, (), (), flags, 1) if text else None
+    for first, last, classes in units:
+        if first <= line <= last:
+            part = "\n".join(text.split("\n")[first - 1 : last]) + "\n"
+            used = imports.intersection(re.findall(r"\w+", part))
+            return Source(part, classes, tuple(sorted(used)), flags, first)
+    return None
+
+
+class _Made(NamedTuple):
+    """What has been made of a definition: its source, its code as compiled anew, and what goes into snapshots."""
+
+    source: Source
+    compiled: CodeType
+    data: bytes
+
+
+_made: dict[Source, _Made | None] = {}
+_known: dict[int, tuple[CodeType, _Made | None]] = {}
+
+
+def _make(source: Source) -> _Made | None:
+    if len(source.text) > _MOST_TEXT:
+        return None
+    try:
+        compiled = source.compiled("")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    waits = tuple(waits_of(code, source.line) for _, code in tree_of(compiled))
+    source = source._replace(waits=waits)
+    return _Made(source, compiled, _encode(source))
+
+
+def _made_of(code: CodeType, module: str) -> _Made | None:
+    known = _known.get(id(code))
+    if known is not None:
+        return known[1]
+    unit = _unit_of(code, module)
+    if unit is not None and unit not in _made:
+        _made[unit] = _make(unit)
+    made = None if unit is None else _made[unit]
+    if made is not None and find_in(made.compiled, code.co_qualname, fingerprint(code)) is None:
+        made = None
+    if len(_known) >= 4096:
+        _known.clear()
+        _made.clear()
+    _known[id(code)] = (code, made)  # the code is kept alive: its id cannot come to mean another
+    return made
+
+
+def source_of(code: CodeType, module: str) -> Source | None:
+    """The definition that `code`, which stands in that module, was compiled from; None where it is not known for certain."""
+    made = _made_of(code, module)
+    return made.source if made else None
+
+
+def encoded_source(code: CodeType, module: str) -> bytes:
+    """The same as bytes, which `decode` understands; the same object for all code of one definition. Empty where it is not known."""
+    made = _made_of(code, module)
+    return made.data if made else b""
+
+
+def _encode(source: Source) -> bytes:
+    waits = [[*told, [[at, *place] for at, place in places.items()]] for *told, places in source.waits]
+    fields = [source.text, source.classes, source.imports, source.flags, source.line, waits]
+    packer = zlib.compressobj(9, wbits=-15, zdict=_COMMON)
+    return packer.compress(json.dumps(fields, separators=(",", ":")).encode()) + packer.flush()
+
+
+def decode(data: bytes) -> Source:
+    """What `encoded_source` made; `ValueError` for other bytes."""
+    try:
+        unpacker = zlib.decompressobj(wbits=-15, zdict=_COMMON)
+        return _source_from(*json.loads(unpacker.decompress(data, 64 * _MOST_TEXT)))
+    except (zlib.error, TypeError) as error:
+        raise ValueError(f"not a definition's source: {error}") from None
+
+
+def _source_from(text: str, classes: list[str], imports: list[str], flags: int, line: int, waits: list[Any]) -> Source:
+    told = tuple(
+        Waits(str(name), int(first), tuple(slots), {at: (a, b, c, d) for at, a, b, c, d in rows})
+        for name, first, slots, rows in waits
+    )
+    return Source(str(text), tuple(map(str, classes)), tuple(map(str, imports)), int(flags) & _FUTURE, int(line), told)
+
+
+# What most definitions have in common, so that it need not travel. Part of the format: it stays as it is.
+_COMMON = (
+    rb"import from lambda yield await async with open(global nonlocal assert continue break pass del except Exception as error:\n finally:"
+    rb" elif else:\n try:\n raise ValueError(f\None True False isinstance(, not in range(len(self, is not None:\n while True:\n for in "
+    rb"enumerate(.append(self.print(\n    return \n        return \n            suspend(checkpoint()\n    if \n        if "
+    rb'["def (self, ):\n    \"\"\"\n    \n        \n            ",[],0,[["<module>",[[["<lambda>",["<genexpr>",[[.<locals>.'
+)
