@@ -125,8 +125,6 @@ def refusals():
     yield "another moment", good, {"key": KEY, "run": "mine", "sequence": 4}, SealError, "number 3 of its run, not 4"
     yield "no run", plain, {"run": "mine"}, SealError, "belongs to no run, not to run 'mine'"
     yield "a later schema", by_hand(b"", schema=3), {}, SnapshotVersionError, "schema 3, this Stackful reads 1 to 2"
-    later = by_hand(pickle.dumps(Trap(), 5), python="3.99")
-    yield "another Python", later, {}, SnapshotVersionError, "load it with Python 3.99"
     yield "flags of a later release", by_hand(b"", flags=64), {}, SnapshotFormatError, "flags 64"
 
 
