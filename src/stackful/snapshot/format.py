@@ -41,6 +41,7 @@ __all__ = [
     "open_sealed",
     "seal",
     "sealed",
+    "sealed_small",
     "squeezed",
     "unseal",
 ]
@@ -162,6 +163,18 @@ def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int =
     everything = [beside, *pieces]
     everything.append(_digest(everything, key))
     return everything
+
+
+def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
+    """The same for a body that is neither compressed nor encrypted, in one piece: most are small, and are made often."""
+    key = None if keys is None else keys.newest
+    flags = 0 if terms is PLAIN or (terms.run is None and terms.sequence is None) else HAS_PLACE
+    text = _text(None if key is None else key.id, terms.run)
+    size = len(body)
+    data = (
+        _HEAD.pack(MAGIC, SCHEMA, key is not None, 0, flags, len(text), terms.sequence or 0, size, size) + text + body
+    )
+    return data + (hashlib.sha256(data).digest() if key is None else key.mac((data,)))
 
 
 def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 0) -> bytes:
