@@ -39,6 +39,7 @@ __all__ = [
     "head_of",
     "header",
     "open_sealed",
+    "open_unchecked",
     "seal",
     "sealed",
     "sealed_small",
@@ -303,6 +304,14 @@ def open_sealed(
             raise SealError("this snapshot is encrypted: give its key; nothing was unpickled")
         body = encryption.decrypt(key, head.salt, body, bytes(data[: head.start]))
     return Opened(head, _expanded(head, body, base_of))
+
+
+def open_unchecked(data: bytes, base_of: Callable[[bytes], bytes] | None = None) -> Opened:
+    """The body of a snapshot whose seal nobody has checked: to be looked at, never to be unpickled. Not where it is encrypted: `SealError`."""
+    head = head_of(data)
+    if head.flags & IS_ENCRYPTED:
+        raise SealError("this snapshot is encrypted: give its key")
+    return Opened(head, _expanded(head, memoryview(data)[head.start : head.end], base_of))
 
 
 def _expanded(head: Head, body: Piece, base_of: Callable[[bytes], bytes] | None) -> Piece:
