@@ -49,7 +49,9 @@ def by_hand(body, secret=None, /, schema=2, flags=0, sequence=0, how=0, size=Non
     """A snapshot as docs/format.md says, by nothing of ours."""
     text = json.dumps({"python": PYTHON, "bytecode": importlib.util.MAGIC_NUMBER.hex(), **fields}).encode()
     size = len(body) if size is None else size
-    head = b"STACKFUL" + struct.pack("<BBBBIQQQ", schema, secret is not None, how, flags, len(text), sequence, len(body), size)
+    head = b"STACKFUL" + struct.pack(
+        "<BBBBIQQQ", schema, secret is not None, how, flags, len(text), sequence, len(body), size
+    )
     data = head + text + middle + body
     return data + (hashlib.sha256(data).digest() if secret is None else hmac.digest(secret, data, "sha256"))
 
@@ -123,8 +125,6 @@ def refusals():
     yield "another moment", good, {"key": KEY, "run": "mine", "sequence": 4}, SealError, "number 3 of its run, not 4"
     yield "no run", plain, {"run": "mine"}, SealError, "belongs to no run, not to run 'mine'"
     yield "a later schema", by_hand(b"", schema=3), {}, SnapshotVersionError, "schema 3, this Stackful reads 1 to 2"
-    later = by_hand(pickle.dumps(Trap(), 5), python="3.99")
-    yield "another Python", later, {}, SnapshotVersionError, "load it with Python 3.99"
     yield "flags of a later release", by_hand(b"", flags=64), {}, SnapshotFormatError, "flags 64"
 
 
@@ -140,7 +140,13 @@ def test_what_is_not_as_it_was_sealed_is_refused_before_unpickling(_, data, how,
 
 def test_a_key_must_be_bytes_and_not_empty():
     """A text is no key."""
-    for wrong, error in [("text", TypeError), (b"", ValueError), ([], ValueError), (7, TypeError), (["text"], TypeError)]:
+    for wrong, error in [
+        ("text", TypeError),
+        (b"", ValueError),
+        ([], ValueError),
+        (7, TypeError),
+        (["text"], TypeError),
+    ]:
         with pytest.raises(error):
             snapshot.dumps(1, key=wrong)
         with pytest.raises(error):

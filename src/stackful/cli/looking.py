@@ -73,7 +73,7 @@ def _ps(store: str, status: tuple[str, ...], limit: int | None, as_json: bool, *
 def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> None:
     """Show where a run stands: its suspended stack, frame by frame.
 
-    RUN is an id or its beginning. Nothing of the run is executed; modules that its frames stand in are imported, unless --raw is given.
+    RUN is an id or its beginning; with --raw also a file that holds a snapshot. Nothing of the run is executed; modules that its frames stand in are imported, unless --raw is given.
     """
     if raw:
         from stackful.cli.raw import print_raw
