@@ -176,7 +176,8 @@ def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
 def future_of(engine: Any, request: Submit) -> Any:
     """Have a function called elsewhere; the future of its result."""
     if request.executor is not None:
-        return request.executor.submit(request.function, *request.args, **request.keywords)
+        executor = request.executor if hasattr(request.executor, "submit") else request.executor()
+        return executor.submit(request.function, *request.args, **request.keywords)
     if iscoroutinefunction(request.function):
         return asyncio.run_coroutine_threadsafe(request.function(*request.args, **request.keywords), _loop_of(engine))
     return _in_thread(request)
