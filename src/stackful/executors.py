@@ -14,10 +14,10 @@ def executor_of(given: Any) -> Executor:
     """What was given, as an executor.
 
     Args:
-        given: an executor of `concurrent.futures`, or what is like one; or a ``Client`` of ``dask.distributed``.
+        given: an executor of `concurrent.futures`, or what is like one; or a ``Client`` of ``dask.distributed``; or a function that returns one.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is none of these.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> with ThreadPoolExecutor() as pool:
@@ -28,6 +28,8 @@ def executor_of(given: Any) -> Executor:
         # A client takes calls with the same arguments for one and the same, and gives them one result: "pure". Ours may have effects.
         executor: Executor = given.get_executor(pure=False)
         return executor
+    if callable(given) and not hasattr(given, "submit"):
+        return executor_of(given())
     if not hasattr(given, "submit"):
         raise TypeError(f"{given!r} is no executor: it has no method submit() as those of concurrent.futures have")
     return given  # type: ignore[no-any-return]

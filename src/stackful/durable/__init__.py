@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from stackful.durable.connections import connect
     from stackful.durable.contexts import Step
     from stackful.durable.engine import Engine
-    from stackful.durable.executors import name_executor
     from stackful.durable.forms import Field
     from stackful.durable.functions import run
     from stackful.durable.handles import Handle
@@ -56,7 +55,6 @@ __all__ = [
     "current_run",
     "current_step",
     "gather",
-    "name_executor",
     "run",
     "schedule",
     "send",
@@ -78,7 +76,6 @@ def __getattr__(name: str) -> Any:
         "stackful.durable.connections": ("connect",),
         "stackful.durable.contexts": ("Step",),
         "stackful.durable.engine": ("Engine",),
-        "stackful.durable.executors": ("name_executor",),
         "stackful.durable.forms": ("Field",),
         "stackful.durable.functions": ("run",),
         "stackful.durable.handles": ("Handle",),

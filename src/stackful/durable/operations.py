@@ -88,8 +88,8 @@ def step(
             still come to its effect. A coroutine is cancelled.
         key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
         name: what the step is called; by default by the function's name.
-        executor: where to run it instead: what `name_executor` has given a name, by that name; or an executor itself, as long as the step is not
-            tried again, for it cannot be stored.
+        executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
+            during which it would have to be stored, a function that gives it.
 
     Returns:
         What the function returned.
@@ -108,32 +108,7 @@ def step(
         return function(*args, **keywords)
     if _core.host() is not driver.fiber or not is_capturable():
         _refuse("step")
-    if retries or timeout is not None or executor is not None or iscoroutinefunction(function):
-        del driver
-        return _try(function, args, keywords, retries, backoff, retry_on, timeout, key, name, executor)
-    driver.step = name or getattr(function, "__qualname__", None) or repr(function)
-    driver.key, driver.attempt, driver.is_in_step = key, 1, True
     del driver
-    try:
-        result = function(*args, **keywords)
-    finally:
-        here.driver.is_in_step = False  # type: ignore[union-attr]
-    del function, args, keywords
-    suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
-    return result
-
-
-def _refuse(operation: str) -> None:
-    """Say why nothing can be stored here. Where that is not known, `suspend_to` finds it out without suspending."""
-    check_capturable(operation)
-    suspend_to(host(operation), Commit())
-
-
-def _try(
-    function: Any, args: Any, keywords: Any, retries: int, backoff: Any, retry_on: Any, timeout: float | None,
-    key: str | None, name: str | None, executor: Any,
-) -> Any:  # fmt: skip
-    """A step that is tried again, or runs elsewhere."""
     attempt = 1
     while True:
         enter(function, name, key, attempt)
@@ -153,8 +128,14 @@ def _try(
         attempt += 1
         suspend_to(host("step"), Sleep(here.driver.drives.store.now() + pause, is_retry=True))  # type: ignore[union-attr]
     del function, args, keywords, backoff, retry_on, executor
-    suspend_to(host("step"), DONE)
+    suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
     return result
+
+
+def _refuse(operation: str) -> None:
+    """Say why nothing can be stored here. Where that is not known, `suspend_to` finds it out without suspending."""
+    check_capturable(operation)
+    suspend_to(host(operation), Commit())
 
 
 def enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:
@@ -233,8 +214,12 @@ def sleep(seconds: float) -> None:
         raise ValueError(f"sleep({seconds!r}): the length must not be negative")
     if here.driver is None or here.driver.is_in_step:
         time.sleep(seconds)
-    else:
-        _sleep_until(_now("sleep") + seconds)
+        return
+    wake = _now("sleep") + seconds
+    while True:  # a fork goes on from here, too, and has then as long to sleep as the run that it was forked from
+        suspend_to(host("sleep"), Sleep(wake))
+        if _now("sleep") >= wake:
+            return
 
 
 def sleep_until(when: datetime) -> None:
@@ -247,15 +232,12 @@ def sleep_until(when: datetime) -> None:
         raise ValueError(f"{when!r} has no time zone: use for example datetime.now(timezone.utc) + timedelta(days=3)")
     if here.driver is None or here.driver.is_in_step:
         time.sleep(max(0.0, when.timestamp() - time.time()))
-    else:
-        _sleep_until(when.timestamp())
-
-
-def _sleep_until(wake: float) -> None:
-    """A fork goes on from here, too, and has then as long to sleep as the run that it was forked from."""
+        return
+    wake = when.timestamp()
+    del when
     while True:
-        suspend_to(host("sleep"), Sleep(wake))
-        if _now("sleep") >= wake:
+        suspend_to(host("sleep_until"), Sleep(wake))
+        if _now("sleep_until") >= wake:
             return
 
 
