@@ -14,7 +14,6 @@ from types import FrameType
 from stackful.durable.connections import connect
 from stackful.durable.functions import known_programs
 from stackful.durable.program import ScriptError
-from stackful.errors import FiberError
 
 __all__ = ["load_modules", "work"]
 
@@ -27,8 +26,7 @@ def load_modules(modules: Sequence[str]) -> list[str]:
     """Import modules, as ``python -m`` finds them; the names of the functions that are marked with ``@durable.run`` then.
 
     Raises:
-        ScriptError: one is not to be found.
-        FiberError: there is no marked function in them.
+        ScriptError: one is not to be found, or there is no marked function in them.
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -41,7 +39,7 @@ def load_modules(modules: Sequence[str]) -> list[str]:
             ) from error
     found = known_programs()
     if not found:
-        raise FiberError(
+        raise ScriptError(
             f"no function in {', '.join(modules)} is marked with @durable.run: there is nothing to work on"
         )
     return found
@@ -74,13 +72,15 @@ def work(
         How many steps were still in flight at the end, and are done again elsewhere.
 
     Raises:
-        ScriptError, FiberError: as from `load_modules`.
+        ScriptError: as from `load_modules`.
         StoreError: the store cannot be used.
     """
     programs = load_modules(modules)
     with (
         _told() as told,
-        connect(store, threads=threads, concurrency=concurrency, programs=programs, queues=queues, lease=lease) as engine,
+        connect(
+            store, threads=threads, concurrency=concurrency, programs=programs, queues=queues, lease=lease
+        ) as engine,
     ):
         _log.info("%s takes up runs of %s in %s", engine.worker, ", ".join(programs), engine.store.path)
         told.wait()

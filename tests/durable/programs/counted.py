@@ -40,7 +40,11 @@ def nap(name, times, seconds):
 
 @durable.run
 def long_step(name, seconds):
-    return [durable.step(effect, name, 0, 0.0), durable.step(effect, name, 1, seconds), durable.step(effect, name, 2, 0.0)]
+    return [
+        durable.step(effect, name, 0, 0.0),
+        durable.step(effect, name, 1, seconds),
+        durable.step(effect, name, 2, 0.0),
+    ]
 
 
 @durable.run
