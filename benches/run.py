@@ -23,6 +23,7 @@ SUBJECTS = {
     "tasks": 20_000,
     "aio": 1_000,
     "service": 20_000,
+    "durable": 1_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 

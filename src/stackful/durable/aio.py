@@ -130,8 +130,12 @@ async def sleep(seconds: float) -> None:
         raise ValueError(f"sleep({seconds!r}): the length must not be negative")
     if _is_outside():
         await asyncio.sleep(seconds)
-    else:
-        await _sleep_until(_now("sleep") + seconds)
+        return
+    wake = _now("sleep") + seconds
+    while True:
+        await request_of(Sleep(wake))
+        if _now("sleep") >= wake:
+            return
 
 
 async def sleep_until(when: datetime) -> None:
@@ -140,14 +144,11 @@ async def sleep_until(when: datetime) -> None:
         raise ValueError(f"{when!r} has no time zone: use for example datetime.now(timezone.utc) + timedelta(days=3)")
     if _is_outside():
         await asyncio.sleep(max(0.0, (when - datetime.now(UTC)).total_seconds()))
-    else:
-        await _sleep_until(when.timestamp())
-
-
-async def _sleep_until(wake: float) -> None:
+        return
+    wake = when.timestamp()
     while True:
         await request_of(Sleep(wake))
-        if _now("sleep") >= wake:
+        if _now("sleep_until") >= wake:
             return
 
 

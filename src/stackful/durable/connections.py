@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stackful.durable.store import Store
     from stackful.snapshot.keys import Keys
 
-__all__ = ["connect", "current_engine", "open_store", "set_current"]
+__all__ = ["connect", "current_engine", "is_connected", "open_store", "set_current"]
 
 _current: list[Engine] = []
 
@@ -121,6 +121,11 @@ def set_current(engine: Engine, is_current: bool) -> None:
         _current.remove(engine)
     if is_current:
         _current.append(engine)
+
+
+def is_connected() -> bool:
+    """Whether a store is open."""
+    return bool(_current)
 
 
 def current_engine() -> Engine:

@@ -25,8 +25,11 @@ __all__ = ["Driver", "Drives", "Step", "check_capturable", "elsewhere", "here", 
 class Drives(Protocol):
     """What the operations need of whoever drives runs: an Engine, or the process of a script."""
 
-    store: Store
     version: str
+
+    @property
+    def store(self) -> Store:
+        """Where the runs are."""
 
     def seal(self, run_id: str, value: object) -> bytes:
         """A value for this run, as bytes that only who has the store's key can make."""
@@ -40,8 +43,6 @@ class Driver(Protocol):
 
     Attributes:
         id: the run's.
-        fiber: whose suspensions are requests.
-        drives: who does.
         seq: the number of its last state.
         steps: how many steps it has behind it.
         is_in_step: a step's function is running.
@@ -49,14 +50,20 @@ class Driver(Protocol):
     """
 
     id: str
-    fiber: Fiber | None
-    drives: Drives
     seq: int
     steps: int
     is_in_step: bool
     step: str
     key: str | None
     attempt: int
+
+    @property
+    def fiber(self) -> Fiber | None:
+        """Whose suspensions are requests."""
+
+    @property
+    def drives(self) -> Drives:
+        """Who drives it."""
 
 
 _STEP = namedtuple("_STEP", ["run", "number", "name", "attempt", "key"])  # noqa: PYI024 - typing is slow to load

@@ -10,7 +10,9 @@ from functools import partial
 from stackful import _core
 from stackful.durable import checkpoints
 from stackful.durable.checkpoints import Suspension
+from stackful.durable.contexts import here
 from stackful.durable.notices import flush_output, notice
+from stackful.durable.requests import Request
 from stackful.durable.store import Status
 from stackful.durable.timer import Timer
 from stackful.errors import FiberError, StackfulError
@@ -18,12 +20,15 @@ from stackful.errors import FiberError, StackfulError
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from typing import Any
 
     from stackful.durable.locks import RunLock
     from stackful.durable.program import Script
+    from stackful.durable.records import Change
+    from stackful.durable.script_services import ScriptDrives
     from stackful.durable.state import Keeper
-    from stackful.durable.store import Run, Store
+    from stackful.durable.store import Run, Store, Transaction
     from stackful.fibers import Fiber
 
 __all__ = ["Execution"]
@@ -42,6 +47,8 @@ class Execution:
 
     Attributes:
         status, exit_status: how the run will be recorded when the process ends.
+        id, fiber, drives, seq, steps, step, key, attempt, is_in_step: see `contexts.Driver`.
+        consumed, sharing, shared, is_told: see `active.ActiveRun`.
         refusal: what was raised in the script because a checkpoint could not be stored, last; or None.
 
     Example:
@@ -55,7 +62,18 @@ class Execution:
         self.status = Status.INTERRUPTED
         self.exit_status: int | None = None
         self.refusal: BaseException | None = None
-        self._fiber, self._store, self._keeper, self._lock = fiber, store, keeper, lock
+        self.id, self.fiber, self.seq = run.id, fiber, run.seq
+        self._store, self._keeper, self._lock = store, keeper, lock
+        self.is_told: bool = keeper.progress.get("is_told", False)
+        self.steps: int = keeper.progress.get("steps", 0)
+        self.step: str = keeper.progress.get("step", "")
+        self.key: str | None = keeper.progress.get("key")
+        self.attempt: int = keeper.progress.get("attempt", 1)
+        self.is_in_step: bool = keeper.progress.get("is_in_step", False)
+        self.consumed: list[int] = []
+        self.sharing: AbstractContextManager[Transaction] | None = None
+        self.shared: Transaction | None = None
+        self._drives: ScriptDrives | None = None
         self._timer = Timer(vars(script.module), run.every) if run.every else None
         self._process = os.getpid()
         self._warnings: set[str] = set()
@@ -68,7 +86,7 @@ class Execution:
         """
         self._begin()
         try:
-            self._drive(value)
+            self._drive(self._keeper.progress.get("answer", value))
             self._ended(Status.FINISHED, 0)
         except SystemExit as error:
             self._ended(Status.FINISHED, _exit_status(error.code))
@@ -91,46 +109,80 @@ class Execution:
         if self._timer:
             os.register_at_fork(before=_weak(self._timer.halt), after_in_parent=_weak(self._timer.wake))
         os.register_at_fork(after_in_child=_weak(self._forget))
-        _core.script(self._fiber)
-        checkpoints.activate(self._fiber, self._timer.refused if self._timer else None)
+        _core.script(self.fiber)
+        here.driver = self
+        checkpoints.activate(self.fiber, self._timer.refused if self._timer else None)
         if self._timer:
             self._timer.start()
 
     def _drive(self, value: object) -> None:
-        step: Callable[[], object] = partial(self._fiber.resume, value)
+        step: Callable[[], object] = partial(self.fiber.resume, value)
         while True:
             request = step()
-            if self._fiber.status == "dead":
+            if self.fiber.status == "dead":
                 return
             step = self._answer(request)
 
     def _answer(self, request: object) -> Callable[[], object]:
         """Do what the script suspended for; what goes wrong, Ctrl-C included, happens inside the script."""
         try:
-            self._serve(request)
+            answer = self._serve(request)
         except BaseException as error:  # noqa: BLE001 - raised again in the script
             self.refusal = error
-            return partial(self._fiber.throw, error.with_traceback(None))
-        return partial(self._fiber.resume, True)
+            return partial(self.fiber.throw, error.with_traceback(None))
+        return partial(self.fiber.resume, answer)
 
-    def _serve(self, request: object) -> None:
+    def _serve(self, request: object) -> object:
         if request is Suspension.EXPLICIT:
-            self._save()
+            self.save(answer=True)
         elif request is Suspension.TIMED:
             self._serve_timer()
+        elif isinstance(request, Request):
+            from stackful.durable.script_services import serve
+
+            return serve(self, request)
         else:
             raise FiberError("suspend() was called outside of every fiber that the script made: nobody would resume it")
+        return True
 
-    def _save(self) -> None:
+    @property
+    def drives(self) -> ScriptDrives:
+        """The store, and the seals."""
+        if self._drives is None:
+            from stackful.durable.script_services import ScriptDrives
+
+            self._drives = ScriptDrives(self._store, self._keeper.key)
+        return self._drives
+
+    def save(self, change: Change | None = None, shared: Transaction | None = None, answer: bool | None = None) -> None:
+        """Store the script as it is, with what else changes; in a transaction that is open, if one is given.
+
+        Args:
+            change: see `records.Change`.
+            shared: the transaction.
+            answer: what the script's suspension returns when it is resumed in another process.
+        """
         flush_output()
-        self._store.add_checkpoint(self.run.id, self._keeper.save(self.script, self._fiber))
+        progress = {
+            "answer": answer, "is_told": self.is_told, "steps": self.steps, "step": self.step, "key": self.key,
+            "attempt": self.attempt, "is_in_step": self.is_in_step,
+        }  # fmt: skip
+        state = self._keeper.save(self.script, self.fiber, progress)
+        if self.consumed:
+            from stackful.durable.records import Change
+
+            change = change or Change()
+            change.consumed = tuple(self.consumed)
+        store = self._store if shared is None else shared
+        self.seq = store.add_checkpoint(self.run.id, state, change).seq
+        self.consumed = []
 
     def _serve_timer(self) -> None:
         """Nobody asked for this checkpoint by name: if it fails, the script goes on without it, after one warning."""
         if self._timer is None or self._timer.revive():
             return
         try:
-            self._save()
+            self.save(answer=True)
         except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
             self._warn_once(f"warning: this checkpoint was not stored, the program goes on: {error}")
         self._timer.rearm()
@@ -142,6 +194,7 @@ class Execution:
 
     def _ended(self, status: Status, exit_status: int | None) -> None:
         self.status, self.exit_status = status, exit_status
+        here.driver = None
         checkpoints.deactivate()
         if self._timer:
             self._timer.stop()
@@ -162,6 +215,7 @@ class Execution:
 
     def _forget(self) -> None:
         """A forked child is not the run: it stores nothing and does not keep the lock."""
+        here.driver = None
         checkpoints.deactivate()
         self._lock.forget()
         if self._timer:

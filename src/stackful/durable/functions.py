@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast,
 
 from stackful.errors import CodeChangedError, FiberError
 
-__all__ = ["Options", "RunFunction", "find", "known_programs", "name_of", "options_of", "run"]
+__all__ = ["Options", "RunFunction", "find", "has_main", "known_programs", "name_of", "options_of", "run"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -40,6 +40,7 @@ class RunFunction(Protocol, Generic[_P, _R_co]):
 
 
 _options: dict[str, Options] = {}
+_main = [False]
 # The default of `history=True`.
 _HISTORY = 100
 
@@ -97,8 +98,15 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
     kept = _HISTORY if history is True else int(history)
-    _options[_name_of(function)] = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
+    options = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
+    vars(function)["__durable__"] = options
+    _know(_name_of(function), options)
     return function
+
+
+def _know(name: str, options: Options) -> None:
+    _options[name] = options
+    _main[0] = _main[0] or name.startswith("__main__:")
 
 
 def _name_of(function: Any) -> str:
@@ -112,9 +120,11 @@ def name_of(function: Callable[..., Any]) -> str:
     Traceback (most recent call last):
     stackful.errors.FiberError: <built-in function len> is not marked: put @durable.run above it
     """
-    name = _name_of(function) if hasattr(function, "__qualname__") else ""
-    if name not in _options:
+    options = getattr(function, "__durable__", None)
+    if options is None:
         raise FiberError(f"{function!r} is not marked: put @durable.run above it")
+    name = _name_of(function)
+    _know(name, options)  # a script that was resumed has not come by its decorators
     return name
 
 
@@ -126,6 +136,11 @@ def options_of(name: str) -> Options:
 def known_programs() -> list[str]:
     """The names of all functions that this process has marked so far."""
     return sorted(_options)
+
+
+def has_main() -> bool:
+    """Whether functions of the program's ``__main__`` are marked."""
+    return _main[0]
 
 
 def find(program: str) -> Callable[..., Any]:
@@ -141,6 +156,8 @@ def find(program: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:
         raise CodeChangedError(f"the function {program} of this run is not to be found: {error}; restore it") from error
-    if program not in _options:
+    options = getattr(found, "__durable__", None)
+    if options is None:
         raise CodeChangedError(f"the function {program} of this run is not marked with @durable.run any more")
+    _know(program, options)
     return cast("Callable[..., Any]", found)

@@ -232,8 +232,12 @@ def sleep(seconds: float) -> None:
         raise ValueError(f"sleep({seconds!r}): the length must not be negative")
     if here.driver is None or here.driver.is_in_step:
         time.sleep(seconds)
-    else:
-        _sleep_until(_now("sleep") + seconds)
+        return
+    wake = _now("sleep") + seconds
+    while True:  # a fork goes on from here, too, and has then as long to sleep as the run that it was forked from
+        suspend_to(host("sleep"), Sleep(wake))
+        if _now("sleep") >= wake:
+            return
 
 
 def sleep_until(when: datetime) -> None:
@@ -246,15 +250,12 @@ def sleep_until(when: datetime) -> None:
         raise ValueError(f"{when!r} has no time zone: use for example datetime.now(timezone.utc) + timedelta(days=3)")
     if here.driver is None or here.driver.is_in_step:
         time.sleep(max(0.0, when.timestamp() - time.time()))
-    else:
-        _sleep_until(when.timestamp())
-
-
-def _sleep_until(wake: float) -> None:
-    """A fork goes on from here, too, and has then as long to sleep as the run that it was forked from."""
+        return
+    wake = when.timestamp()
+    del when
     while True:
-        suspend_to(host("sleep"), Sleep(wake))
-        if _now("sleep") >= wake:
+        suspend_to(host("sleep_until"), Sleep(wake))
+        if _now("sleep_until") >= wake:
             return
 
 

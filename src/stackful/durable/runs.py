@@ -126,6 +126,7 @@ def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execut
         undo.callback(lock.release)
         run = store.run(lock.run_id)  # read again: only now nobody else changes it
         script, fiber, keeper = _load(path, store, run)
+        run = run._replace(seq=store.checkpoints(run.id)[0].seq)
         store.set_status(run.id, Status.RUNNING)
         undo.pop_all()
     return Execution(run, script, fiber, store=store, keeper=keeper, lock=lock)

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from stackful import snapshot
-from stackful.durable.functions import known_programs, options_of
+from stackful.durable.functions import has_main, options_of
 
 if TYPE_CHECKING:
     from stackful.durable.records import State
@@ -38,7 +38,7 @@ class Seals:
     @property
     def program(self) -> snapshot.Program | None:
         """The program's own ``__main__``, if it has functions that are runs."""
-        return self._script if any(name.startswith("__main__:") for name in known_programs()) else None
+        return self._script if has_main() else None
 
     def seal(self, run_id: str, value: object) -> bytes:
         """A value for a run, as bytes.

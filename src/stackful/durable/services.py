@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
 
-__all__ = ["SERVICES", "settle"]
+__all__ = ["SERVICES", "future_of", "settle"]
 
 
 def _done(engine: Engine, run: ActiveRun, request: Done) -> bool:
@@ -163,7 +163,7 @@ def _transact(engine: Engine, run: ActiveRun, request: Transact) -> bool:
 def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
     token = elsewhere.set(Step(run.id, run.steps + 1, run.step, run.attempt, run.key or f"{run.id}/{run.steps + 1}"))
     try:
-        future: Future[Any] = _future_of(engine, request)
+        future: Future[Any] = future_of(engine, request)
     finally:
         elsewhere.reset(token)
     run.future = future
@@ -173,7 +173,8 @@ def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
     return False
 
 
-def _future_of(engine: Engine, request: Submit) -> Any:
+def future_of(engine: Any, request: Submit) -> Any:
+    """Have a function called elsewhere; the future of its result."""
     if request.executor is not None:
         return request.executor.submit(request.function, *request.args, **request.keywords)
     if iscoroutinefunction(request.function):
@@ -205,7 +206,7 @@ _loops: dict[int, asyncio.AbstractEventLoop] = {}
 _loops_lock = threading.Lock()
 
 
-def _loop_of(engine: Engine) -> asyncio.AbstractEventLoop:
+def _loop_of(engine: Any) -> asyncio.AbstractEventLoop:
     """An event loop in a thread of its own, for steps that are coroutine functions."""
     with _loops_lock:
         loop = _loops.get(id(engine))

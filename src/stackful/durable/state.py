@@ -35,11 +35,12 @@ class Keeper:
     """
 
     def __init__(self, key: tuple[bytes, ...]) -> None:
-        self._key = key
+        self.key = key
+        self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)
 
-    def save(self, script: Script, fiber: Fiber) -> SavedState:
-        """The state of a program whose fiber is suspended.
+    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any]) -> SavedState:
+        """The state of a program whose fiber is suspended; and how far it is, as `progress` will say after loading.
 
         Raises:
             UnsaveableError: the program refers to a value that cannot be stored.
@@ -48,9 +49,10 @@ class Keeper:
 
         program = Program(script.module, script.code)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
+        state["progress"] = progress
         return SavedState(
-            dumps(self._environment(), key=self._key),
-            dumps(state, key=self._key, program=program),
+            dumps(self._environment(), key=self.key),
+            dumps(state, key=self.key, program=program),
         )
 
     def load_environment(self, state: SavedState) -> None:
@@ -62,7 +64,7 @@ class Keeper:
         """
         from stackful.snapshot import loads
 
-        saved = loads(state.environment, key=self._key)
+        saved = loads(state.environment, key=self.key)
         _enter(saved["cwd"])
         sys.path[:] = saved["path"] + [entry for entry in sys.path if entry not in saved["path"]]
         sys.setrecursionlimit(saved["recursion_limit"])
@@ -79,11 +81,12 @@ class Keeper:
         from stackful.snapshot import Program, loads
 
         program = Program(script.module, script.code)
-        saved = loads(state.program, key=self._key, program=program)
+        saved = loads(state.program, key=self.key, program=program)
         script.set_globals(saved["globals"])
         for name, stream in saved["streams"].items():
             setattr(sys, name, stream)
         _set_random_state(saved["random"])
+        self.progress = saved.get("progress", {"answer": True})
         fiber: Fiber = saved["fiber"]
         return fiber
 

@@ -176,6 +176,9 @@ class Transaction(Protocol):
     def save(self, save: Save) -> bool:
         """Put a state in, to be committed with all the rest; False if the fence is lost: then the transaction is rolled back at its end."""
 
+    def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
+        """The same for a script's run; see `Store.add_checkpoint`."""
+
 
 class Store(Protocol):
     """Runs and all that belongs to them.

@@ -14,6 +14,8 @@ from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from sqlite3 import Connection
+
     from stackful.durable.records import Change, State
 
 __all__ = ["SqliteStore"]
@@ -65,19 +67,25 @@ class SqliteStore(Workers):
     def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
         """Record a script's state, with what else changes, and drop those that are too old, in one transaction."""
         told: list[tuple[str, str]] = []
-        now = time.time()
         with self._transaction() as db:
-            (last,) = db.execute("SELECT max(seq) FROM checkpoints WHERE run = ?", [run_id]).fetchone()
-            seq = (last or 0) + 1
-            db.execute(
-                "INSERT INTO checkpoints (run, seq, taken, size, environment, data) VALUES (?, ?, ?, ?, ?, ?)",
-                [run_id, seq, now, state.size, state.environment, state.program],
-            )
-            db.execute("DELETE FROM checkpoints WHERE run = ? AND seq <= ?", [run_id, seq - _KEPT])
-            db.execute("UPDATE runs SET updated = ? WHERE id = ?", [now, run_id])
-            if change is not None:
-                self._change_script(db, run_id, change, now, told)
+            added = self._add_checkpoint(db, run_id, state, change, told)
         self._tell_all(told)
+        return added
+
+    def _add_checkpoint(
+        self, db: Connection, run_id: str, state: SavedState, change: Change | None, told: list[tuple[str, str]]
+    ) -> Checkpoint:
+        now = time.time()
+        (last,) = db.execute("SELECT max(seq) FROM checkpoints WHERE run = ?", [run_id]).fetchone()
+        seq = (last or 0) + 1
+        db.execute(
+            "INSERT INTO checkpoints (run, seq, taken, size, environment, data) VALUES (?, ?, ?, ?, ?, ?)",
+            [run_id, seq, now, state.size, state.environment, state.program],
+        )
+        db.execute("DELETE FROM checkpoints WHERE run = ? AND seq <= ?", [run_id, seq - _KEPT])
+        db.execute("UPDATE runs SET updated = ? WHERE id = ?", [now, run_id])
+        if change is not None:
+            self._change_script(db, run_id, change, now, told)
         return Checkpoint(run_id, seq, now, state.size)
 
     def load(self, checkpoint: Checkpoint) -> SavedState:

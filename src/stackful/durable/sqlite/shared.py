@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Self
 
-    from stackful.durable.records import Save
+    from stackful.durable.records import Change, Save
+    from stackful.durable.store import Checkpoint, SavedState
 
 __all__ = ["SharedTransaction"]
 
@@ -29,6 +30,7 @@ class SharedTransaction:
     Args:
         db: the connection; it is closed at the end.
         save_all: writes states with it, as `Claims.commit` does; tells whom to wake.
+        add_checkpoint: writes a script's state, as `Store.add_checkpoint` does.
         explained: turns what SQLite raises into StoreError.
     """
 
@@ -36,12 +38,13 @@ class SharedTransaction:
         self,
         db: sqlite3.Connection,
         save_all: Callable[[sqlite3.Connection, list[Save], list[tuple[str, str]]], list[str]],
+        add_checkpoint: Callable[..., Checkpoint],
         explained: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.connection = db
         self.told: list[tuple[str, str]] = []
         self.refusal: str | None = None
-        self._save_all, self._explained = save_all, explained
+        self._save_all, self._add_checkpoint, self._explained = save_all, add_checkpoint, explained
         self._is_saved = False
 
     def __enter__(self) -> Self:
@@ -57,6 +60,14 @@ class SharedTransaction:
             self.connection.set_authorizer(None)
             self._is_saved = not self._save_all(self.connection, [save], self.told)
         return self._is_saved
+
+    def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
+        """The same for a script's run."""
+        with self._explained():
+            self.connection.set_authorizer(None)
+            added = self._add_checkpoint(self.connection, run_id, state, change, self.told)
+        self._is_saved = True
+        return added
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         try:

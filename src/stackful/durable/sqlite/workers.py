@@ -57,6 +57,8 @@ class Workers(Claims):
             self._woken = Wakeups(self.path)
         return self._woken
 
+    # Who works on what is nothing that must survive a power cut: nobody does then.
+
     # --- workers ------------------------------------------------------------------------------------------------------
 
     def join(self, worker: Worker) -> None:
@@ -64,7 +66,7 @@ class Workers(Claims):
         from stackful.durable.sqlite.wakeups import LifeLock
 
         self._lives[worker.id] = LifeLock(self._life(worker.id))
-        with self._transaction() as db:
+        with self._transaction(is_durable=False) as db:
             row = [worker.id, worker.host, worker.pid, worker.started, worker.draining]
             db.execute("INSERT INTO workers VALUES (?, ?, ?, ?, ?)", row)
         self._tell("worker")
@@ -72,7 +74,7 @@ class Workers(Claims):
     def leave(self, worker: str) -> None:
         """Be a worker no more; runs that it still holds are due for others at once."""
         life = self._lives.pop(worker, None)
-        with self._transaction() as db:
+        with self._transaction(is_durable=False) as db:
             count = self._free(db, worker)
         if life:
             life.release()
@@ -98,7 +100,7 @@ class Workers(Claims):
         dead = [worker for worker in found if worker not in self._lives and not LifeLock.is_held(self._life(worker))]
         count = 0
         if dead:
-            with self._transaction() as db:
+            with self._transaction(is_durable=False) as db:
                 count = sum(self._free(db, worker) for worker in dead)
             for worker in dead:
                 self._forget_file(worker)

@@ -1,0 +1,162 @@
+"""Durable runs on SQLite (WAL, synchronous=FULL) beside the bare commit rate of the same disk, in the same minute."""
+
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import programs_durable as programs
+from measure import Row, expect, time_text
+from stackful import durable
+from stackful.durable import Engine, Status
+from stackful.durable.starting import new_run
+
+STATE = 700  # bytes, as a small run has
+
+
+def bare_commits(folder: Path, number: int) -> float:
+    """Commits a second that update one row."""
+    db = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("CREATE TABLE IF NOT EXISTS states (run TEXT PRIMARY KEY, data BLOB)")
+    db.execute("INSERT OR REPLACE INTO states VALUES ('one', ?)", [os.urandom(STATE)])
+    states = [os.urandom(STATE) for _ in range(number)]
+    start = time.perf_counter()
+    for state in states:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("UPDATE states SET data = ? WHERE run = 'one'", [state])
+        db.execute("COMMIT")
+    taken = time.perf_counter() - start
+    db.close()
+    return number / taken
+
+
+def steps_a_second(engine: Engine, runs: int, steps: int) -> tuple[float, float]:
+    """Steps a second of so many runs together, and seconds of processor time a step."""
+    new = [new_run(engine, programs.steps, (steps,), {}) for _ in range(runs)]
+    start, used = time.perf_counter(), time.process_time()
+    for handle in engine.start_all(new):
+        expect(handle.result(), steps * (steps - 1) // 2)
+    number = runs * steps
+    return number / (time.perf_counter() - start), (time.process_time() - used) / number
+
+
+def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.001)
+
+
+def seconds_to(name: str, begin: Callable[[], object]) -> float:
+    """Seconds from the call of `begin` to the line that sees the name."""
+    programs.seen.pop(name, None)
+    start = time.perf_counter()
+    begin()
+    until(lambda: name in programs.seen)
+    return programs.seen[name] - start
+
+
+def median_of(rounds: int, measure: Callable[[int], float]) -> float:
+    return statistics.median(measure(number) for number in range(rounds))
+
+
+def limit(subject: str, seconds: float, target: float) -> Row:
+    return Row(subject, time_text(seconds), "", None, f"≤ {time_text(target)}", seconds <= target)
+
+
+def throughput_rows(folder: Path, engine: Engine, rounds: int, number: int) -> list[Row]:
+    """Bare commits, one run and 64 take turns: the disk has other users."""
+    bare, one, many, used = [], [], [], []
+    for _ in range(rounds):
+        bare.append(bare_commits(folder, number))
+        one.append(steps_a_second(engine, 1, number)[0])
+        rate, processor = steps_a_second(engine, 64, max(1, number // 8))
+        many.append(rate)
+        used.append(processor)
+    share = statistics.median(ours / base for ours, base in zip(one, bare, strict=True))
+    median = {name: statistics.median(rates) for name, rates in (("bare", bare), ("one", one), ("many", many))}
+    beside = f"bare commits {median['bare']:,.0f}/s"
+    return [
+        Row("one run, steps a second", f"{median['one']:,.0f}/s", beside, share, "≥ 0.6", share >= 0.6),
+        Row("64 runs together", f"{median['many']:,.0f}/s", beside, median["many"] / median["bare"], "≥ 15,000/s", median["many"] >= 15_000),
+        limit("processor time a step, 64 runs", statistics.median(used), 66e-6),
+    ]  # fmt: skip
+
+
+def latency_rows(engine: Engine, rounds: int, folder: Path, number: int) -> list[Row]:
+    commit = statistics.median(1 / bare_commits(folder, 10) for _ in range(rounds))
+    started = median_of(5 * rounds, lambda n: seconds_to(f"s{n}", lambda: durable.start(programs.first_line, f"s{n}")))
+    queued = median_of(
+        5 * rounds, lambda n: seconds_to(f"q{n}", lambda: durable.start(programs.first_line, f"q{n}", queue="bench"))
+    )
+    sleepers = [durable.start(programs.late, 0.05 + n / 1000) for n in range(number)]
+    lateness = sorted(handle.result() for handle in sleepers)
+    handle = durable.start(programs.forked_at_a_step, "fork")
+    until(lambda: handle.status is Status.WAITING)
+    forked = median_of(5 * rounds, lambda _: clocked(lambda: engine.fork(handle.id)))
+    beside = Row("a bare commit", time_text(commit))
+    return [
+        beside,
+        limit("start to first line", started, 0.5e-3),
+        limit("queue to first line", queued, 10e-3),
+        limit(f"lateness of {number} sleeps, p95", lateness[int(len(lateness) * 0.95)], 10e-3),
+        limit("fork", forked, 2e-3),
+    ]
+
+
+def clocked(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def restart_row(folder: Path, rounds: int, steps: int) -> Row:
+    """From `connect` to the next step, of a run with a long past."""
+
+    def measure(number: int) -> float:
+        name = f"restarted {number}"
+        with durable.connect(folder / "restart.db"):
+            handle = durable.start(programs.many_steps_then_a_signal, steps, name)
+            until(lambda: handle.status is Status.WAITING)
+        with durable.connect(folder / "restart.db", work=False):
+            durable.send(handle.id, "go on")
+        engines: list[Engine] = []
+        taken = seconds_to(name, lambda: engines.append(durable.connect(folder / "restart.db")))
+        engines[0].close()
+        return taken
+
+    return limit(f"restart to next step, after {steps:,} steps", median_of(rounds, measure), 5e-3)
+
+
+def sleeping_row(folder: Path, runs: int) -> Row:
+    """What the file grows by when runs fall asleep in it."""
+    path = folder / "asleep.db"
+    with durable.connect(path) as engine:
+        durable.start(programs.steps, 1).result()
+        before = _size(path)
+        engine.start_all([new_run(engine, programs.asleep, (), {}) for _ in range(runs)])
+        until(lambda: engine.store.count().get(Status.SLEEPING, 0) == runs)
+    size = (_size(path) - before) / runs
+    return Row("a sleeping run", f"{size:,.0f} bytes", "", None, "≤ 2,048 bytes", size <= 2048)
+
+
+def _size(path: Path) -> int:
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    return path.stat().st_size
+
+
+def benchmark(rounds: int, number: int) -> list[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with durable.connect(folder / "runs.db") as engine:
+            durable.start(programs.steps, 100).result()
+            rows = throughput_rows(folder, engine, rounds, number)
+            rows += latency_rows(engine, rounds, folder, min(100, number))
+        rows.append(restart_row(folder, min(rounds, 3), 10 * number))
+        rows.append(sleeping_row(folder, max(100, number)))
+    return rows
