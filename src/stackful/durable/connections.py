@@ -8,6 +8,8 @@ from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from stackful.durable.engine import Engine
     from stackful.durable.store import Store
     from stackful.snapshot.keys import Keys
@@ -24,6 +26,9 @@ def connect(
     threads: int = 32,
     concurrency: int = 1000,
     version: str = "",
+    programs: Iterable[str] | None = None,
+    queues: Iterable[str] | None = None,
+    lease: float | None = None,
 ) -> Engine:
     """Open a store of runs, take up those that are due, and make it the one that `start`, `send`, `runs` and handles use.
 
@@ -34,6 +39,10 @@ def connect(
         threads: how many runs may be inside of their own code at once; more than one are only used where runs block.
         concurrency: how many runs may be under way in this process at once; the others wait in the store.
         version: what this release of your program is called; recorded with the runs that it starts.
+        programs: take up only runs of these functions ("module:qualname"); for a store that other programs use, too.
+        queues: take up only runs of these queues; "-" stands for runs that are in none.
+        lease: seconds after which others take over what is under way here when they do not hear of this process; on PostgreSQL only, where it
+            is 15 by default. (A process that ends is noticed at once.)
 
     Returns:
         The engine. It is a context manager: at the end of the block, or of the process, it stops and gives its runs back.
@@ -48,10 +57,12 @@ def connect(
         []
     """
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Reach
 
-    opened, keys = open_store(store or os.environ.get("STACKFUL_STORE") or ".stackful/runs.db")
+    opened, keys = open_store(store or os.environ.get("STACKFUL_STORE") or ".stackful/runs.db", lease)
     try:
-        engine = Engine(opened, keys, threads=threads, concurrency=concurrency, version=version)
+        reach = Reach(None if programs is None else tuple(programs), None if queues is None else tuple(queues))
+        engine = Engine(opened, keys, threads=threads, concurrency=concurrency, version=version, reach=reach)
         if work:
             engine.work()
     except BaseException:
@@ -61,7 +72,7 @@ def connect(
     return engine
 
 
-def open_store(store: str | os.PathLike[str]) -> tuple[Store, tuple[bytes, ...] | Keys]:
+def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tuple[Store, tuple[bytes, ...] | Keys]:
     """A store and the keys that seal what is in it.
 
     The key of an SQLite file is in a file beside it. Those who share a PostgreSQL database share the key as well: it is ``STACKFUL_KEY`` of
@@ -72,7 +83,7 @@ def open_store(store: str | os.PathLike[str]) -> tuple[Store, tuple[bytes, ...] 
         KeyFileError: the keys cannot be read.
     """
     if isinstance(store, str) and store.startswith(("postgresql:", "postgres:")):
-        return _open_postgres(store)
+        return _open_postgres(store, lease)
     from stackful.durable.keys import make_key
     from stackful.durable.runs import make_folder
     from stackful.durable.sqlite import SqliteStore
@@ -85,7 +96,7 @@ def open_store(store: str | os.PathLike[str]) -> tuple[Store, tuple[bytes, ...] 
     return SqliteStore(path), make_key(path)
 
 
-def _open_postgres(url: str) -> tuple[Store, tuple[bytes, ...] | Keys]:
+def _open_postgres(url: str, lease: float | None) -> tuple[Store, tuple[bytes, ...] | Keys]:
     try:
         from stackful.durable.postgres import PostgresStore
     except ImportError as error:
@@ -95,7 +106,7 @@ def _open_postgres(url: str) -> tuple[Store, tuple[bytes, ...] | Keys]:
     from stackful.durable.keys import shared_keys
 
     keys = shared_keys()
-    opened = PostgresStore(url)
+    opened = PostgresStore(url) if lease is None else PostgresStore(url, lease=lease)
     try:
         opened.check_keys([key.id for key in keys])
     except BaseException:

@@ -11,7 +11,7 @@ import json
 
 from stackful.durable.postgres.adding import insert_runs
 from stackful.durable.postgres.rows import ask, text
-from stackful.durable.postgres.signals import deliver, wake_for_signals
+from stackful.durable.postgres.signalling import deliver, wake_for_signals
 from stackful.durable.records import Save
 from stackful.durable.store import ENDED, Status
 

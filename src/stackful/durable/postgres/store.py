@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 
-from stackful.durable.postgres import adding, claiming, queues, rows, saving, scripts, signals, workers
+from stackful.durable.postgres import adding, claiming, queues, rows, saving, scripts, signalling, workers
 from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
@@ -206,15 +206,15 @@ class PostgresStore:
 
     # --- signals, large values ----------------------------------------------------------------------------------------
 
-    def send(self, signals_: Sequence[NewSignal]) -> list[bool]:
+    def send(self, signals: Sequence[NewSignal]) -> list[bool]:
         """Send signals; for each whether it was taken in."""
-        if not signals_:
+        if not signals:
             return []
-        return self._sessions.transact(partial(signals.send, address=self.path, sent=signals_))
+        return self._sessions.transact(partial(signalling.send, address=self.path, sent=signals))
 
     def signals(self, run_id: str, name: str | None = None) -> list[Signal]:
         """The signals of a run that have not been consumed, the oldest first."""
-        return self._sessions.run(partial(signals.signals, run_id=run_id, name=name))
+        return self._sessions.run(partial(signalling.signals, run_id=run_id, name=name))
 
     def blob(self, digest: str) -> bytes:
         """A large value that states refer to."""
