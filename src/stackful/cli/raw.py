@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,13 +12,14 @@ from stackful.cli.listing import size_text
 from stackful.durable.instrument import compile_script
 from stackful.durable.runs import load_raw
 from stackful.snapshot import Program
+from stackful.snapshot.keys import KEY_VARIABLE, Keys
 from stackful.snapshot.listing import Listing, look
 
 __all__ = ["print_raw"]
 
 
 def print_raw(store: Path, what: str, as_json: bool) -> None:
-    """Print what is in the last checkpoint of a run, or in a file that holds a snapshot.
+    """Print what is in the last checkpoint of a run, or in a file that holds a snapshot, sealed with a key of the environment or with none.
 
     Raises:
         StackfulError: there is neither, or the bytes are no snapshot.
@@ -32,7 +34,9 @@ def print_raw(store: Path, what: str, as_json: bool) -> None:
 
 def _listings(store: Path, what: str) -> dict[str, Listing]:
     if Path(what).is_file():
-        return {what: look(Path(what).read_bytes())}
+        return {
+            what: look(Path(what).read_bytes(), key=Keys.from_environment() if KEY_VARIABLE in os.environ else None)
+        }
     run, source, state, keys = load_raw(store, what)
     try:
         code = compile_script(source, run.script, run.every is not None)
