@@ -46,8 +46,8 @@ def attempt(call):
 
 def counting(n):
     """The nearest to a fiber that others may be able to pickle: a suspended generator."""
-    for i in range(n):
-        yield i
+    yield 0
+    yield n
 
 
 def peers():
@@ -66,16 +66,14 @@ def peers():
 def beside_frames():
     """What the others say to a suspended generator."""
     found = []
-    for name, module, why in peers():
-        if module is not None and name == "dispatch-py":
-            generator = module.durable(counting)(3)
+    for name, module, missing in peers():
+        is_dispatch = name == "dispatch-py"
+        said = missing
+        if module is not None:
+            generator = (module.durable(counting) if is_dispatch else counting)(3)
             next(generator)
-            why = attempt(lambda generator=generator: pickle.dumps(generator))
-        elif module is not None:
-            generator = counting(3)
-            next(generator)
-            why = attempt(lambda module=module, generator=generator: module.dumps(generator))
-        found.append(f"{name} {why or 'works'}")
+            said = attempt(lambda dumps=pickle.dumps if is_dispatch else module.dumps, held=generator: dumps(held))
+        found.append(f"{name} {said or 'works'}")
     return "; ".join(found)
 
 
