@@ -16,6 +16,7 @@ from stackful.durable.records import (
     NewSignal,
     Outcome,
     Queue,
+    Reach,
     Save,
     Schedule,
     State,
@@ -228,15 +229,6 @@ def test_a_dead_workers_runs_are_due_at_once_with_another_fence(store, other):
     assert (claimed.run.id, claimed.state.data, claimed.state.seq) == ("one", b"state", 1)
     assert store.commit([save(seq=2)]) == ["one"]
     assert [w.id for w in other.workers()] == ["w2"]
-
-
-def test_claims_take_programs_that_the_worker_has(store):
-    """A worker may say what it can run."""
-    worker(store)
-    store.add_runs([new("f"), new("g", program="m:g"), new("h", program="m:g", queue="q")])
-    assert ids(store.claim("w1", 10, ["m:g"])) == ["g", "h"]
-    assert ids(store.claim("w1", 10, ["m:x"])) == []
-    assert ids(store.claim("w1", 10, ["m:f"])) == ["f"]
 
 
 def test_a_run_sleeps_until_its_time(store):
@@ -552,6 +544,28 @@ def test_who_waits_for_a_turn_is_not_due(store):
     store.add_runs([new("a", queue="q"), new("b", queue="q")])
     store.claim("w1", 10)
     assert store.next_due() is None
+
+
+@pytest.mark.parametrize(
+    ("reach", "expected"),
+    [
+        (Reach(), ["f-b", "f-none", "g-a", "g-none"]),
+        (Reach(programs=("m:g",)), ["g-a", "g-none"]),
+        (Reach(queues=("a", "c")), ["g-a"]),
+        (Reach(queues=("b", "-")), ["f-b", "f-none", "g-none"]),
+        (Reach(programs=("m:f",), queues=("-",)), ["f-none"]),
+        (Reach(programs=()), []),
+    ],
+)
+def test_a_worker_takes_what_is_within_its_reach(store, reach, expected):
+    """Of its programs and queues; and nothing is due for it beyond them."""
+    worker(store)
+    store.add_runs([
+        new("f-none"), new("g-none", program="m:g"), new("f-b", queue="b"), new("g-a", program="m:g", queue="a"),
+    ])  # fmt: skip
+    assert (store.next_due(reach) is not None) == bool(expected)
+    assert sorted(ids(store.claim("w1", 10, reach))) == expected
+    assert store.next_due(reach) is None
 
 
 # --- history ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stackful.cli import acting, keeping, looking, serving
+from stackful.cli import acting, keeping, looking, serving, working
 from stackful.cli.status import USAGE
 
 __all__ = ["parse"]
@@ -95,5 +95,5 @@ def _resume(store: Path, run: str | None) -> _Todo:
     return lambda: go_on(store, run)
 
 
-for _command in (*looking.COMMANDS, *acting.COMMANDS, *keeping.COMMANDS, *serving.COMMANDS):
+for _command in (*looking.COMMANDS, *acting.COMMANDS, *keeping.COMMANDS, *serving.COMMANDS, *working.COMMANDS):
     _cli.add_command(_command)

@@ -18,6 +18,7 @@ status meaning
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
+76     ``worker``: it ended while steps were in flight, which are done again elsewhere
 77     a checkpoint names a function or class that loading it may not reach
 130    Ctrl-C (the process ends by the signal SIGINT, as under plain ``python``)
 ====== ===================================================================================================
@@ -44,6 +45,7 @@ __all__ = [
     "BAD_CHECKPOINT",
     "CODE_CHANGED",
     "INTERNAL",
+    "IN_FLIGHT",
     "LOCKED",
     "NO_RUN",
     "NO_SCRIPT",
@@ -67,6 +69,7 @@ UNSAVEABLE = 71
 OUTSIDE_CHANGED = 72
 STORE = 74
 LOCKED = 75
+IN_FLIGHT = 76
 REFUSED = 77
 
 # The first class that fits decides: special ones stand before general ones.

@@ -186,7 +186,7 @@ class Alarms:
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
             room = min(_CLAIM, engine.concurrency - len(engine.active))
             self._is_full = room <= 0
-            claimed = engine.store.claim(engine.worker, room) if room > 0 else []
+            claimed = engine.store.claim(engine.worker, room, engine.reach) if room > 0 else []
             for one in claimed:
                 state = one.state
                 run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
@@ -199,7 +199,7 @@ class Alarms:
                 engine.threads.offer(run)
             if len(claimed) < _CLAIM:
                 break
-        self._next = None if self._is_full or self.is_draining else engine.store.next_due()
+        self._next = None if self._is_full or self.is_draining else engine.store.next_due(engine.reach)
 
     def check_deadline(self, run: ActiveRun) -> None:
         """See to it that a run that is under way ends in time."""

@@ -8,9 +8,13 @@ from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from stackful.durable.engine import Engine
+    from collections.abc import Iterable
 
-__all__ = ["connect", "current_engine", "is_connected", "set_current"]
+    from stackful.durable.engine import Engine
+    from stackful.durable.store import Store
+    from stackful.snapshot.keys import Keys
+
+__all__ = ["connect", "current_engine", "is_connected", "open_store", "set_current"]
 
 _current: list[Engine] = []
 
@@ -22,15 +26,23 @@ def connect(
     threads: int = 32,
     concurrency: int = 1000,
     version: str = "",
+    programs: Iterable[str] | None = None,
+    queues: Iterable[str] | None = None,
+    lease: float | None = None,
 ) -> Engine:
     """Open a store of runs, take up those that are due, and make it the one that `start`, `send`, `runs` and handles use.
 
     Args:
-        store: the path of an SQLite file, made if it is not there; by default ``STACKFUL_STORE`` of the environment, else ``.stackful/runs.db``.
+        store: the path of an SQLite file, made if it is not there, or the URL of a PostgreSQL database (``postgresql://...``); by default
+            ``STACKFUL_STORE`` of the environment, else ``.stackful/runs.db``.
         work: False: start, look at, signal, cancel, but drive no run here.
         threads: how many runs may be inside of their own code at once; more than one are only used where runs block.
         concurrency: how many runs may be under way in this process at once; the others wait in the store.
         version: what this release of your program is called; recorded with the runs that it starts.
+        programs: take up only runs of these functions ("module:qualname"); for a store that other programs use, too.
+        queues: take up only runs of these queues; "-" stands for runs that are in none.
+        lease: seconds after which others take over what is under way here when they do not hear of this process; on PostgreSQL only, where it
+            is 15 by default. (A process that ends is noticed at once.)
 
     Returns:
         The engine. It is a context manager: at the end of the block, or of the process, it stops and gives its runs back.
@@ -45,14 +57,12 @@ def connect(
         []
     """
     from stackful.durable.engine import Engine
-    from stackful.durable.keys import make_key
-    from stackful.durable.runs import make_folder
-    from stackful.durable.sqlite import SqliteStore
+    from stackful.durable.records import Reach
 
-    path = make_folder(store or os.environ.get("STACKFUL_STORE") or ".stackful/runs.db")
-    opened = SqliteStore(path)
+    opened, keys = open_store(store or os.environ.get("STACKFUL_STORE") or ".stackful/runs.db", lease)
     try:
-        engine = Engine(opened, make_key(path), threads=threads, concurrency=concurrency, version=version)
+        reach = Reach(None if programs is None else tuple(programs), None if queues is None else tuple(queues))
+        engine = Engine(opened, keys, threads=threads, concurrency=concurrency, version=version, reach=reach)
         if work:
             engine.work()
     except BaseException:
@@ -60,6 +70,49 @@ def connect(
         raise
     set_current(engine, True)
     return engine
+
+
+def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tuple[Store, tuple[bytes, ...] | Keys]:
+    """A store and the keys that seal what is in it.
+
+    The key of an SQLite file is in a file beside it. Those who share a PostgreSQL database share the key as well: it is ``STACKFUL_KEY`` of
+    the environment, else in the file ``~/.stackful/key``, made by whoever is first.
+
+    Raises:
+        StoreError: the store cannot be used; or it was made with another key.
+        KeyFileError: the keys cannot be read.
+    """
+    if isinstance(store, str) and store.startswith(("postgresql:", "postgres:")):
+        return _open_postgres(store, lease)
+    from stackful.durable.keys import make_key
+    from stackful.durable.runs import make_folder
+    from stackful.durable.sqlite import SqliteStore
+
+    if "://" in os.fspath(store):
+        raise StoreError(
+            f"{os.fspath(store)} is neither the path of an SQLite file nor a URL that begins with postgresql://"
+        )
+    path = make_folder(store)
+    return SqliteStore(path), make_key(path)
+
+
+def _open_postgres(url: str, lease: float | None) -> tuple[Store, tuple[bytes, ...] | Keys]:
+    try:
+        from stackful.durable.postgres import PostgresStore
+    except ImportError as error:
+        raise StoreError(
+            f"PostgreSQL is reached through psycopg, which is not there ({error}): pip install 'stackful[postgres]'"
+        ) from error
+    from stackful.durable.keys import shared_keys
+
+    keys = shared_keys()
+    opened = PostgresStore(url) if lease is None else PostgresStore(url, lease=lease)
+    try:
+        opened.check_keys([key.id for key in keys])
+    except BaseException:
+        opened.close()
+        raise
+    return opened, keys
 
 
 def set_current(engine: Engine, is_current: bool) -> None:

@@ -25,7 +25,7 @@ from stackful.durable.functions import find
 from stackful.durable.handles import Handle
 from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
 from stackful.durable.names import checked_name, new_id
-from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, State, Worker
+from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Reach, State, Worker
 from stackful.durable.seals import Seals
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
@@ -33,6 +33,8 @@ from stackful.errors import RunNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from stackful.snapshot import Keys
 
 __all__ = ["Engine"]
 
@@ -48,6 +50,7 @@ class Engine:
         threads: how many runs may be inside of their own code at once.
         concurrency: how many runs may be under way here at once.
         version: what this release of the program is called.
+        reach: the runs that it takes up; None: all.
 
     Attributes:
         store: the store.
@@ -62,13 +65,15 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        key: bytes | tuple[bytes, ...],
+        key: bytes | tuple[bytes, ...] | Keys,
         *,
         threads: int = 32,
         concurrency: int = 1000,
         version: str = "",
+        reach: Reach | None = None,
     ) -> None:
         self.store = store
+        self.reach = reach
         self.version = version
         self.worker: str | None = None
         self.seals = Seals(key)
@@ -119,6 +124,29 @@ class Engine:
             self.active.pop(run.id, None)
         self._join()
         self.alarms.hear("due")
+
+    def drain(self, patience: float = 30.0) -> int:
+        """Take up nothing more, let the steps end that are in flight, give all runs back, and close: nothing is repeated, and nothing waits for us.
+
+        Runs that are not within a step are given back at once.
+
+        Args:
+            patience: seconds to wait for steps.
+
+        Returns:
+            How many steps were still in flight then: they are done again, elsewhere.
+
+        Raises:
+            StoreError: the store cannot be told.
+        """
+        self._check()
+        left = 0
+        if self.worker is not None:
+            self.alarms.drain()
+            self.store.drain(self.worker)
+            left = self.threads.stop(patience)
+        self.close()
+        return left
 
     def close(self) -> None:
         """Stop, and give the runs back that are under way: others, or the next process, go on with them. Harmless when done twice."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 
+from stackful.errors import KeyFileError
 from stackful.keyfiles import make_key_file, read_key_file
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["key_path", "load_key", "make_key"]
+    from stackful.snapshot.keys import Keys
+
+__all__ = ["key_path", "load_key", "make_key", "shared_keys"]
 
 
 def key_path(store: str | PathLike[str]) -> str:
@@ -36,3 +39,23 @@ def load_key(store: str | PathLike[str]) -> tuple[bytes, ...]:
         KeyFileError: there is no file of them, or it holds something else.
     """
     return read_key_file(key_path(store))
+
+
+def shared_keys() -> Keys:
+    """The keys of a store that other machines use as well: ``STACKFUL_KEY`` of the environment, else of ``~/.stackful/key``.
+
+    Raises:
+        KeyFileError: the variable holds something else, or the file cannot be written or read.
+    """
+    from stackful.snapshot.keys import KEY_VARIABLE, Keys
+
+    if os.environ.get(KEY_VARIABLE):
+        return Keys.from_environment()
+    path = os.path.expanduser("~/.stackful/key")
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise KeyFileError(
+            f"the key file {path} cannot be made: {error.strerror}; set {KEY_VARIABLE} instead"
+        ) from error
+    return Keys.from_file(path)

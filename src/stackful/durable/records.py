@@ -16,6 +16,7 @@ __all__ = [
     "NewSignal",
     "Outcome",
     "Queue",
+    "Reach",
     "Save",
     "Schedule",
     "Signal",
@@ -189,6 +190,14 @@ class Queue:
     name: str
     concurrency: int | None = None
     rate: tuple[int, float] | None = None
+
+
+@dataclass(slots=True)
+class Reach:
+    """Which runs a worker takes: those of these programs, and of these queues; None: of all. The queue "-" stands for none."""
+
+    programs: tuple[str, ...] | None = None
+    queues: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)

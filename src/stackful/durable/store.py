@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         NewSignal,
         Outcome,
         Queue,
+        Reach,
         Save,
         Schedule,
         Signal,
@@ -245,10 +246,10 @@ class Store(Protocol):
 
     # --- states -------------------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, limit: int, programs: Sequence[str] | None = None) -> list[Claimed]:
+    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
         """Take over up to `limit` runs that are due; the fence of each grows.
 
-        Due are: runs (of kind "function", and of these programs if given) that are PENDING, SLEEPING or WAITING (or RUNNING, after `recover` and `release`) with ``wake`` not later
+        Due are: runs (of kind "function", and within reach) that are PENDING, SLEEPING or WAITING (or RUNNING, after `recover` and `release`) with ``wake`` not later
         than now; of those in a queue that have not begun only as many as the queue's concurrency and rate admit, those of greater
         priority first, then the older ones. They become RUNNING, ``started`` is set the first time, ``wake``, ``waits`` and ``question`` are cleared.
         """
@@ -342,7 +343,7 @@ class Store(Protocol):
 
     # --- time and wake-ups --------------------------------------------------------------------------------------------
 
-    def next_due(self) -> float | None:
+    def next_due(self, reach: Reach | None = None) -> float | None:
         """When `claim` will next have something that it has not now, or a schedule fires; None: not by the clock alone.
 
         Not later than: the least ``wake``, ``deadline`` of a run that sleeps or waits, ``next`` of a schedule, and the moment at which the rate

@@ -54,6 +54,7 @@ class Threads:
         self._engine = engine
         self._limit = limit
         self._ready: deque[ActiveRun] = deque()
+        self._results: list[ActiveRun] = []  # while it is stopping
         self._pending: deque[tuple[ActiveRun, Save]] = deque()
         self._mutex = threading.Lock()
         self._work = threading.Condition(self._mutex)
@@ -70,6 +71,11 @@ class Threads:
 
     def offer(self, run: ActiveRun) -> None:
         """Have a run go on: its answer, or error, is set."""
+        if self._is_stopping:
+            with self._mutex:
+                self._results.append(run)
+                self._work.notify_all()
+            return
         self._ready.append(run)
         with self._mutex:
             if self._idle:
@@ -110,22 +116,59 @@ class Threads:
             run.future = None
             return True
 
-    def stop(self) -> None:
-        """Take nothing up any more, and wait a moment for those that are in their own code."""
+    def stop(self, patience: float = _GRACE) -> int:
+        """Take nothing up any more, and wait for those that are in their own code; the others are given back at once.
+
+        Args:
+            patience: seconds to wait.
+
+        Returns:
+            How many are in their own code still.
+        """
         with self._mutex:
             self._is_stopping = True
             self._work.notify_all()
             threads = list(self._threads)
-        end = time.monotonic() + _GRACE
+        end = time.monotonic() + patience
+        self._give_back()
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, end - time.monotonic()))
-        try:
-            self._commit()
-        except StoreError as error:
-            _log.warning("the last states were not stored, their runs go on from those before: %s", error)
+        while (run := self._await_result(end)) is not None:
+            self._turn(run)
+            self._give_back()
         for run in self._asleep.values():
             run.abandon()
+        self._asleep.clear()
+        return len(self._engine.active)
+
+    def _give_back(self) -> None:
+        """Commit what is pending, and give those runs back that nobody is at work on: others go on with them."""
+        try:
+            self._commit()
+            given = {}
+            while self._ready:
+                run = self._ready.popleft()
+                if run.answer is None and run.error is None:
+                    given[run.id] = run
+                else:
+                    self._results.append(run)  # what it waited for is there, and not stored yet
+            if given:
+                self._engine.store.release({run.id: run.fence for run in given.values()})
+            for run in given.values():
+                self._engine.active.pop(run.id, None)
+                run.abandon()
+        except StoreError as error:
+            _log.warning("the last states were not stored, their runs go on from those before: %s", error)
+
+    def _await_result(self, end: float) -> ActiveRun | None:
+        """A run whose step has ended elsewhere; None when there is none to be waited for, or no time."""
+        with self._mutex:
+            while not self._results:
+                is_awaited = any(run.future is not None for run in self._engine.active.values())
+                if not is_awaited or not self._work.wait(max(0.0, end - time.monotonic())):
+                    return None
+            return self._results.pop(0)
 
     # --- the threads --------------------------------------------------------------------------------------------------
 
@@ -148,6 +191,8 @@ class Threads:
             self._turn(run)
             if len(self._pending) >= _GROUP:
                 self._commit()
+        if self._is_stopping:
+            self._give_back()
         with self._mutex:
             self._threads.discard(threading.current_thread())
 

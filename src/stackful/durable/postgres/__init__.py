@@ -1,7 +1,7 @@
 """Runs in a PostgreSQL database.
 
 `schema` is the tables, `sessions` the connections (`reasons` what goes wrong with them), `rows` what is asked of runs, `adding`, `saving`,
-`signals`, `claiming`, `queues`, `scripts`, `workers` the statements that change them, `shared` the transactions that runs take part in,
+`signalling`, `claiming`, `queues`, `scripts`, `workers` the statements that change them, `shared` the transactions that runs take part in,
 `attending` how processes hear of one another. `store` puts them together.
 """
 

@@ -11,8 +11,10 @@ from stackful.errors import StoreError
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.records import Reach
 
 __all__ = ["cancel", "cancelled", "claim", "next_due", "release", "retry"]
 
@@ -47,11 +49,14 @@ _ROOM = f"""
             SELECT count(*) FROM stackful.runs b WHERE b.queue = q.name AND b.started > {_NOW} - q.seconds) END
     )
 """
+_WITHIN = """
+    (%(programs)s::text[] IS NULL OR program = ANY(%(programs)s)) AND (%(queues)s::text[] IS NULL OR coalesce(queue, '-') = ANY(%(queues)s))
+"""
 _CLAIM = f"""
     WITH {_QUEUES}, due AS MATERIALIZED (
         SELECT id, waits FROM stackful.runs
         WHERE wake <= {_NOW} AND kind = 'function' AND (queue IS NULL OR started IS NOT NULL OR deadline <= {_NOW})
-            AND (%(programs)s::text[] IS NULL OR program = ANY(%(programs)s))
+            AND {_WITHIN}
         ORDER BY priority DESC, wake, number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     ), room AS MATERIALIZED (
         SELECT w.queue, CASE WHEN q.name IS NULL THEN 1000000 ELSE {_ROOM} END AS size
@@ -59,7 +64,7 @@ _CLAIM = f"""
     ), admitted AS MATERIALIZED (
         SELECT first.id, first.waits FROM room, LATERAL (
             SELECT id, waits FROM stackful.runs r
-            WHERE r.queued AND r.queue = room.queue AND (%(programs)s::text[] IS NULL OR r.program = ANY(%(programs)s))
+            WHERE r.queued AND r.queue = room.queue AND {_WITHIN}
             ORDER BY priority DESC, number LIMIT greatest(least(room.size, %(limit)s), 0) FOR UPDATE SKIP LOCKED
         ) AS first LIMIT %(limit)s - (SELECT count(*) FROM due)
     ), chosen AS MATERIALIZED (
@@ -89,13 +94,14 @@ _RELEASE = f"""
 _NEXT = f"""
     WITH {_QUEUES}
     SELECT least(
-        (SELECT min(wake) FROM stackful.runs WHERE wake IS NOT NULL AND kind = 'function'),
+        (SELECT min(wake) FROM stackful.runs WHERE wake IS NOT NULL AND kind = 'function' AND {_WITHIN}),
         (SELECT min(next) FROM stackful.schedules),
         (SELECT min(CASE WHEN q.rate IS NULL THEN {_NOW} ELSE coalesce((
                 SELECT b.started + q.seconds FROM stackful.runs b WHERE b.queue = q.name AND b.started > {_NOW} - q.seconds
                 ORDER BY b.started DESC LIMIT 1 OFFSET greatest(q.rate - 1, 0)), {_NOW}) END)
             FROM waiting w LEFT JOIN stackful.queues q ON q.name = w.queue
-            WHERE w.queue IS NOT NULL AND (q.concurrency IS NULL OR q.concurrency > (
+            WHERE w.queue IS NOT NULL AND EXISTS (SELECT FROM stackful.runs r WHERE r.queued AND r.queue = w.queue AND {_WITHIN})
+                AND (q.concurrency IS NULL OR q.concurrency > (
                 SELECT count(*) FROM stackful.runs u WHERE u.queue = q.name AND u.status IN ('running', 'sleeping', 'waiting'))))
     )
 """
@@ -109,12 +115,12 @@ _CANCEL = """
 """
 
 
-def claim(session: Connection, worker: str, limit: int, programs: Sequence[str] | None) -> Callable[[], list[Claimed]]:
+def claim(session: Connection, worker: str, limit: int, reach: Reach | None) -> Callable[[], list[Claimed]]:
     """Send what takes over up to `limit` runs that are due; what is returned gives them."""
     session.execute(_QUEUE_UP)
     session.execute(_LOCK_QUEUES)
-    names = None if programs is None else list(programs)
-    answer = session.cursor(binary=True).execute(_CLAIM, {"programs": names, "limit": limit, "worker": worker})
+    values = {**_names(reach), "limit": limit, "worker": worker}
+    answer = session.cursor(binary=True).execute(_CLAIM, values)
     return lambda: [_claimed(row) for row in answer.fetchall()]
 
 
@@ -142,10 +148,18 @@ def cancelled(session: Connection, worker: str) -> list[str]:
     return [row[0] for row in ask(session, query, [worker])]
 
 
-def next_due(session: Connection) -> float | None:
+def next_due(session: Connection, reach: Reach | None) -> float | None:
     """When `claim` will next have something, or a schedule fires."""
-    ((when,),) = ask(session, _NEXT).fetchall()
+    ((when,),) = session.cursor(binary=True).execute(_NEXT, _names(reach)).fetchall()
     return None if when is None else float(when)
+
+
+def _names(reach: Reach | None) -> dict[str, Any]:
+    programs, queues = (None, None) if reach is None else (reach.programs, reach.queues)
+    return {
+        "programs": None if programs is None else list(programs),
+        "queues": None if queues is None else list(queues),
+    }
 
 
 def cancel(session: Connection, address: str, run_id: str) -> Callable[[], Status]:

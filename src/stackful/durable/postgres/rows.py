@@ -195,7 +195,7 @@ def run_of(row: Sequence[Any]) -> Run:
 def _condition(where: Filter | None) -> tuple[str, list[Any]]:
     if where is None:
         return "", []
-    columns = ((column, getattr(where, column)) for column in ("kind", "program", "queue", "parent"))
+    columns = ((column, getattr(where, column)) for column in ("kind", "program", "queue", "parent", "dedup"))
     parts: list[tuple[str, list[Any]]] = [
         (f"r.{column} = %s", [value]) for column, value in columns if value is not None
     ]

@@ -11,7 +11,7 @@ import json
 
 from stackful.durable.postgres.adding import insert_runs
 from stackful.durable.postgres.rows import ask, text
-from stackful.durable.postgres.signals import deliver, wake_for_signals
+from stackful.durable.postgres.signalling import deliver, wake_for_signals
 from stackful.durable.records import Save
 from stackful.durable.store import ENDED, Status
 
@@ -94,11 +94,17 @@ _WAKE_WAITERS = f"""
     SELECT pg_notify('stackful', 'due') FROM (SELECT FROM woken LIMIT 1) AS any_woken
 """
 _FORGET = [
-    f"""
-    DELETE FROM stackful.{table} x USING stackful.runs r
-    WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
     """
-    for table in ("signals", "signal_keys", "states")
+    UPDATE stackful.states s SET data = NULL, size = 0 FROM stackful.runs r
+    WHERE s.run = ANY(%s) AND r.id = s.run AND r.status IN ('finished', 'cancelled')
+    """,
+    *(
+        f"""
+        DELETE FROM stackful.{table} x USING stackful.runs r
+        WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
+        """
+        for table in ("signals", "signal_keys")
+    ),
 ]
 _TELL_ENDED = f"""
     SELECT pg_notify('stackful', 'ended ' || id) FROM stackful.runs WHERE id = ANY(%s) AND status IN {_ENDED}

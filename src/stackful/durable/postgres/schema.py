@@ -35,6 +35,7 @@ _MIGRATIONS = [
     CREATE INDEX runs_under_way ON runs (queue) WHERE queue IS NOT NULL AND status IN ('running', 'sleeping', 'waiting');
     CREATE INDEX runs_begun ON runs (queue, started) WHERE queue IS NOT NULL AND started IS NOT NULL;
     CREATE UNIQUE INDEX runs_dedup ON runs (dedup) WHERE dedup IS NOT NULL AND status NOT IN ('finished', 'failed', 'cancelled');
+    CREATE INDEX runs_by_dedup ON runs (dedup, created DESC) WHERE dedup IS NOT NULL;
     CREATE INDEX runs_parent ON runs (parent) WHERE parent IS NOT NULL;
     CREATE INDEX runs_attributes ON runs USING gin (attributes jsonb_path_ops) WHERE attributes IS NOT NULL;
     CREATE TABLE states (
@@ -73,6 +74,7 @@ _MIGRATIONS = [
         name text PRIMARY KEY, program text NOT NULL, cron text NOT NULL, zone text NOT NULL, next double precision NOT NULL,
         queue text, arguments bytea NOT NULL
     );
+    CREATE TABLE keys (id text PRIMARY KEY, noted double precision NOT NULL);
     CREATE SEQUENCE worker_numbers AS integer CYCLE;
     CREATE TABLE workers (
         id text PRIMARY KEY, number integer NOT NULL UNIQUE, sessions text NOT NULL, host text NOT NULL, pid integer NOT NULL,
@@ -93,7 +95,7 @@ _MIGRATIONS = [
     CREATE CONSTRAINT TRIGGER guard AFTER INSERT ON guards DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION guard();
     DO $$ DECLARE name text; BEGIN
         FOREACH name IN ARRAY ARRAY[
-            'runs', 'states', 'checkpoints', 'signals', 'signal_keys', 'awaits', 'blobs', 'blob_users', 'queues', 'schedules', 'workers', 'guards'
+            'runs', 'states', 'checkpoints', 'signals', 'signal_keys', 'awaits', 'blobs', 'blob_users', 'queues', 'schedules', 'workers', 'keys', 'guards'
         ] LOOP
             EXECUTE format('CREATE TRIGGER refuse BEFORE INSERT OR UPDATE OR DELETE ON %I FOR EACH STATEMENT '
                 'WHEN (current_setting(''stackful.shared'', true) = ''on'') EXECUTE FUNCTION refuse()', name);

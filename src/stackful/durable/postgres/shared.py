@@ -11,12 +11,14 @@ from typing import Any, NoReturn, Self
 import psycopg
 
 from stackful.durable.postgres.saving import save_all
+from stackful.durable.postgres.scripts import add_checkpoint
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from stackful.durable.postgres.sessions import Sessions
-    from stackful.durable.records import Save
+    from stackful.durable.records import Change, Save
+    from stackful.durable.store import Checkpoint, SavedState
 
 __all__ = ["SharedConnection", "SharedTransaction"]
 
@@ -71,14 +73,25 @@ class SharedTransaction:
     def save(self, save: Save) -> bool:
         """Put a state in, to be committed with all the rest; False if the fence is lost."""
         with self._sessions.explained():
-            if self._transaction() != self._number:
-                raise StoreError(_ENDED)
-            self.connection.execute("SET LOCAL stackful.shared = 'off'")
-            self.connection.execute("DELETE FROM stackful.guards")
+            self._end_sharing()
             with self.connection.pipeline():
                 lost = save_all(self.connection, [save])
             self._is_saved = not lost()
         return self._is_saved
+
+    def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
+        """The same for a script's run."""
+        with self._sessions.explained():
+            self._end_sharing()
+            added = add_checkpoint(self.connection, run_id, state, change)()
+        self._is_saved = True
+        return added
+
+    def _end_sharing(self) -> None:
+        if self._transaction() != self._number:
+            raise StoreError(_ENDED)
+        self.connection.execute("SET LOCAL stackful.shared = 'off'")
+        self.connection.execute("DELETE FROM stackful.guards")
 
     def __enter__(self) -> Self:
         return self

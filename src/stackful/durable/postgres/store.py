@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 
-from stackful.durable.postgres import adding, claiming, queues, rows, saving, scripts, signals, workers
+from stackful.durable.postgres import adding, claiming, queues, rows, saving, scripts, signalling, workers
 from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NewSignal,
         Outcome,
         Queue,
+        Reach,
         Save,
         Schedule,
         Signal,
@@ -83,6 +84,20 @@ class PostgresStore:
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self.path}>"
+
+    def check_keys(self, ids: Sequence[str]) -> None:
+        """See that keys are those that others seal this store with; those of whoever is first are.
+
+        Args:
+            ids: what the keys are known by, the newest first.
+
+        Raises:
+            StoreError: none of them has been used here, and others have.
+        """
+        if not self._sessions.run(partial(workers.note_keys, ids=ids)):
+            raise StoreError(
+                f"what is in {self.path} was sealed with another key: give all that use it the same, in STACKFUL_KEY or ~/.stackful/key"
+            )
 
     def now(self) -> float:
         """The server's clock."""
@@ -148,9 +163,9 @@ class PostgresStore:
 
     # --- states -------------------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, limit: int, programs: Sequence[str] | None = None) -> list[Claimed]:
+    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
         """Take over up to `limit` runs that are due; the fence of each grows."""
-        return self._sessions.transact(partial(claiming.claim, worker=worker, limit=limit, programs=programs))
+        return self._sessions.transact(partial(claiming.claim, worker=worker, limit=limit, reach=reach))
 
     def commit(self, saves: Sequence[Save]) -> list[str]:
         """Commit states, all in one transaction; the ids of the runs whose fence was lost."""
@@ -191,15 +206,15 @@ class PostgresStore:
 
     # --- signals, large values ----------------------------------------------------------------------------------------
 
-    def send(self, signals_: Sequence[NewSignal]) -> list[bool]:
+    def send(self, signals: Sequence[NewSignal]) -> list[bool]:
         """Send signals; for each whether it was taken in."""
-        if not signals_:
+        if not signals:
             return []
-        return self._sessions.transact(partial(signals.send, address=self.path, sent=signals_))
+        return self._sessions.transact(partial(signalling.send, address=self.path, sent=signals))
 
     def signals(self, run_id: str, name: str | None = None) -> list[Signal]:
         """The signals of a run that have not been consumed, the oldest first."""
-        return self._sessions.run(partial(signals.signals, run_id=run_id, name=name))
+        return self._sessions.run(partial(signalling.signals, run_id=run_id, name=name))
 
     def blob(self, digest: str) -> bytes:
         """A large value that states refer to."""
@@ -279,9 +294,9 @@ class PostgresStore:
 
     # --- time and wake-ups --------------------------------------------------------------------------------------------
 
-    def next_due(self) -> float | None:
+    def next_due(self, reach: Reach | None = None) -> float | None:
         """When `claim` will next have something that it has not now, or a schedule fires."""
-        return self._sessions.run(claiming.next_due)
+        return self._sessions.run(partial(claiming.next_due, reach=reach))
 
     def listen(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Have `callback(kind, subject)` called from a thread when something happened, here or in another process."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.postgres.sessions import Connection
 
-__all__ = ["add", "find_dead", "heartbeat", "is_any_late", "recover", "remove", "workers"]
+__all__ = ["add", "find_dead", "heartbeat", "is_any_late", "note_keys", "recover", "remove", "workers"]
 
 # A worker that cannot have been heard of, because the server itself was away, is not late.
 _IS_LATE = "greatest(w.seen, extract(epoch FROM pg_postmaster_start_time())) + w.lease < stackful.clock()"
@@ -97,3 +97,16 @@ def workers(session: Connection) -> list[Worker]:
         WHERE NOT ({_IS_LATE} OR {_IS_GONE}) ORDER BY w.started, w.number
     """
     return [Worker(*row) for row in ask(session, query)]
+
+
+def note_keys(session: Connection, ids: Sequence[str]) -> bool:
+    """Note the ids of keys, if one of them, or none at all, is known; whether that was so."""
+    with session.transaction():
+        session.execute("LOCK stackful.keys IN SHARE ROW EXCLUSIVE MODE")
+        known = {row[0] for row in ask(session, "SELECT id FROM stackful.keys")}
+        if known and known.isdisjoint(ids):
+            return False
+        query = "INSERT INTO stackful.keys SELECT unnest(%s::text[]), stackful.clock() ON CONFLICT DO NOTHING"
+        if not known.issuperset(ids):
+            session.execute(query, [list(ids)])
+    return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 
-from stackful.durable.sqlite.rows import Rows
+from stackful.durable.sqlite.rows import Rows, marks
 from stackful.durable.sqlite.shared import SharedTransaction
 from stackful.durable.store import ENDED, Status
 from stackful.errors import StoreError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from stackful.durable.records import Change, Claimed, NewRun, NewSignal, Save
+    from stackful.durable.records import Change, Claimed, NewRun, NewSignal, Reach, Save
     from stackful.durable.store import Checkpoint, SavedState
 
 __all__ = ["Claims"]
@@ -49,7 +49,7 @@ class Claims(Rows):
             self._tell("due")
         return added
 
-    def claim(self, worker: str, limit: int, programs: Sequence[str] | None = None) -> list[Claimed]:
+    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
         """Take over up to `limit` runs that are due; the fence of each grows."""
         now = self.now()
         with self._reading() as db:
@@ -57,18 +57,18 @@ class Claims(Rows):
                 return []
         # Not on the disk when this returns: after a power cut nobody has claimed it, which is true.
         with self._transaction(is_durable=False) as db:
-            chosen = self._due(db, now, limit, programs)
+            chosen = self._due(db, now, limit, reach)
             if len(chosen) < limit:
-                chosen += self._admitted(db, now, limit - len(chosen), programs)
+                chosen += self._admitted(db, now, limit - len(chosen), reach)
             return [self._take(db, run_id, worker, now) for run_id in chosen]
 
     def _has_due(self, db: sqlite3.Connection, now: float) -> bool:
         query = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function') OR EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
         return bool(db.execute(query, [now]).fetchone()[0])
 
-    def _due(self, db: sqlite3.Connection, now: float, limit: int, programs: Sequence[str] | None) -> list[str]:
+    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> list[str]:
         """Runs whose time has come; those that have a queue before them are put in it."""
-        known, names = _among(programs)
+        known, names = _within(reach)
         query = (
             f"SELECT id, queue, started, deadline FROM runs WHERE wake <= ? AND kind = 'function'{known}"
             " ORDER BY priority DESC, wake, number LIMIT ?"
@@ -81,10 +81,10 @@ class Claims(Rows):
                 db.execute("UPDATE runs SET queued = 1, wake = deadline WHERE id = ?", [run_id])
         return chosen
 
-    def _admitted(self, db: sqlite3.Connection, now: float, limit: int, programs: Sequence[str] | None) -> list[str]:
+    def _admitted(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> list[str]:
         """Runs whose turn in their queue has come."""
         chosen: list[str] = []
-        known, names = _among(programs)
+        known, names = _within(reach)
         query = f"SELECT id FROM runs WHERE queued = 1 AND queue = ?{known} ORDER BY priority DESC, number LIMIT ?"
         for name, concurrency, rate, seconds in db.execute(_QUEUES).fetchall():
             room = min(limit - len(chosen), _room(db, name, concurrency, rate, seconds, now))
@@ -355,16 +355,19 @@ class Claims(Rows):
 
     # --- what comes next ----------------------------------------------------------------------------------------------
 
-    def next_due(self) -> float | None:
+    def next_due(self, reach: Reach | None = None) -> float | None:
         """When `claim` will next have something that it has not now, or a schedule fires."""
         now = self.now()
+        known, names = _within(reach)
+        due = f"SELECT min(wake) FROM runs WHERE wake IS NOT NULL AND kind = 'function'{known}"
+        queued = f"SELECT 1 FROM runs WHERE queued = 1 AND queue = ?{known} LIMIT 1"
         with self._reading() as db:
             found = [
-                db.execute("SELECT min(wake) FROM runs WHERE wake IS NOT NULL AND kind = 'function'").fetchone()[0],
+                db.execute(due, names).fetchone()[0],
                 db.execute("SELECT min(next) FROM schedules").fetchone()[0],
             ]
             for name, concurrency, rate, seconds in db.execute(_QUEUES).fetchall():
-                if _room(db, name, concurrency, None, None, now) > 0:
+                if _room(db, name, concurrency, None, None, now) > 0 and db.execute(queued, [name, *names]).fetchone():
                     found.append(_next_by_rate(db, name, rate, seconds, now))
         return min((when for when in found if when is not None), default=None)
 
@@ -376,10 +379,15 @@ class Claims(Rows):
         raise NotImplementedError
 
 
-def _among(programs: Sequence[str] | None) -> tuple[str, list[str]]:
-    if programs is None:
-        return "", []
-    return f" AND program IN ({', '.join('?' * len(programs))})", list(programs)
+def _within(reach: Reach | None) -> tuple[str, list[str]]:
+    """What is to be said of runs that are within reach."""
+    text, names = "", []
+    if reach is not None and reach.programs is not None:
+        text, names = f" AND program IN ({marks(reach.programs)})", [*reach.programs]
+    if reach is not None and reach.queues is not None:
+        text += f" AND coalesce(queue, '-') IN ({marks(reach.queues)})"
+        names += reach.queues
+    return text, names
 
 
 def _room(

@@ -1,0 +1,131 @@
+"""A process that does nothing but drive runs: until it is told to end, and then without anything being lost, repeated or left waiting."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from stackful.durable.connections import connect
+from stackful.durable.functions import known_programs
+from stackful.durable.program import ScriptError
+
+__all__ = ["load_modules", "work"]
+
+_log = logging.getLogger("stackful.durable")
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def load_modules(modules: Sequence[str]) -> list[str]:
+    """Import modules, as ``python -m`` finds them; the names of the functions that are marked with ``@durable.run`` then.
+
+    Raises:
+        ScriptError: one is not to be found, or there is no marked function in them.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise ScriptError(
+                f"the module {module} cannot be imported: {error}; is its folder on PYTHONPATH?"
+            ) from error
+    found = known_programs()
+    if not found:
+        raise ScriptError(
+            f"no function in {', '.join(modules)} is marked with @durable.run: there is nothing to work on"
+        )
+    return found
+
+
+def work(
+    store: str | None,
+    modules: Sequence[str],
+    *,
+    concurrency: int = 1000,
+    threads: int = 32,
+    queues: Sequence[str] | None = None,
+    patience: float = 30.0,
+    lease: float | None = None,
+) -> int:
+    """Drive the runs of these modules' functions until SIGTERM or SIGINT comes; then drain.
+
+    The first signal ends it as `Engine.drain` says; a second one does not wait for the steps in flight.
+
+    Args:
+        store: the store, as for `connect`.
+        modules: where the functions are.
+        concurrency: how many runs may be under way here at once.
+        threads: how many may be inside of their own code at once.
+        queues: take only runs of these queues.
+        patience: seconds to wait for steps in flight at the end.
+        lease: as for `connect`.
+
+    Returns:
+        How many steps were still in flight at the end, and are done again elsewhere.
+
+    Raises:
+        ScriptError: as from `load_modules`.
+        StoreError: the store cannot be used.
+    """
+    programs = load_modules(modules)
+    with (
+        _told() as told,
+        connect(
+            store, threads=threads, concurrency=concurrency, programs=programs, queues=queues, lease=lease
+        ) as engine,
+    ):
+        _log.info("%s takes up runs of %s in %s", engine.worker, ", ".join(programs), engine.store.path)
+        told.wait()
+        _log.info("%s takes up no more runs; %d are under way", engine.worker, len(engine.active))
+        try:
+            left = engine.drain(patience)
+        except _Impatient:
+            left = len(engine.active)
+    if left:
+        _log.warning("%d steps were still in flight: they are done again elsewhere", left)
+    return left
+
+
+class _Impatient(BaseException):
+    """The second signal."""
+
+
+class _Told:
+    """Waits for a signal."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        self._is_told = False
+
+    def hear(self, _number: int, _frame: FrameType | None) -> None:
+        if self._is_told:
+            raise _Impatient
+        self._is_told = True
+        os.write(self._writer, b"!")
+
+    def wait(self) -> None:
+        os.read(self._reader, 1)
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
+
+
+@contextmanager
+def _told() -> Iterator[_Told]:
+    told = _Told()
+    before = {number: signal.signal(number, told.hear) for number in _SIGNALS}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        told.close()
