@@ -90,8 +90,8 @@ def step(
             still come to its effect. A coroutine is cancelled.
         key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
         name: what the step is called; by default by the function's name.
-        executor: where to run it instead: what has a method ``submit`` like those of ``concurrent.futures``; or, with retries, during which it
-            would have to be stored, a function that gives it.
+        executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
+            during which it would have to be stored, a function that gives it.
 
     Returns:
         What the function returned.

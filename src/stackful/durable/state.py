@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.program import Script
     from stackful.fibers import Fiber
+    from stackful.snapshot import Finding
 
 __all__ = ["Keeper"]
 
@@ -89,6 +90,16 @@ class Keeper:
         self.progress = saved.get("progress", {"answer": True})
         fiber: Fiber = saved["fiber"]
         return fiber
+
+    def check(self, script: Script, state: SavedState) -> list[Finding]:
+        """What speaks against going on with the code that is here now; nothing is rebuilt.
+
+        Raises:
+            SealError, SnapshotFormatError: the bytes are not those that were stored.
+        """
+        from stackful.snapshot import Program, check_code
+
+        return check_code(state.program, key=self.key, program=Program(script.module, script.code))
 
     def _environment(self) -> dict[str, Any]:
         return {
