@@ -9,7 +9,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from inspect import iscoroutinefunction
+from inspect import CO_COROUTINE, iscoroutinefunction
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackful import _core
@@ -46,6 +47,7 @@ __all__ = [
     "current_step",
     "enter",
     "gather",
+    "is_async",
     "send",
     "set_attributes",
     "sleep",
@@ -113,7 +115,7 @@ def step(
     while True:
         enter(function, name, key, attempt)
         try:
-            if timeout is None and executor is None and not iscoroutinefunction(function):
+            if timeout is None and executor is None and not is_async(function):
                 result = function(*args, **keywords)
             else:
                 here.driver.is_in_step = False  # type: ignore[union-attr]
@@ -136,6 +138,13 @@ def _refuse(operation: str) -> None:
     """Say why nothing can be stored here. Where that is not known, `suspend_to` finds it out without suspending."""
     check_capturable(operation)
     suspend_to(host(operation), Commit())
+
+
+def is_async(function: Any) -> bool:
+    """Whether it is a coroutine function; for plain functions the flag tells, and quickly."""
+    if type(function) is FunctionType:
+        return bool(function.__code__.co_flags & CO_COROUTINE)
+    return iscoroutinefunction(function)
 
 
 def enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:
