@@ -177,9 +177,12 @@ class greenlet:  # noqa: N801 - greenlet's name
         if self._state is _State.NEW:
             self.run  # noqa: B018 - AttributeError where there is none
         home.thrown = _exception(kind, value, traceback)
-        del kind, value
-        target, value = _receiver(home, self, (), {})
-        return _go(home, target, value)
+        try:
+            del kind, value
+            target, value = _receiver(home, self, (), {})
+            return _go(home, target, value)
+        finally:
+            home.thrown = None  # else it is on its way still, where an interrupt has come
 
     def _check_thread(self) -> _Home:
         home = _home()
@@ -222,20 +225,20 @@ class greenlet:  # noqa: N801 - greenlet's name
         self._state = _State.DEAD
 
     def __del__(self) -> None:
-        if self._state is not _State.STARTED:
+        if getattr(self, "_state", None) is not _State.STARTED:
             return
         home = self._home
         if getattr(_local, "home", None) is not home:
             if home.thread.is_alive():
                 home.dropped.append(self)
             return
-        parent, base = self._parent, home.base
-        self._parent = home.base = home.current  # where it goes on here, whatever waits for it there
+        parent, base, thrown = self._parent, home.base, home.thrown  # something else may be on its way
         try:
+            self._parent = home.base = home.current  # where it goes on here, whatever waits for it there
             home.thrown = GreenletExit()
             _drive(home, self, None)
         finally:
-            self._parent, home.base = parent, base
+            self._parent, home.base, home.thrown = parent, base, thrown
 
     # ---- what it tells about itself
 
@@ -423,8 +426,9 @@ def _go(home: _Home, target: greenlet, value: Any) -> Any:
         home.event = "switch" if home.thrown is None else "throw", (home.current, target)
     if home.current is home.base:
         return _drive(home, target, value)
-    origin, home.current = ref(home.current), target
+    origin = ref(home.current)
     try:
+        home.current = target
         if target is home.base:
             return suspend(value)
         if target._fiber is None:
@@ -440,31 +444,40 @@ def _go(home: _Home, target: greenlet, value: Any) -> Any:
 def _drive(home: _Home, target: greenlet, value: Any) -> Any:
     """Switch from the greenlet that resumes the others, until it is switched to again."""
     base = home.current
-    while target is not base:
-        home.current = target
-        fiber = target._fiber
-        assert fiber is not None
-        try:
-            value = fiber.resume(value) if home.thrown is None else fiber.throw(home.take())
-        except BaseException as raised:  # noqa: BLE001 - for its parent
-            value, home.thrown = None, raised
-        target = home.current
-        if target is not base:
-            target, value = _after(home, target, value)
-    home.current = base
     try:
+        while target is not base:
+            home.current = target
+            fiber = target._fiber
+            assert fiber is not None
+            try:
+                value = fiber.resume(value) if home.thrown is None else fiber.throw(home.take())
+            except BaseException as raised:
+                if home.current is not base and _goes_on(home.current):
+                    raise  # an interrupt has come before it did
+                value, home.thrown = None, raised  # for its parent
+            target = home.current
+            if target is not base:
+                target, value = _after(home, target, value)
+        home.current = base
         if home.event is not None:
             _tell(home)
         if home.thrown is not None:
             raise home.take()
         return value
     finally:
+        last, home.current, home.thrown = home.current, base, None
+        if last._state is _State.STARTED and last is not base and not _goes_on(last):  # an interrupt has come
+            last._die()
         del value  # it may be an exception, whose traceback refers to this frame
+
+
+def _goes_on(one: greenlet) -> bool:
+    return one._fiber is not None and one._fiber.status != "dead"
 
 
 def _after(home: _Home, ended: greenlet, value: Any) -> tuple[greenlet, Any]:
     """A fiber has come out that did not say to whom: it has ended, and its parent goes on."""
-    if ended._fiber is not None and ended._fiber.status != "dead":
+    if _goes_on(ended):
         home.thrown = error(f"suspend() in {ended!r}: greenlets switch")
         return ended, None
     ended._die()
