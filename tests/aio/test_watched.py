@@ -313,7 +313,10 @@ def test_an_exit_in_one_task_leaves_the_others_their_data(loop_factory):
         raise SystemExit(3)
 
     async def main(tasks, ends):
-        tasks += [aio.spawn(leave if n == 1 else left.recv, *([left] if n == 1 else [100])) for n, (left, _) in enumerate(ends)]
+        tasks += [
+            aio.spawn(leave if n == 1 else left.recv, *([left] if n == 1 else [100]))
+            for n, (left, _) in enumerate(ends)
+        ]
         await asyncio.sleep(0.01)
         for _, right in ends:
             right.sendall(b"abc")
