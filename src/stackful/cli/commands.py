@@ -105,13 +105,14 @@ def _ps(store: Path, as_json: bool) -> _Todo:
 @_cli.command("show")
 @_store
 @click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+@click.option("--raw", is_flag=True, help="Show the bytes of the checkpoint, and load nothing of it.")
 @click.argument("run")
-def _show(store: Path, run: str, as_json: bool) -> _Todo:
+def _show(store: Path, run: str, as_json: bool, raw: bool) -> _Todo:
     """Show where a run stands: its suspended stack, frame by frame.
 
-    RUN is an id or its beginning. The script is not executed.
+    RUN is an id or its beginning; with --raw also a file that holds a snapshot. The script is not executed.
     """
-    return lambda: _look(store, run, as_json)
+    return lambda: _look_raw(store, run, as_json) if raw else _look(store, run, as_json)
 
 
 @_cli.command("doctor")
@@ -140,6 +141,14 @@ def _list(store: Path, as_json: bool) -> None:
 
     with one_message():
         print_runs(store, as_json)
+
+
+def _look_raw(store: Path, run: str, as_json: bool) -> None:
+    from stackful.cli.exits import one_message
+    from stackful.cli.raw import print_raw
+
+    with one_message():
+        print_raw(store, run, as_json)
 
 
 def _look(store: Path, run: str, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from stackful.durable.notices import notice
 from stackful.durable.program import Script, absolute_path, read_script
 from stackful.durable.sqlite import SqliteStore
 from stackful.durable.state import Keeper
-from stackful.durable.store import Checkpoint, Run, Status, Store
+from stackful.durable.store import Checkpoint, Run, SavedState, Status, Store
 from stackful.errors import (
     CodeChangedError,
     RunLockedError,
@@ -35,7 +35,16 @@ if TYPE_CHECKING:
 
     from stackful.fibers import Fiber
 
-__all__ = ["NothingToResumeError", "Suspended", "list_runs", "load_script", "load_suspended", "resume", "start"]
+__all__ = [
+    "NothingToResumeError",
+    "Suspended",
+    "list_runs",
+    "load_raw",
+    "load_script",
+    "load_suspended",
+    "resume",
+    "start",
+]
 
 # A store in a folder of this name is alone there.
 _FOLDER = ".stackful"
@@ -162,6 +171,26 @@ def load_script(run: Run, before: bytes) -> Script:
     """
     _check_version(run)
     return _script_of(run, before)
+
+
+def load_raw(store_path: str | PathLike[str], run_id: str) -> tuple[Run, bytes, SavedState, tuple[bytes, ...] | None]:
+    """A run, its script as it was when it started, its last checkpoint as bytes, and the store's keys if they can be read.
+
+    Raises:
+        RunNotFoundError: there is no such run, or it has no checkpoint.
+        StoreError: the store cannot be used.
+    """
+    path = os.path.realpath(store_path)
+    with closing(SqliteStore(path, create=False)) as store:
+        run = _as_it_is(path, store.run(run_id))
+        stored = store.checkpoints(run.id)
+        if not stored:
+            raise NothingToResumeError(f"run {run.id} has no checkpoint that could be shown")
+        try:
+            keys = load_key(path)
+        except StoreError:
+            keys = None
+        return run, store.source(run), store.load(stored[0]), keys
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:

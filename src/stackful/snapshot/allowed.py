@@ -58,7 +58,10 @@ _TYPES = frozenset(
 )
 _NAMES = {
     "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__"},
-    "io": {"StringIO", "BytesIO"},
+    "io": set(
+        "StringIO BytesIO IOBase RawIOBase BufferedIOBase TextIOBase _IOBase _RawIOBase _BufferedIOBase _TextIOBase"
+        " BufferedReader BufferedWriter BufferedRandom BufferedRWPair TextIOWrapper IncrementalNewlineDecoder UnsupportedOperation".split()
+    ),
     "logging": {"getLogger", "LogRecord", "Logger", "Formatter"},
     "cloudpickle": {"subimport", "dynamic_subimport"},
 }
@@ -75,6 +78,7 @@ _METHODS = (
     MethodType, BuiltinFunctionType, FunctionType, type, enum.Enum,
     MethodWrapperType, MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType,
 )  # fmt: skip
+_NAMED = type | FunctionType | BuiltinFunctionType
 _ENTRY = re.compile(r"\*|[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.\w+)*)?")
 
 
@@ -102,7 +106,7 @@ def _is_standard(top: str) -> bool:
 def _is_own(module: str) -> bool:
     """Whether a module is the program's: no standard one, and not in a folder of installed packages."""
     top = _top(module)
-    return top in SCRIPTS or (not _is_standard(top) and _is_elsewhere(top))
+    return top in SCRIPTS or (top != "stackful" and not _is_standard(top) and _is_elsewhere(top))
 
 
 @cache
@@ -157,15 +161,19 @@ def _allowed_by(path: Path) -> object:
     return tables.get("tool", {}).get("stackful", {}).get("allow", [])
 
 
-def _of_configuration() -> list[tuple[str, str | None]]:
-    """Only looked at when something would be refused otherwise."""
-    return [*_of_environment(), *_of_project()]
-
-
 def _fits(entries: list[tuple[str, str | None]], module: str, name: str | None) -> bool:
     return any(
-        entry == "*" or (f"{module}.".startswith(f"{entry}.") and which in (None, name)) for entry, which in entries
+        entry == "*" or (f"{module}.".startswith(f"{entry}.") and (name is None or which in (None, name)))
+        for entry, which in entries
     )
+
+
+def _is_configured(module: str, name: str | None, refusal: NameRefusedError) -> bool:
+    """Only asked when something would be refused otherwise."""
+    try:
+        return _fits([*_of_environment(), *_of_project()], module, name)
+    except ValueError as error:
+        raise NameRefusedError(f"{refusal}; what may allow it is wrong: {error}", refusal.name) from error
 
 
 def _of_reconnectors() -> Iterator[Any]:
@@ -191,6 +199,14 @@ def _says(code: CodeType, name: str) -> bool:
     return said.issuperset(name.split("."))
 
 
+def _home(module: str, name: str, value: Any) -> tuple[str, str]:
+    """What a module has from another one is that one's."""
+    home = getattr(value, "__module__", None)
+    if isinstance(home, str) and _top(home) != _top(module) and isinstance(value, _NAMED):
+        return home, name.rpartition(".")[2]
+    return module, name
+
+
 class Allowed:
     """Answers whether a name may be reached; remembers what it has answered.
 
@@ -214,8 +230,8 @@ class Allowed:
             try:
                 self.check_module(module)
                 self._check_value(module, name)
-            except NameRefusedError:
-                if not _fits(_of_configuration(), module, name):
+            except NameRefusedError as refusal:
+                if not _is_configured(module, name, refusal):
                     raise
         self._known.add((module, name))
 
@@ -226,11 +242,17 @@ class Allowed:
             return
         if _is_standard(top) and top not in _SIDE_EFFECTS:
             return
-        if not (_fits([*self._given, *_of_configuration()], module, None) or self._is_imported(module)):
-            raise self._refusal(module, None)
+        if not (_fits(self._given, module, None) or self._is_imported(module)):
+            refusal = self._refusal(module, None)
+            if not _is_configured(module, None, refusal):
+                raise refusal
 
-    def attribute(self, value: Any, name: str) -> Any:
-        """``getattr`` as snapshots use it, for methods: no way from one value to everything that there is."""
+    def getter(self) -> Any:
+        """What ``getattr`` means in a snapshot: for methods only, unless it is allowed by its name."""
+        return getattr if _fits(self._given, "builtins", "getattr") else self._attribute
+
+    def _attribute(self, value: Any, name: str) -> Any:
+        """There is no way from one value to everything that there is."""
         found = getattr(value, name)
         if isinstance(value, ModuleType):
             self.check(value.__name__, name)
@@ -246,21 +268,12 @@ class Allowed:
             value = getattr(value, part)
             if isinstance(value, ModuleType):
                 raise self._refusal(module, name)
-        if not (self._is_harmless(module, name, value) or self._is_among_imports(module, name, value)):
+        home, its_name = _home(module, name, value)
+        if not (self._is_harmless(home, its_name, value) or self._is_among_imports(home, its_name, value)):
             raise self._refusal(module, name)
 
     def _is_harmless(self, module: str, name: str, value: Any) -> bool:
-        """By default; what a module has from another one is that one's."""
-        home = getattr(value, "__module__", None)
-        if (
-            isinstance(home, str)
-            and _top(home) != _top(module)
-            and isinstance(value, type | FunctionType | BuiltinFunctionType)
-        ):
-            return self._is_by_default(home, name.rpartition(".")[2], value)
-        return self._is_by_default(module, name, value)
-
-    def _is_by_default(self, module: str, name: str, value: Any) -> bool:
+        """By default."""
         top = _top(module)
         if top == "stackful":
             return not module.startswith(_OWN_REFUSED) or (module, name) in _OWN_NAMES
@@ -282,7 +295,7 @@ class Allowed:
 
     def _own_globals(self) -> Iterator[Any]:
         for name, module in list(sys.modules.items()):
-            if _top(name) != "stackful" and _is_own(name):
+            if _is_own(name):
                 yield from list(getattr(module, "__dict__", {}).values())
 
     @cached_property
@@ -344,9 +357,9 @@ class _Everything(Allowed):
     def check_module(self, module: str) -> None:
         """Any."""
 
-    def attribute(self, value: Any, name: str) -> Any:
+    def getter(self) -> Any:
         """Any."""
-        return getattr(value, name)
+        return getattr
 
 
 EVERYTHING = _Everything()

@@ -76,6 +76,10 @@ class MemoryBlobs:
         """Drop all others, as `references` tells them."""
         self.data = {digest: self.data[digest] for digest in set(digests)}
 
+    def size(self) -> int:
+        """Bytes of all blobs and their digests."""
+        return sum(len(digest) + len(data) for digest, data in self.data.items())
+
 
 class Stored:
     """Blobs, read: each is found whole, or refused, and taken apart once."""
@@ -97,6 +101,8 @@ class Stored:
         return self._decoded(blob)
 
     def _decoded(self, blob: bytes) -> bytes:
+        if len(blob) < _FORMS:
+            raise SnapshotFormatError("a blob is cut short: it does not even say how it is stored")
         number, is_encrypted = blob[0], blob[1]
         data: memoryview | bytes = memoryview(blob)[_FORMS:]
         if is_encrypted:

@@ -12,7 +12,7 @@ from stackful import _core
 from stackful.snapshot import rebuild
 from stackful.snapshot.codes import CodeReference
 
-__all__ = ["Carried", "Scan", "Standing", "carried_codes", "code_named", "scan"]
+__all__ = ["Carried", "Scan", "Standing", "carried_code", "carried_codes", "code_named", "scan"]
 
 
 class Standing(NamedTuple):
@@ -33,11 +33,15 @@ class Carried(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What a snapshot has of code: references, what it carries, frames, functions (each with its closure), and all names of modules."""
+    """What a snapshot has of code: references, what it carries, frames, functions (each with its closure), and all names of modules.
+
+    `frames` are those whose code is referred to, `all_frames` those of code that travels along as well.
+    """
 
     references: list[CodeReference]
     carried: list[Carried]
     frames: list[Standing]
+    all_frames: list[tuple[CodeReference | Carried, int, tuple[Any, ...], Any]]
     functions: list[tuple[CodeReference, tuple[Any, ...] | None]]
     names: list[tuple[str, str]]
 
@@ -68,7 +72,7 @@ class _Scanner(pickle.Unpickler):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(BytesIO(data), buffers=_Buffers())
-        self.scan = Scan([], [], [], [], [])
+        self.scan = Scan([], [], [], [], [], [])
         known = {
             "code": self._code,
             "code_by_value": self._code_by_value,
@@ -116,11 +120,15 @@ class _Scanner(pickle.Unpickler):
 
     def _frames(self, frames: list[Any]) -> None:
         for _, code, offset, _, slots, stack in frames:
+            if isinstance(code, CodeReference | Carried):
+                self.scan.all_frames.append((code, offset, slots, stack))
             if isinstance(code, CodeReference):
                 self.scan.frames.append(Standing(code, offset, slots, stack, "call"))
 
     def _fill_generator(self, generator: Any, state: Any) -> None:
         _, kind, offset, slots, stack, *_ = state
+        if isinstance(generator, _Generator) and isinstance(generator.code, CodeReference | Carried):
+            self.scan.all_frames.append((generator.code, offset, slots, stack))
         if isinstance(generator, _Generator) and isinstance(generator.code, CodeReference):
             waiting = "fresh" if kind == "fresh" else "yield"
             self.scan.frames.append(Standing(generator.code, offset, slots, stack, waiting))
@@ -162,5 +170,11 @@ def code_named(body: bytes, module: str, name: str, is_foreign: bool) -> CodeRef
 
 def carried_codes(found: Scan) -> dict[tuple[str, str], CodeType]:
     """The code that a snapshot of this version of Python carries, by module and qualified name."""
-    codes = [(carried.module, marshal.loads(carried.data)) for carried in found.carried]
-    return {(module, code.co_qualname): code for module, code in codes if isinstance(code, CodeType)}
+    codes = [(carried.module, carried_code(carried)) for carried in found.carried]
+    return {(module, code.co_qualname): code for module, code in codes if code is not None}
+
+
+def carried_code(carried: Carried) -> CodeType | None:
+    """Code that a snapshot of this version of Python carries."""
+    code = marshal.loads(carried.data)
+    return code if isinstance(code, CodeType) else None
