@@ -373,7 +373,7 @@ def test_values_that_do_not_pickle_cannot_be_saved_in_any_construct(way):
     one = generator(body)(lock, yield_)
     next(one)
     held.append(one)
-    held.append(handle(lambda: body(threading.Lock(), lambda: perform(ask)), ask.ctl(lambda k: k)))
+    held.append(handle(lambda: body(lock, lambda: perform(ask)), ask.ctl(lambda k: k)))
     for value in held:
         with pytest.raises(TypeError, match="lock"):
             way(value)

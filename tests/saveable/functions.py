@@ -1,6 +1,5 @@
 """Functions, methods, descriptors, classes, types, modules."""
 
-import collections
 import functools
 import itertools
 import math
@@ -272,7 +271,7 @@ def in_while():
 
 
 def in_expression():
-    return [(yield 1), {"a": (yield 2), **{(yield 3): 4}}]
+    return [(yield 1), {"a": (yield 2), (yield 3): 4}]
 
 
 def in_comprehension():

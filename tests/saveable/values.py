@@ -3,7 +3,7 @@
 import array
 import collections
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -96,11 +96,11 @@ EQUAL = {
     "collections.UserList": lambda: collections.UserList([1]),
     "collections.UserString": lambda: collections.UserString("a"),
     "collections.namedtuple": lambda: Named(1),
-    "datetime.datetime": lambda: datetime.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("UTC")),
-    "datetime.date": lambda: datetime.date(2026, 1, 2),
-    "datetime.time": lambda: datetime.time(1, 2, tzinfo=datetime.UTC),
-    "datetime.timedelta": lambda: datetime.timedelta(1, 2, 3),
-    "datetime.timezone": lambda: datetime.timezone(datetime.timedelta(hours=1), "there"),
+    "datetime.datetime": lambda: dt.datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("UTC")),
+    "datetime.date": lambda: dt.date(2026, 1, 2),
+    "datetime.time": lambda: dt.time(1, 2, tzinfo=dt.UTC),
+    "datetime.timedelta": lambda: dt.timedelta(1, 2, 3),
+    "datetime.timezone": lambda: dt.timezone(dt.timedelta(hours=1), "there"),
     "decimal.Decimal": lambda: decimal.Decimal("1.10"),
     "fractions.Fraction": lambda: fractions.Fraction(1, 3),
     "ipaddress.IPv4Network": lambda: ipaddress.ip_network("10.0.0.0/8"),
@@ -126,7 +126,12 @@ entry("a list that contains itself", BY_VALUE, lambda value: value[1] is value, 
 entry("an object with slots, some of them empty", BY_VALUE, lambda it: (it.a, hasattr(it, "b")), make=slotted)
 entry("zoneinfo.ZoneInfo", BY_NAME, str, make=lambda: zoneinfo.ZoneInfo("UTC"))
 entry("decimal.Context", BY_VALUE, lambda it: str(it.divide(1, 3)), make=lambda: decimal.Context(prec=5))
-entry("re.Pattern", BY_VALUE, lambda it: (it.pattern, it.flags, it.findall("xAx")), make=lambda: re.compile("a", re.I))
+entry(
+    "re.Pattern",
+    BY_VALUE,
+    lambda it: (it.pattern, it.flags, it.findall("xAx")),
+    make=lambda: re.compile("a", re.IGNORECASE),
+)
 entry("struct.Struct", BY_VALUE, lambda it: (it.format, it.pack(1)), make=lambda: struct.Struct("<I"))
 
 

@@ -52,7 +52,7 @@ def start():
                "z"), b=ship("last", {1, 2}.__len__()))), f"{total} {ship('text', 1)!r}"
     found = inner(3)
     try:
-        while total < 1000:
+        while ship("more", total) and total < 1000:
             total = total * 10 if ship("grow", total) else 1000
     finally:
         log.append("done")
@@ -112,10 +112,50 @@ def test_a_program_goes_on_under_another_minor(tmp_path, ways):
         folder.mkdir()
         at(one, TAKE, folder, cwd=tmp_path)
         here, there = (json.loads(at(python, GO_ON, folder, cwd=tmp_path)) for python in (one, other))
-        assert len(here) == 12
+        assert len(here) == 14
         assert there == here, f"{one} to {other}"
-        assert [told[2] for told in there.values()] == [[]] * 12
+        assert [told[2] for told in there.values()] == [[]] * 14
 
+
+def test_code_that_was_edited_on_the_way_is_moved_or_kept_as_well(tmp_path, ways):
+    """Both maps are followed, the one to the other version and the one to the new code."""
+    answers = {"refuse": "CodeChangedError", "keep": [24.5, []], "move": [24.5, ["new"]]}
+    source = SIMPLE.replace("    return", "    log.append('new')\n    return")
+    for one, other in ways:
+        (tmp_path / "shop.py").write_text(SIMPLE)
+        at(one, TAKE_ONE, tmp_path / "shop.bin", "reference", cwd=tmp_path)
+        (tmp_path / "shop.py").write_text(source)
+        told = json.loads(at(other, EDITED, tmp_path / "shop.bin", cwd=tmp_path))
+        assert told == answers, f"{one} to {other}"
+
+
+SIMPLE = """
+from stackful import suspend
+log = []
+def start():
+    total = 1
+    for number in [10, 20]:
+        total += suspend(number)
+        total *= 2
+    return total
+"""
+
+EDITED = """
+import json, sys
+from stackful import CodeChangedError, snapshot
+told = {}
+for policy in ("refuse", "keep", "move"):
+    try:
+        fiber = snapshot.loads(open(sys.argv[1], "rb").read(), on_change=policy)
+    except CodeChangedError as error:
+        told[policy] = type(error).__name__
+    else:
+        import shop
+        shop.log.clear()
+        fiber.resume(5)
+        told[policy] = [fiber.resume(0.25), list(shop.log)]
+print(json.dumps(told))
+"""
 
 REFUSED = """
 from stackful import suspend

@@ -8,6 +8,7 @@ evaluation stack must have come from the same places; `stackmap` knows what the 
 from __future__ import annotations
 
 import ast
+import inspect
 import opcode
 from functools import lru_cache
 from types import CellType, CodeType
@@ -18,10 +19,10 @@ from stackful._core import NULL
 from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
 from stackful.snapshot.changes import Change, Stored, changed_error, version_error
-from stackful.snapshot.fingerprints import fingerprint
-from stackful.snapshot.renames import renamed_locals
+from stackful.snapshot.fingerprints import fingerprint, globals_read
+from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
-from stackful.snapshot.statements import Alignment, Statement, Text, align, text_of
+from stackful.snapshot.statements import Alignment, Statement, Text, align, moved_across, text_of
 
 if TYPE_CHECKING:
     from stackful.errors import CodeChangedError, SnapshotVersionError
@@ -63,6 +64,7 @@ class Move(NamedTuple):
                 raise MoveError(str(error)) from None
         if self.change is None:
             return offset, slots, stack
+        _check_same_kind(self.stored.code, self.code)
         way = _way(self.stored.source.bare, self.stored.code, self._new_source(), self.code)
         to = 0 if waiting == "fresh" else _place_for(way, offset, waiting)
         return to, _slots(way, offset, to, slots, waiting), stack
@@ -99,6 +101,12 @@ def _check_same_signature(old: CodeType, new: CodeType) -> None:
         raise MoveError("its parameters are others now, and a function object that exists was made for the old ones")
 
 
+def _check_same_kind(old: CodeType, new: CodeType) -> None:
+    if old.co_flags & _KINDS != new.co_flags & _KINDS:
+        raise MoveError("it is a function of another kind now: a generator, a coroutine, or neither")
+
+
+_KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_OPTIMIZED
 _FREE = 0x10  # inspect.CO_NESTED: says nothing of how it is called
 
 
@@ -108,6 +116,8 @@ class _Way(NamedTuple):
     old: CodeType
     new: CodeType
     alignment: Alignment
+    blurred: tuple[Text, Text]
+    """Both texts, with the same mark for every local that only one of them has: a step may have moved and a name in it changed."""
     names: dict[str, str]
     """The old name of each local whose name is new."""
 
@@ -122,7 +132,9 @@ def _way(old_source: Source, old: CodeType, new_source: Source, new: CodeType) -
         alignment = align(text_of(old_source, renamed), text_of(new_source))
     except ValueError as error:
         raise MoveError(str(error)) from None
-    return _Way(old, here, alignment, {new_name: old_name for old_name, new_name in renamed.items()})
+    gone, come = unlike_locals(old, here)
+    blurred = text_of(old_source, dict.fromkeys(gone, "?")), text_of(new_source, dict.fromkeys(come, "?"))
+    return _Way(old, here, alignment, blurred, {new_name: old_name for old_name, new_name in renamed.items()})
 
 
 def _position(code: CodeType, offset: int) -> Place | None:
@@ -194,21 +206,26 @@ def _place_for(way: _Way, offset: int, waiting: str) -> int:
             f"the statement that it stands in (line {line}) {why}; a comment `# label: name` on both would tell"
         )
     _check_surroundings(way, statement, partner)
-    moved = None if way.old.co_name.startswith("<l") else way.alignment.moved_across(statement, partner)
+    is_within_one = way.old.co_name.startswith("<") and way.old.co_name != "<module>"  # a lambda, a comprehension
+    moved = None if is_within_one else moved_across(*way.blurred, (statement, partner))
     if moved is not None:
         raise MoveError(f"line {_line_of(moved[1])} would be {moved[0]}: it is on the other side of the position now")
     node = _same_node(old_text, new_text, statement, partner, node)
+    return _instruction(way, offset, waiting, anchor, (partner, node))
+
+
+def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], target: tuple[int, int]) -> int:
+    """The only instruction for the expression `target` of the new text at which the stack is what it is at `offset` in the old code."""
     wanted = _shape(way, offset, waiting, False)
-    found = [to for to in _waits(way.new, waiting) if _anchor(way.new, new_text, to) == (partner, node)]
+    found = [to for to in _waits(way.new, waiting) if _anchor(way.new, way.alignment.new, to) == target]
     fitting = [to for to in found if _shape(way, to, waiting, True) == wanted]
-    twins = [
-        at
-        for at in _waits(way.old, waiting)
-        if _anchor(way.old, old_text, at) == anchor and _shape(way, at, waiting, False) == wanted
-    ]
+    copies = [at for at in _waits(way.old, waiting) if _anchor(way.old, way.alignment.old, at) == anchor]
+    twins = [at for at in copies if _shape(way, at, waiting, False) == wanted]
+    statement = way.alignment.new.statements[target[0]]
+    line = _line_of(statement)
     if found and not fitting:
         raise MoveError(f"in the new code something else lies on the evaluation stack in line {line}")
-    if len(fitting) != 1 or len(twins) != 1:
+    if not fitting or (max(len(fitting), len(twins)) > 1 and not statement.has_equal_copies):
         raise MoveError(f"the compiler has made several copies of line {line}, and which is meant cannot be told")
     return fitting[0]
 
@@ -277,9 +294,18 @@ def _slots(way: _Way, offset: int, to: int, slots: tuple[Any, ...], waiting: str
     """The locals by name, as the new code wants them."""
     held = dict(zip(slot_names(way.old), slots, strict=True))
     found = [_slot(way, name, held) for name in slot_names(way.new)]
+    _check_lost(way, held)
     if waiting != "fresh":
         _check_bound(way, offset, to, found)
     return tuple(found)
+
+
+def _check_lost(way: _Way, held: dict[str, Any]) -> None:
+    """That no local is a global now: it would be another variable."""
+    kept = {way.names.get(name, name) for name in slot_names(way.new)}
+    for name in sorted(globals_read(way.new) & held.keys() - kept):
+        if not _is_unbound(name, held[name], way.old):
+            raise MoveError(f'the new code reads "{name}" as a global, and it was a local')
 
 
 def _slot(way: _Way, name: str, held: dict[str, Any]) -> Any:

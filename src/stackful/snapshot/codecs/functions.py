@@ -48,6 +48,15 @@ def fill_cached_function(cached: Any, members: dict[str, Any]) -> None:
     vars(cached).update(members)
 
 
+def _reduce_partial_method(_: Any, partial: functools.partialmethod[Any]) -> Any:
+    return partial_method, (partial.func, partial.args, partial.keywords)
+
+
+def partial_method(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A method with some arguments given, that is in no class yet."""
+    return functools.partialmethod(function, *args, **keywords)
+
+
 def _reduce_key(_: Any, key: Any) -> Any:
     """What `functools.cmp_to_key` makes: the class of keys, so to say, or a key."""
     compare, *value = [held for held in gc.get_referents(key) if held is not _KEY]
@@ -119,10 +128,11 @@ REDUCERS: dict[type, Any] = {
     _CACHED: _reduce_cached,
     **dict.fromkeys(_DESCRIPTORS, _reduce_descriptor),
     super: _reduce_super,
+    functools.partialmethod: _reduce_partial_method,
     property: _reduce_property,
     staticmethod: _reduce_wrapper,
     classmethod: _reduce_wrapper,
     MappingProxyType: _reduce_proxy,
     **({_KEY: _reduce_key} if _KEY_OF_C else {}),
 }
-REBUILDERS = (cached_function, fill_cached_function, compared_key, descriptor, property_of, class_dict)
+REBUILDERS = (cached_function, fill_cached_function, partial_method, compared_key, descriptor, property_of, class_dict)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import pickle
 from collections.abc import AsyncGenerator
 from types import CoroutineType
 from typing import Any
 
 from stackful import _core
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -66,9 +66,7 @@ def fill_next_value(awaitable: Any, state: int) -> None:
 
 
 def _reduce_throw(_: Any, __: Any) -> Any:
-    raise pickle.PicklingError(
-        "an asynchronous generator is being closed or thrown into: await that before the snapshot"
-    )
+    raise RefusedError("an asynchronous generator is being closed or thrown into: await that before the snapshot")
 
 
 def _reduce_next(_: Any, awaitable: Any) -> Any:
