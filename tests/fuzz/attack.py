@@ -13,6 +13,7 @@ What must hold:  bytes whose seal does not fit are refused with a `SnapshotError
 
 import copy
 import faulthandler
+import hashlib
 import json
 import mmap
 import os
@@ -30,7 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from corpus.points import SCHEDULE
 from fuzz import mutations, subjects
 from stackful import Fiber, InternalError, SnapshotError, _core, snapshot
-from stackful.snapshot.format import seal
+from stackful.snapshot.format import HAS_PARTS, Terms, open_sealed, seal
+from stackful.snapshot.keys import keys_of
+from stackful.snapshot.listing import look
 
 KEY = subjects.KEY
 CPU_SECONDS = 0.5  # for one attack; changed numbers make long loops
@@ -113,7 +116,14 @@ class Attacker:
         self.bodies = bodies
         self.sealed = [seal(body, KEY) for body in bodies]
         payload = snapshot._pickle([subjects.Payload(), *range(50)])
-        self.traps = [seal(payload, KEY), seal(payload, None)]
+        self.traps = [
+            seal(payload, KEY),
+            seal(payload, None),
+            seal(payload, KEY, Terms("run", 7)),
+            seal(payload, KEY, Terms(None, None, 1)),
+        ]
+        self.blobs, self.parts, self.told_by_base = subjects.make_blobs()
+        self.heads = [*self.sealed, *self.traps, *self.parts, *self.told_by_base]
         self.fibers, self.states = subjects.make_states()
         self.generators = subjects.generators()
         self.generator_states = [_core.capture_generator(generator) for generator in self.generators]
@@ -168,15 +178,59 @@ class Attacker:
     def load(self, body):
         """Load a body with a seal that fits, and use what comes of it."""
         try:
-            value = snapshot.loads(seal(body, KEY), key=KEY)
+            value = snapshot.loads(seal(body, KEY), key=KEY, allow=self.pick((None, snapshot.EVERYTHING)))
         except SnapshotError as error:
-            if isinstance(error.__cause__, SystemError):
-                check_error(error.__cause__)
-            return f"refused: {type(error).__name__}"
+            return self.refused(error)
+        return self.used(value)
+
+    def refused(self, error):
+        """A refusal is no fault of the core."""
+        if isinstance(error.__cause__, SystemError):
+            check_error(error.__cause__)
+        return f"refused: {type(error).__name__}"
+
+    def used(self, value):
+        """What was made of changed bytes can be used."""
         if isinstance(value, Fiber):
             exercise(value)
             return "used"
         return "something else"
+
+    def resealed_head(self):
+        """All before the body, or anything else, is changed, and the seal is made anew; looking at it calls nothing."""
+        data = self.pick(self.heads)[:-32]
+        at = self.random.choice((48, 160, len(data)))
+        data = mutations.changed_bytes(self.random, data[:at], self.pick(self.heads)[:at]) + data[at:]
+        data += keys_of(KEY).newest.mac([data])
+        self.watch.lookups = 0
+        try:
+            list(look(data, key=self.pick((None, KEY)), blobs=self.pick((None, self.blobs))).instructions())
+        except SnapshotError:
+            pass
+        if self.watch.lookups:
+            raise Violation(f"looking at these bytes has looked up a name: {data!r}")
+        try:
+            return self.used(snapshot.loads(data, key=KEY, blobs=self.pick((None, snapshot.History(self.blobs)))))
+        except SnapshotError as error:
+            return self.refused(error)
+
+    def resealed_parts(self):
+        """The table of parts, or a blob that it tells of, is changed, and all digests and the seal are made anew."""
+        body = bytes(open_sealed(self.pick(self.parts), keys_of(KEY)).body)
+        blobs = snapshot.MemoryBlobs()
+        blobs.data.update(self.blobs.data)
+        old = self.pick(list(blobs.data))
+        if self.random.random() < 0.5 and old in body:
+            blob = mutations.changed_bytes(self.random, blobs.data[old], self.pick(list(blobs.data.values())))
+            digest = hashlib.sha256(blob).digest()
+            blobs.put(digest, blob)
+            body = body.replace(old, digest)
+        else:
+            body = mutations.changed_bytes(self.random, body[:100], body) + body[100:]
+        try:
+            return self.used(snapshot.loads(seal(body, KEY, flags=HAS_PARTS), key=KEY, blobs=blobs))
+        except SnapshotError as error:
+            return self.refused(error)
 
     def resealed_bytes(self):
         return self.load(mutations.changed_bytes(self.random, self.pick(self.bodies), self.pick(self.bodies)))
@@ -205,6 +259,8 @@ KINDS = {
     "altered, seal as it was": (3, Attacker.altered),
     "bytes changed, sealed anew": (2, Attacker.resealed_bytes),
     "operations changed, sealed anew": (3, Attacker.resealed_operations),
+    "head changed, sealed anew": (1, Attacker.resealed_head),
+    "parts or blobs changed, sealed anew": (1, Attacker.resealed_parts),
     "state changed": (3, Attacker.changed_state),
     "generator's state changed": (1, Attacker.changed_generator),
 }

@@ -133,6 +133,25 @@ def make_snapshots():
     return bodies
 
 
+def hold(words, memory, stop):
+    count = len(words)
+    stop(count)
+    return words, memory, count
+
+
+def make_blobs():
+    """Blobs, snapshots whose parts are in them, and some that are told by what they differ from another."""
+    blobs, parts, told_by_base = snapshot.MemoryBlobs(), [], []
+    for number in range(4):
+        fiber = Fiber(hold, f"{number} " * 300, pickle.PickleBuffer(bytearray(5000)), suspend)
+        fiber.resume()
+        parts.append(snapshot.dumps(fiber, key=KEY, blobs=snapshot.History(blobs), compression="none"))
+    history = snapshot.History(blobs)
+    for number in range(4):
+        told_by_base.append(snapshot.dumps([fiber, *map(str, range(300 + number))], key=KEY, blobs=history))
+    return blobs, parts, told_by_base
+
+
 def make_states():
     """What `_core.capture` gives, of fibers that live on."""
     held = [fiber for _, fiber in fibers()]

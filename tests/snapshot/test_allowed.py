@@ -53,12 +53,12 @@ HARMLESS = [
     ("builtins", "len"), ("builtins", "int"), ("builtins", "ValueError"), ("collections", "OrderedDict"), ("datetime", "date"),
     ("decimal", "Decimal"), ("functools", "partial"), ("itertools", "count"), ("operator", "itemgetter"), ("_operator", "add"),
     ("math", "sqrt"), ("re", "_compile"), ("copyreg", "_reconstructor"), ("pathlib", "Path"), ("io", "BytesIO"), ("json", "dumps"),
-    ("subprocess", "CalledProcessError"), ("signal", "Signals"), ("os", "stat_result"), ("os", "walk"), ("stackful", "suspend"),
+    ("subprocess", "CalledProcessError"), ("signal", "Signals"), ("os", "stat_result"), ("ast", "walk"), ("stackful", "suspend"),
     (__name__, "own"), (__name__, "Own"), (__name__, "Own.method"),
 ]  # fmt: skip
 HARMFUL = [
     ("builtins", "eval"), ("builtins", "exec"), ("builtins", "__import__"), ("builtins", "open"), ("builtins", "compile"),
-    ("os", "system"), ("posix", "system"), ("subprocess", "Popen"), ("shutil", "rmtree"), ("socket", "socket"), ("io", "open"),
+    ("os", "system"), ("posix", "system"), ("subprocess", "getoutput"), ("shutil", "rmtree"), ("socket", "socket"), ("io", "open"),
     ("_io", "open"), ("_io", "FileIO"), ("importlib", "reload"), ("pickle", "loads"), ("marshal", "loads"), ("sys", "exit"),
     ("mmap", "mmap"), ("pathlib", "Path.write_text"), ("pty", "spawn"), ("runpy", "run_path"), ("code", "interact"),
     ("stackful.snapshot", "loads_pickled"), ("stackful.snapshot", "loads"), ("stackful.durable.runs", "start"),

@@ -201,6 +201,22 @@ def test_what_no_snapshot_needs_can_be_dropped(blobs):
         snapshot.loads(data[-1], blobs=blobs, key=KEY)
 
 
+def test_a_blob_that_is_cut_short_is_refused():
+    """Even if its digest fits: somebody may have the key and no care."""
+    import hashlib
+
+    from stackful.snapshot.format import seal
+    from stackful.snapshot.parts import prefix_of
+
+    blobs = snapshot.MemoryBlobs()
+    for blob in (b"", b"\0", b"\1\0", b"\0\1", b"\7\0x", b"\0\0not a pickle"):
+        digest = hashlib.sha256(blob).digest()
+        blobs.put(digest, blob)
+        body = prefix_of([digest], []) + b"\x80\x05J" + (1 << 16).to_bytes(4, "little") + b"Q."
+        with pytest.raises((SnapshotFormatError, SealError)):
+            snapshot.loads(seal(body, flags=1), blobs=blobs)
+
+
 def test_an_unknown_number_is_refused():
     """A pickle that asks for a value of a pack that there is not."""
     from stackful.snapshot.format import seal

@@ -155,6 +155,7 @@ def test_a_position_is_moved_to_the_new_code(shop, change, moved):
         ),
         ([('        done = ship(item, "me")', '        done = ship(item, "me")\n        done = ship(item, "me")')], "could be more than one"),
         ([('["pen", "ink"]', '["pen", "ink", "red"]')], "the block around its position, is another now"),
+        ([("total = 0\n        ", ""), ("total += done", "done += 1"), ("total += charge(5)", "charge(5)")], 'reads "total" as a global, and it was'),
         ([("    return answer", "    yield answer")], "a function of another kind now: a generator"),
         ([("total = 0\n", "total = 0\n        tax = 1\n"), ("total += done", "total += done + tax")], 'read "tax", which has no value'),
     ],
@@ -166,6 +167,7 @@ def test_a_position_is_moved_to_the_new_code(shop, change, moved):
         "a with around",
         "the line twice",
         "the loop around",
+        "a local that is a global",
         "a generator",
         "a local that earlier lines set",
     ],
@@ -220,6 +222,14 @@ def test_a_decorator_does_not_lend_its_globals(shop):
         ),
     )
     assert [log_of(told[policy]) for policy in told] == [WHOLE] * 3
+
+
+def test_a_module_that_does_not_compile_any_more_is_named(shop):
+    """The snapshot is as good as before; the error is about the module."""
+    told = go_on(shop, edited(("def start():", "def start(:")))
+    for policy in told:
+        assert "of module shop, which cannot be imported: " in told[policy].findings[0]
+        assert told[policy].what == "CodeChangedError"
 
 
 def test_code_by_value_asks_for_no_module(tmp_path):

@@ -52,7 +52,7 @@ def start():
                "z"), b=ship("last", {1, 2}.__len__()))), f"{total} {ship('text', 1)!r}"
     found = inner(3)
     try:
-        while total < 1000:
+        while ship("more", total) and total < 1000:
             total = total * 10 if ship("grow", total) else 1000
     finally:
         log.append("done")
@@ -112,9 +112,9 @@ def test_a_program_goes_on_under_another_minor(tmp_path, ways):
         folder.mkdir()
         at(one, TAKE, folder, cwd=tmp_path)
         here, there = (json.loads(at(python, GO_ON, folder, cwd=tmp_path)) for python in (one, other))
-        assert len(here) == 12
+        assert len(here) == 14
         assert there == here, f"{one} to {other}"
-        assert [told[2] for told in there.values()] == [[]] * 12
+        assert [told[2] for told in there.values()] == [[]] * 14
 
 
 def test_code_that_was_edited_on_the_way_is_moved_or_kept_as_well(tmp_path, ways):

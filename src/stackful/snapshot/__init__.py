@@ -365,7 +365,7 @@ def _unpickle(
         return SnapshotUnpickler(BytesIO(body), program, shared, allowed, values, buffers, follower).load()
     except (SnapshotError, MemoryError):
         raise
-    except (AttributeError, ImportError) as error:
+    except (AttributeError, ImportError, SyntaxError) as error:
         raise CodeChangedError(f"the snapshot refers to something that is no longer there: {error}") from error
     except Exception as error:
         raise SnapshotFormatError(f"the snapshot cannot be rebuilt: {error}") from error

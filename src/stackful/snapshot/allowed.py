@@ -247,8 +247,12 @@ class Allowed:
             if not _is_configured(module, None, refusal):
                 raise refusal
 
-    def attribute(self, value: Any, name: str) -> Any:
-        """``getattr`` as snapshots use it, for methods: no way from one value to everything that there is."""
+    def getter(self) -> Any:
+        """What ``getattr`` means in a snapshot: for methods only, unless it is allowed by its name."""
+        return getattr if _fits(self._given, "builtins", "getattr") else self._attribute
+
+    def _attribute(self, value: Any, name: str) -> Any:
+        """There is no way from one value to everything that there is."""
         found = getattr(value, name)
         if isinstance(value, ModuleType):
             self.check(value.__name__, name)
@@ -353,9 +357,9 @@ class _Everything(Allowed):
     def check_module(self, module: str) -> None:
         """Any."""
 
-    def attribute(self, value: Any, name: str) -> Any:
+    def getter(self) -> Any:
         """Any."""
-        return getattr(value, name)
+        return getattr
 
 
 EVERYTHING = _Everything()

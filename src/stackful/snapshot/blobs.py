@@ -101,6 +101,8 @@ class Stored:
         return self._decoded(blob)
 
     def _decoded(self, blob: bytes) -> bytes:
+        if len(blob) < _FORMS:
+            raise SnapshotFormatError("a blob is cut short: it does not even say how it is stored")
         number, is_encrypted = blob[0], blob[1]
         data: memoryview | bytes = memoryview(blob)[_FORMS:]
         if is_encrypted:

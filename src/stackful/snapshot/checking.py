@@ -83,7 +83,7 @@ def _unreachable(module: str, name: str, allowed: Allowed) -> list[Finding]:
             value = getattr(value, part)
     except NameRefusedError as error:
         return [Finding(name, module, str(error))]
-    except (AttributeError, ImportError) as error:
+    except (AttributeError, ImportError, SyntaxError) as error:
         return [Finding(name, module, f"the snapshot refers to something that is no longer there: {error}")]
     return []
 

@@ -129,7 +129,7 @@ def _import(reference: CodeReference) -> ModuleType:
         return sys.modules[reference.module]
     try:
         return importlib.import_module(reference.module)
-    except ImportError as error:
+    except Exception as error:  # whatever its code raises
         raise CodeChangedError(
             f'the snapshot needs the function "{reference.qualname}" of module {reference.module}, which cannot be imported: {error}'
         ) from error

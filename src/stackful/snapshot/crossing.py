@@ -59,7 +59,7 @@ def _shape(code: CodeType, offset: int, waiting: str) -> Shape:
 
 
 def _offset(stored: Stored, place: Place, waiting: str) -> int:
-    """The only instruction of its kind for the expression at this place."""
+    """The only instruction of its kind for the expression at this place, in both versions."""
     text, first = text_of(stored.source), stored.source.line
     wanted = _anchor(text, place, first)
     found = []
@@ -67,8 +67,11 @@ def _offset(stored: Stored, place: Place, waiting: str) -> int:
         is_yield = stored.code.co_code[offset] == _YIELD
         if is_yield == (waiting == "yield") and _anchor(text, other, first) == wanted:
             found.append(offset)
-    if wanted is None or len(found) != 1:
+    if wanted is None or not found:
         raise ValueError(f"line {place[0] + first} is compiled in another way here")
+    copies = max(len(found), sum(_anchor(text, other, first) == wanted for other in stored.waits.places.values()))
+    if copies > 1 and not text.statements[wanted[0]].has_equal_copies:
+        raise ValueError(f"the compiler has made several copies of line {place[0] + first}")
     return found[0]
 
 

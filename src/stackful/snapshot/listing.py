@@ -55,7 +55,7 @@ class Listing(NamedTuple):
         try:
             if self.pickle:
                 pickletools.dis(self.pickle, text)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - damaged bytes end in any of them
             text.write(f"... and no further: {error}\n")
         return iter(text.getvalue().splitlines())
 

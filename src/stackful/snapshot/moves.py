@@ -19,7 +19,7 @@ from stackful._core import NULL
 from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
 from stackful.snapshot.changes import Change, Stored, changed_error, version_error
-from stackful.snapshot.fingerprints import fingerprint
+from stackful.snapshot.fingerprints import fingerprint, globals_read
 from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
 from stackful.snapshot.statements import Alignment, Statement, Text, align, moved_across, text_of
@@ -206,21 +206,26 @@ def _place_for(way: _Way, offset: int, waiting: str) -> int:
             f"the statement that it stands in (line {line}) {why}; a comment `# label: name` on both would tell"
         )
     _check_surroundings(way, statement, partner)
-    moved = None if way.old.co_name.startswith("<l") else moved_across(*way.blurred, (statement, partner))
+    is_within_one = way.old.co_name.startswith("<") and way.old.co_name != "<module>"  # a lambda, a comprehension
+    moved = None if is_within_one else moved_across(*way.blurred, (statement, partner))
     if moved is not None:
         raise MoveError(f"line {_line_of(moved[1])} would be {moved[0]}: it is on the other side of the position now")
     node = _same_node(old_text, new_text, statement, partner, node)
+    return _instruction(way, offset, waiting, anchor, (partner, node))
+
+
+def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], target: tuple[int, int]) -> int:
+    """The only instruction for the expression `target` of the new text at which the stack is what it is at `offset` in the old code."""
     wanted = _shape(way, offset, waiting, False)
-    found = [to for to in _waits(way.new, waiting) if _anchor(way.new, new_text, to) == (partner, node)]
+    found = [to for to in _waits(way.new, waiting) if _anchor(way.new, way.alignment.new, to) == target]
     fitting = [to for to in found if _shape(way, to, waiting, True) == wanted]
-    twins = [
-        at
-        for at in _waits(way.old, waiting)
-        if _anchor(way.old, old_text, at) == anchor and _shape(way, at, waiting, False) == wanted
-    ]
+    copies = [at for at in _waits(way.old, waiting) if _anchor(way.old, way.alignment.old, at) == anchor]
+    twins = [at for at in copies if _shape(way, at, waiting, False) == wanted]
+    statement = way.alignment.new.statements[target[0]]
+    line = _line_of(statement)
     if found and not fitting:
         raise MoveError(f"in the new code something else lies on the evaluation stack in line {line}")
-    if len(fitting) != 1 or len(twins) != 1:
+    if not fitting or (max(len(fitting), len(twins)) > 1 and not statement.has_equal_copies):
         raise MoveError(f"the compiler has made several copies of line {line}, and which is meant cannot be told")
     return fitting[0]
 
@@ -289,9 +294,18 @@ def _slots(way: _Way, offset: int, to: int, slots: tuple[Any, ...], waiting: str
     """The locals by name, as the new code wants them."""
     held = dict(zip(slot_names(way.old), slots, strict=True))
     found = [_slot(way, name, held) for name in slot_names(way.new)]
+    _check_lost(way, held)
     if waiting != "fresh":
         _check_bound(way, offset, to, found)
     return tuple(found)
+
+
+def _check_lost(way: _Way, held: dict[str, Any]) -> None:
+    """That no local is a global now: it would be another variable."""
+    kept = {way.names.get(name, name) for name in slot_names(way.new)}
+    for name in sorted(globals_read(way.new) & held.keys() - kept):
+        if not _is_unbound(name, held[name], way.old):
+            raise MoveError(f'the new code reads "{name}" as a global, and it was a local')
 
 
 def _slot(way: _Way, name: str, held: dict[str, Any]) -> Any:

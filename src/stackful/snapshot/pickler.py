@@ -429,7 +429,7 @@ class SnapshotUnpickler(pickle.Unpickler):
         if module.startswith(_CODECS):
             return codecs.find_rebuilder(module, name)
         if name == "getattr" and module == "builtins":
-            return self._allowed.attribute
+            return self._allowed.getter()
         try:
             self._allowed.check(module, name)
             # Interned, because CPython's method cache keeps each new string that is looked up in a type.

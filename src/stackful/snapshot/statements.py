@@ -48,6 +48,11 @@ class Statement(NamedTuple):
     """The function or class that it belongs to; -1 for the text itself."""
 
     @property
+    def has_equal_copies(self) -> bool:
+        """Whether all copies that the compiler makes of its expressions go on alike: the test of a ``while`` is one at its head, one at its end."""
+        return isinstance(self.node, ast.While)
+
+    @property
     def is_idle(self) -> bool:
         """Whether it does nothing that could be left out or done twice."""
         node = self.node
