@@ -41,7 +41,7 @@ class _Rehearsal:
         self._script = script
         self._report = report
         self._fiber = script.fiber()
-        self._keeper = Keeper(b"nothing is stored")
+        self._keeper = Keeper((b"nothing is stored",))
         self._passed: dict[tuple[Any, int, bool], int] = {}
         self._tried = 0
         self._is_over = False
