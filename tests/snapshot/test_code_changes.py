@@ -1,5 +1,7 @@
 """A program is suspended in one process; its file is edited; another process goes on: right, or refused by name, for each policy."""
 
+import sys
+
 import pytest
 from edits import go_on, run, take
 
@@ -84,7 +86,8 @@ def test_an_edit_is_refused_and_shown(shop):
     told = go_on(shop, edited(("charge(5)", "charge(6)")))["refuse"]
     text = refusal_of(told)
     assert 'the code of "Till.open" (' in text
-    assert "shop.py:12) has changed since the snapshot: constants; go back" in text
+    what = "constants" if sys.version_info < (3, 14) else "bytecode"  # which has small numbers in it
+    assert f"shop.py:12) has changed since the snapshot: {what}; go back" in text
     assert 'on_change="keep"' in text
     assert 'or "move"' in text
     assert text.endswith(told.log)  # here: the diff
