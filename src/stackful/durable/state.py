@@ -40,7 +40,7 @@ class Keeper:
         self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)
 
-    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any]) -> SavedState:
+    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any] | None = None) -> SavedState:
         """The state of a program whose fiber is suspended; and how far it is, as `progress` will say after loading.
 
         Raises:
@@ -50,7 +50,7 @@ class Keeper:
 
         program = Program(script.module, script.code)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
-        state["progress"] = progress
+        state["progress"] = progress or {"answer": True}
         return SavedState(
             dumps(self._environment(), key=self.key),
             dumps(state, key=self.key, program=program),
