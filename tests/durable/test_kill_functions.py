@@ -4,12 +4,14 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from durable.commands import SOURCES
+from stackful import durable
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -78,6 +80,40 @@ def test_a_run_survives_being_killed_again_and_again(tmp_path):
         kills += 1
         assert kills < 50
     check(tmp_path, 2 * kills)
+
+
+HELD = """
+import shop, sys, time
+from stackful import durable
+
+with durable.connect("runs.db"):
+    handle = durable.start(shop.held, id="held")
+    time.sleep(1000)
+"""
+
+
+def test_the_runs_of_a_killed_process_go_on_in_another_at_once(tmp_path, monkeypatch):
+    """The lock that it held tells of its death; nobody waits for a lease or looks now and then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    import shop
+
+    monkeypatch.setattr(shop, "LOG", tmp_path / "effects.log")
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
+    process = subprocess.Popen([sys.executable, "-c", HELD], cwd=tmp_path, env=environment)
+    try:
+        for _ in range(3000):
+            if "held" in shop.effects():
+                break
+            time.sleep(0.01)
+        with durable.connect(tmp_path / "runs.db") as engine:
+            assert engine.store.run("held").status is durable.Status.RUNNING
+            process.kill()
+            assert durable.Handle("held").result(30) == "done"
+            assert shop.effects() == ["first", "held", "held"]
+    finally:
+        process.kill()
+        process.wait()
 
 
 ONE_FILE = """
