@@ -367,6 +367,7 @@ def test_a_queue_limits_how_many_are_under_way(engine):
 
 def test_a_schedule_starts_runs(engine):
     """Every second, here; its text is checked when it is made."""
+    pytest.importorskip("cronsim")
     name = durable.schedule(shop.order, "* * * * * *", "tick", 1)
     until(lambda: "tick 0" in shop.effects())
     durable.unschedule(name)
