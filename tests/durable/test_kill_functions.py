@@ -1,6 +1,7 @@
 """Runs of functions, killed at every commit: nothing is lost, nothing is recorded twice, repeats are where the documentation says."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -114,6 +115,37 @@ def test_the_runs_of_a_killed_process_go_on_in_another_at_once(tmp_path, monkeyp
     finally:
         process.kill()
         process.wait()
+
+
+WAITING = """
+import shop
+from stackful import durable
+
+with durable.connect("runs.db"):
+    durable.start(shop.blocks, 1000, id="blocks")
+    durable.start(shop.waiter, "go", id="waits").result()
+"""
+
+
+def test_ctrl_c_ends_a_process_and_gives_its_runs_back(tmp_path, monkeypatch):
+    """Even while a step blocks a thread; the runs are due for whoever comes next, and what waited still waits."""
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    with durable.connect(tmp_path / "runs.db", work=False) as engine:
+        for _ in range(3000):
+            found = {run.id: run.status for run in engine.runs()}
+            if found == {"blocks": durable.Status.RUNNING, "waits": durable.Status.WAITING}:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+        assert process.returncode == -signal.SIGINT, errors
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert engine.store.run("blocks").wake is not None
+        assert engine.store.run("blocks").owner is None
+        assert engine.store.run("waits").status is durable.Status.WAITING
 
 
 ONE_FILE = """
