@@ -75,36 +75,7 @@ def step(
     executor: Any = None,
     **keywords: Any,
 ) -> Any:
-    """Call ``function(*args, **keywords)`` and record what it returns, once: no crash after that calls it again.
-
-    A crash while it runs, or before its result is recorded, has it called again when the run goes on: at least once. What it raises is raised
-    here and not recorded: `retry`, and a crash, have it called again. Outside of runs, and within another step, it is just called.
-
-    Args:
-        function: an ordinary function, which runs right here; or a coroutine function, which is awaited in an event loop of the engine's.
-        args, keywords: what it is called with.
-        retries: how often it is called again when it has raised. The waits in between are durable; its arguments are stored meanwhile.
-        backoff: seconds before the first retry, doubled for each further one; or a function from the attempt (1, 2, ...) to seconds.
-        retry_on: which exceptions are worth it.
-        timeout: seconds for each attempt. An ordinary function then runs in another thread, which is not waited for when the time is up: it may
-            still come to its effect. A coroutine is cancelled.
-        key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
-        name: what the step is called; by default by the function's name.
-        executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
-            during which it would have to be stored, a function that gives it.
-
-    Returns:
-        What the function returned.
-
-    Raises:
-        BarrierError: C code stands between here and the run, so that nothing could be recorded; the function was not called.
-        UnsaveableError: the state cannot be stored, for a value that its path names; the function was called.
-        TimeoutError: the time was up, and so were the retries.
-
-    Example:
-        >>> step(max, 1, 2)
-        2
-    """
+    """Call a function and record its result, once."""
     driver = here.driver
     if driver is None or driver.is_in_step:
         return function(*args, **keywords)
@@ -132,6 +103,39 @@ def step(
     del function, args, keywords, backoff, retry_on, executor
     suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
     return result
+
+
+# Not in the function, whose source is stored with each state that it is suspended in.
+step.__doc__ = """Call ``function(*args, **keywords)`` and record what it returns, once: no crash after that calls it again.
+
+A crash while it runs, or before its result is recorded, has it called again when the run goes on: at least once. What it raises is raised
+here and not recorded: `retry`, and a crash, have it called again. Outside of runs, and within another step, it is just called.
+
+Args:
+    function: an ordinary function, which runs right here; or a coroutine function, which is awaited in an event loop of the engine's.
+    args, keywords: what it is called with.
+    retries: how often it is called again when it has raised. The waits in between are durable; its arguments are stored meanwhile.
+    backoff: seconds before the first retry, doubled for each further one; or a function from the attempt (1, 2, ...) to seconds.
+    retry_on: which exceptions are worth it.
+    timeout: seconds for each attempt. An ordinary function then runs in another thread, which is not waited for when the time is up: it may
+        still come to its effect. A coroutine is cancelled.
+    key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
+    name: what the step is called; by default by the function's name.
+    executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
+        during which it would have to be stored, a function that gives it.
+
+Returns:
+    What the function returned.
+
+Raises:
+    BarrierError: C code stands between here and the run, so that nothing could be recorded; the function was not called.
+    UnsaveableError: the state cannot be stored, for a value that its path names; the function was called.
+    TimeoutError: the time was up, and so were the retries.
+
+Example:
+    >>> step(max, 1, 2)
+    2
+"""
 
 
 def _refuse(operation: str) -> None:

@@ -36,12 +36,12 @@ class Keeper:
         >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
     """
 
-    def __init__(self, key: tuple[bytes, ...]) -> None:
+    def __init__(self, key: bytes | tuple[bytes, ...]) -> None:
         self.key = key
         self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)
 
-    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any]) -> SavedState:
+    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any] | None = None) -> SavedState:
         """The state of a program whose fiber is suspended; and how far it is, as `progress` will say after loading.
 
         Raises:
@@ -52,7 +52,7 @@ class Keeper:
 
         program = Program(script.module, script.code)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
-        state["progress"] = progress
+        state["progress"] = progress or {"answer": True}
         state["reconnectors"] = registered()  # the script does not run again, and would not register them
         return SavedState(
             dumps(self._environment(), key=self.key),

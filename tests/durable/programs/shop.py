@@ -344,3 +344,18 @@ def elsewhere_again(value):
 def checkpoints():
     """Stored without a step."""
     return checkpoint()
+
+
+def hold():
+    """Blocks when it is called first."""
+    effect("held")
+    if effects().count("held") == 1:
+        time.sleep(1000)
+    return "done"
+
+
+@durable.run
+def held():
+    """Its second step holds the process that comes to it first."""
+    durable.step(effect, "first")
+    return durable.step(hold)
