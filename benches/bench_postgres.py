@@ -19,7 +19,7 @@ from stackful.durable import Engine, Status
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent / "tests"))
 
-import postgresql
+import postgresql  # noqa: E402 - found there
 
 
 def bare_commits(url: str, number: int) -> float:
