@@ -247,6 +247,8 @@ PyObject *core_set_scanner(PyObject *module, PyObject *args);
 PyObject *core_text_state(PyObject *module, PyObject *file);
 PyObject *core_token_state(PyObject *module, PyObject *token);
 PyObject *core_fill_token(PyObject *module, PyObject *args);
+PyObject *core_asend_state(PyObject *module, PyObject *awaitable);
+PyObject *core_set_asend(PyObject *module, PyObject *args);
 PyObject *core_view_offset(PyObject *module, PyObject *view);
 
 /* fork.c */
@@ -284,6 +286,7 @@ PyObject *core_set_winders(PyObject *module, PyObject *args);
 PyObject *core_handlers(PyObject *module, PyObject *ignored);
 PyObject *gate_perform(PyObject *gate);
 PyObject *gate_unmask(PyObject *gate);
+PyObject *gate_resumed(PyObject *gate);
 unsigned long long handler_to_capture(CoreState *core, Fiber *fiber);
 bool mask_is_valid(PyObject *mask);
 PyObject *core_state_of_handler(PyObject *module, PyObject *ignored);

@@ -41,6 +41,12 @@ generator_blank(PyObject *function, PyTypeObject *type)
     return result;
 }
 
+static bool
+is_awaited(PyObject *object)
+{
+    return PyAsyncGen_CheckExact(object) && generator_is_awaited((PyGenObject *)object);
+}
+
 static PyObject *
 generator_state_tuple(CoreState *core, PyGenObject *generator)
 {
@@ -55,14 +61,14 @@ generator_state_tuple(CoreState *core, PyGenObject *generator)
         Py_XDECREF(stack);
         return NULL;
     }
-    return Py_BuildValue("OsiNNOOO", frame_function(frame), fresh ? "fresh" : "suspended",
-                         fresh ? 0 : 2 * frame_yield_unit(frame), locals, stack,
+    const char *state = fresh ? "fresh" : is_awaited((PyObject *)generator) ? "awaited" : "suspended";
+    return Py_BuildValue("OsiNNOOO", frame_function(frame), state, fresh ? 0 : 2 * frame_yield_unit(frame), locals, stack,
                          handled == NULL ? Py_None : handled, generator->gi_name, generator->gi_qualname);
 }
 
-/* A generator of CPython's that neither runs nor is half-way through an await? 0, or -1 with an exception. */
-int
-generator_check_idle(CoreState *core, PyObject *object)
+/* A generator of CPython's that does not run? 0, or -1 with an exception. */
+static int
+check_suspended(CoreState *core, PyObject *object)
 {
     PyGenObject *generator = (PyGenObject *)object;
     if (!generator_is_of_type(Py_TYPE(object))) {
@@ -73,22 +79,32 @@ generator_check_idle(CoreState *core, PyObject *object)
         PyErr_Format(core->fiber_error, "%R is running: only a suspended one can be copied or captured", object);
         return -1;
     }
-    if (PyAsyncGen_CheckExact(object) && generator_is_awaited(generator)) {
-        PyErr_Format(core->fiber_error, "%R is in the middle of an await that its consumer waits for: copy or "
-                     "capture it between two values", object);
+    return 0;
+}
+
+/* The same, and it is not half-way through an await either. */
+int
+generator_check_idle(CoreState *core, PyObject *object)
+{
+    if (check_suspended(core, object) < 0) {
+        return -1;
+    }
+    if (is_awaited(object)) {
+        PyErr_Format(core->fiber_error, "%R is in the middle of an await that its consumer waits for: copy it between two "
+                     "values", object);
         return -1;
     }
     return 0;
 }
 
 /* (function, state, byte offset of the yield, locals, stack, handled exception, name, qualname);
- * state is "fresh", "suspended" or "finished". */
+ * state is "fresh", "suspended", "finished", or "awaited": an asynchronous generator that awaits something within a step. */
 PyObject *
 core_capture_generator(PyObject *module, PyObject *object)
 {
     CoreState *core = core_state(module);
     PyGenObject *generator = (PyGenObject *)object;
-    if (generator_check_idle(core, object) < 0) {
+    if (check_suspended(core, object) < 0) {
         return NULL;
     }
     if (generator_is_finished(generator)) {
@@ -199,7 +215,8 @@ fill_from_state(CoreState *core, PyGenObject *generator, const char *state, int 
     slots_fill(core, slots + PyTuple_GET_SIZE(locals), stack);
     slots_make_numbers(slots + PyTuple_GET_SIZE(locals), numbers);
     frame_set_depth(frame, (int)(PyTuple_GET_SIZE(locals) + PyTuple_GET_SIZE(stack)));
-    if (strcmp(state, "suspended") == 0) {
+    if (strcmp(state, "fresh") != 0) {
+        generator_set_awaited(generator, strcmp(state, "awaited") == 0);
         frame_set_yield_position(frame, offset / 2);
         generator_set_state(generator, generator_suspended_state(frame, offset / 2),
                             handled == Py_None ? NULL : handled);
@@ -225,7 +242,7 @@ core_reinstate_generator(PyObject *module, PyObject *args)
     }
     PyGenObject *generator = (PyGenObject *)object;
     PyCodeObject *code = frame_code(generator_frame(generator));
-    if (strcmp(state, "suspended") == 0) {
+    if (strcmp(state, "suspended") == 0 || (strcmp(state, "awaited") == 0 && PyAsyncGen_CheckExact(object))) {
         fit = check_waiting(core, code, offset, "yield", locals, stack);
     }
     else if (strcmp(state, "fresh") == 0) {

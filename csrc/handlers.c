@@ -139,13 +139,29 @@ raise_unhandled(CoreState *core, PyObject *operation)
     return NULL;
 }
 
+enum { LOOKED_AT = 2 }; /* entries of a handler that are compared before one is looked up: most handlers are as small as that */
+
+/* What the handler maps the operation to, borrowed, or NULL. */
+static inline PyObject *
+answer_in(PyObject *handler, PyObject *operation)
+{
+    PyObject *key, *answer;
+    Py_ssize_t position = 0;
+    for (int i = 0; i < LOOKED_AT && PyDict_Next(handler, &position, &key, &answer); i++) {
+        if (key == operation) {
+            return answer;
+        }
+    }
+    return PyDict_GetItemWithError(handler, operation);
+}
+
 /* What answers, borrowed from its handler; *search is where that stands. Or NULL with an exception. */
 static PyObject *
 find_answer(Search *search, PyObject *operation)
 {
     PyObject *handler;
     while ((handler = search_next(search)) != NULL) {
-        PyObject *answer = PyDict_GetItemWithError(handler, operation);
+        PyObject *answer = answer_in(handler, operation);
         if (answer != NULL || PyErr_Occurred()) {
             return answer;
         }
@@ -198,18 +214,32 @@ begin_in_place(Fiber *fiber, PyThreadState *ts, Frame *stub, Search *search, PyO
     return called;
 }
 
+/* The thread state that runs the fiber, if its own code runs here and not another's that it has called: whoever looks at
+ * the frame knows that it is the current one. Else NULL. */
+static inline PyThreadState *
+fiber_thread(Fiber *fiber, PyObject *gate)
+{
+    bool runs = fiber != NULL && fiber->core == ((Gate *)gate)->core && fiber->handling == fiber->ts->exc_info;
+    return LIKELY(runs) ? fiber->ts : NULL;
+}
+
 /* `~gate` in `perform(operation, ...)`: what answers the operation, to be called. The handlers up to its own are out of
  * force from now on, until `~unmask`. */
 PyObject *
 gate_perform(PyObject *gate)
 {
-    PyThreadState *ts = PyThreadState_Get();
-    Frame *stub = gate_stub(gate, ts, STUB_PERFORM);
+    Fiber *fiber = fiber_active_here;
+    PyThreadState *ts = fiber_thread(fiber, gate);
+    Frame *stub = ts == NULL ? NULL : thread_frame(ts);
+    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != fiber->core->stub_codes[STUB_PERFORM])) {
+        ts = PyThreadState_Get();
+        fiber = fiber_running_here(ts);
+        stub = gate_stub(gate, ts, STUB_PERFORM);
+    }
     PyObject *operation = stub == NULL ? NULL : Py_XNewRef(frame_first_local(stub));
-    if (operation == NULL) {
+    if (UNLIKELY(operation == NULL)) {
         return stub == NULL ? NULL : raise_unhandled(((Gate *)gate)->core, Py_None);
     }
-    Fiber *fiber = fiber_running_here(ts);
     Search search = search_from(((Gate *)gate)->core, fiber);
     PyObject *answer = Py_XNewRef(find_answer(&search, operation));
     Py_DECREF(operation); /* held, because its __hash__ may change the stub's local */
@@ -237,16 +267,41 @@ unmask(Marks *marks)
 PyObject *
 gate_unmask(PyObject *gate)
 {
-    CoreState *core = ((Gate *)gate)->core;
-    PyThreadState *ts = PyThreadState_Get();
-    Fiber *fiber = fiber_running_here(ts);
-    if (fiber != NULL && fiber->core == core) {
+    Fiber *fiber = fiber_active_here;
+    PyThreadState *ts = fiber_thread(fiber, gate);
+    if (UNLIKELY(ts == NULL)) {
+        ts = PyThreadState_Get();
+        fiber = fiber_running_here(ts);
+    }
+    if (fiber != NULL && fiber->core == ((Gate *)gate)->core) {
         unmask(marks_of(fiber, fiber->level));
         if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(ts)) {
             in_place_end(fiber);
         }
     }
     Py_RETURN_NONE;
+}
+
+/* `~resumed` in `perform`, when a clause that was called in place has returned: has it resumed? Then the same, and what it has
+ * returned is the value. If it was captured late, and it is the resumption that goes on here, that is so too. */
+PyObject *
+gate_resumed(PyObject *gate)
+{
+    Fiber *fiber = fiber_active_here;
+    if (UNLIKELY(fiber == NULL || fiber->core != ((Gate *)gate)->core || fiber->level == NULL)) {
+        Py_RETURN_FALSE;
+    }
+    if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(fiber->ts)) {
+        if (!fiber->control->in_place.is_resumed) {
+            Py_RETURN_FALSE;
+        }
+        unmask(&fiber->level->marks);
+        in_place_end(fiber);
+    }
+    else {
+        unmask(&fiber->level->marks);
+    }
+    Py_RETURN_TRUE;
 }
 
 /* The handler's level for which the fiber's innermost one is masked. NULL with an exception: it is not here any more.

@@ -123,7 +123,7 @@ bring_up_to_date(Fiber *fiber, PyThreadState *ts, Kept *kept)
     Stretch walk = {fiber, kept->active, evaluations_innermost(&kept->evaluations)};
     for (Frame *f = walk.frame; f != NULL; f = stretch_next(&walk)) {
         if (frame_is_generator(f) || frame_is_plain(f)) {
-            frame_bring_up_to_date(ts, f);
+            frame_hear_of_events(ts, f);
         }
     }
 }
@@ -258,7 +258,7 @@ hard_is_next(Fiber *fiber, CoreState *core, Stub which)
 }
 
 /* Then suspend it, with the stub's only local. */
-IN_FRAME_OF_ITS_OWN PyObject *
+RETURNS_BY_JUMP IN_FRAME_OF_ITS_OWN PyObject *
 hard_suspend_next(Fiber *fiber)
 {
     PyThreadState *ts = fiber->ts;
@@ -275,7 +275,7 @@ resume_slowly(Fiber *fiber, PyObject *value)
 }
 
 /* Give `value` to a fiber that is kept, and has no context of its own. */
-IN_FRAME_OF_ITS_OWN PyObject *
+RETURNS_BY_JUMP IN_FRAME_OF_ITS_OWN PyObject *
 fiber_resume_kept(Fiber *fiber, PyObject *value)
 {
     PyThreadState *ts = thread_current();

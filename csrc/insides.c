@@ -94,6 +94,35 @@ core_fill_token(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* asend_state(awaitable): (asynchronous generator, value that is sent or NULL, 0 fresh, 1 awaited, 2 at its end). */
+PyObject *
+core_asend_state(PyObject *module, PyObject *object)
+{
+    AsyncSend *awaitable = (AsyncSend *)object;
+    if (check_type(object, "async_generator_asend", sizeof(AsyncSend)) < 0) {
+        return NULL;
+    }
+    return Py_BuildValue("OOi", awaitable->generator, awaitable->value == NULL ? core_state(module)->null : awaitable->value,
+                         awaitable->state);
+}
+
+/* set_asend(awaitable, state): of a fresh one. */
+PyObject *
+core_set_asend(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *object;
+    int state;
+    if (!PyArg_ParseTuple(args, "Oi", &object, &state) || check_type(object, "async_generator_asend", sizeof(AsyncSend)) < 0) {
+        return NULL;
+    }
+    if (state < ASEND_FRESH || state > ASEND_ENDED || ((AsyncSend *)object)->state != ASEND_FRESH) {
+        PyErr_SetString(PyExc_ValueError, "there is no such state of an asend, or it has one already");
+        return NULL;
+    }
+    ((AsyncSend *)object)->state = state;
+    Py_RETURN_NONE;
+}
+
 /* view_offset(view): by how many bytes its first item lies behind the first of the object that it shows. */
 PyObject *
 core_view_offset(PyObject *Py_UNUSED(module), PyObject *object)

@@ -84,7 +84,7 @@ callers_bring_up_to_date(PyThreadState *ts)
 {
     for (Frame *f = thread_frame(ts); f != NULL; f = frame_previous(f)) {
         if (frame_is_generator(f) || frame_is_plain(f)) {
-            frame_bring_up_to_date(ts, f);
+            frame_hear_of_events(ts, f);
         }
     }
 }

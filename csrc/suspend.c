@@ -35,14 +35,20 @@ known_call_place(CoreState *core, const void *position)
     return &core->known_calls[(address >> 1 ^ address >> 9) % KNOWN_CALLS];
 }
 
+static inline bool
+call_is_known(CoreState *core, Frame *frame)
+{
+    const void *position = frame_position(frame);
+    KnownCall *known = known_call_place(core, position);
+    return known->position == position && known->code == frame_code(frame);
+}
+
 /* Has the frame made a plain call (D2)? 1, 0, or -1 with an exception. */
 static int
 has_called_plainly(CoreState *core, Frame *frame)
 {
-    const void *position = frame_position(frame);
-    KnownCall *known = known_call_place(core, position);
     int opcode;
-    if (known->position == position && known->code == frame_code(frame)) {
+    if (call_is_known(core, frame)) {
         return 1;
     }
     if (frame_call_unit(frame, &opcode) < 0) {
@@ -51,6 +57,8 @@ has_called_plainly(CoreState *core, Frame *frame)
     if (!frame_is_suspended_call(opcode)) {
         return 0;
     }
+    const void *position = frame_position(frame);
+    KnownCall *known = known_call_place(core, position);
     PyCodeObject *old = known->code;
     /* The code is kept alive: its address cannot come to mean another. */
     *known = (KnownCall){(PyCodeObject *)Py_NewRef((PyObject *)frame_code(frame)), position};
@@ -167,11 +175,32 @@ check_calls(Fiber *fiber, Frame *stub, Frame *base, Barrier *barrier)
     return 1;
 }
 
+/* The same as find_base and check_calls in one, if there are not more than so many frames, and each has made a call that is known. */
+static bool
+calls_are_known(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
+{
+    Frame *evaluated = fiber->active == NULL ? NULL : &fiber->active->frame;
+    Frame *frame = stub;
+    while (!frame_called_by_c(frame) && most-- > 0) {
+        frame = frame_previous(frame);
+        if (!frame_is_plain(frame) || frame_is_generator(frame) || !call_is_known(fiber->core, frame)) {
+            return false;
+        }
+        if (frame == evaluated) {
+            return true;
+        }
+    }
+    return frame != stub && most >= 0 && is_first_frame(fiber, ts, frame);
+}
+
 /* Could the frames be parked that have called the stub, and is it not more than so many that are new? 1, 0, or -1 with an
  * exception. */
 int
 fiber_could_park(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
 {
+    if (LIKELY(calls_are_known(fiber, ts, stub, most))) {
+        return 1;
+    }
     Frame *base;
     Py_ssize_t count;
     Barrier barrier;

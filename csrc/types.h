@@ -178,7 +178,7 @@ typedef struct {
 typedef struct {
     PyTypeObject *type;               /* what answers in place: */
     Py_ssize_t function, code, k;     /*   its slots, */
-    Py_ssize_t captured, given;       /*   and those of resumptions */
+    Py_ssize_t captured, of_function; /*   and those of resumptions */
 } Promises;
 
 /* What is needed to capture a program late. */
@@ -189,7 +189,7 @@ typedef struct {
 } Split;
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     PyTypeObject *fiber_type, *generator_type;
@@ -244,8 +244,9 @@ typedef struct {
     Frame *stub;      /* `perform`, which has called it */
     Level *last;      /* its handler's */
     PyObject *k;      /* the promised resumption, */
-    PyObject *answer; /*   the object of effects/answers.py that it comes from, */
-    PyObject *mask;   /*   and the mask that was made for it: all owned */
+    PyObject *answer; /*   and the object of effects/answers.py that it comes from: owned */
+    PyObject *mask;   /* that was made for it; a level has it */
+    bool is_resumed;  /* k.resume(value) was called, by what returns the value at once */
 } InPlace;
 
 /* What few fibers have. */

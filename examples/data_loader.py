@@ -58,7 +58,9 @@ def main():
     resumed = loader()
     resumed.load_state_dict(saved)
     rest = list(resumed)
-    print(f"after a resume: {len(rest)} batches, first {' '.join(rest[0][1])} of epoch {rest[0][0]}; {len(saved['generator'])} bytes of state")
+    print(
+        f"after a resume: {len(rest)} batches, first {' '.join(rest[0][1])} of epoch {rest[0][0]}; {len(saved['generator'])} bytes of state"
+    )
     print("the same as without:", rest == expected)
 
 

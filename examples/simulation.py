@@ -1,8 +1,8 @@
 """A SimPy simulation that survives kill -9: its processes are generators in the middle of their loops, and are stored there.
 
-    pip install simpy
-    stackful run examples/simulation.py          # kill it whenever you like ...
-    stackful resume                              # ... it goes on in the same simulated minute
+pip install simpy
+stackful run examples/simulation.py          # kill it whenever you like ...
+stackful resume                              # ... it goes on in the same simulated minute
 """
 
 import random

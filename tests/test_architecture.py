@@ -23,6 +23,7 @@ CSRC = ROOT / "csrc"
 FLOORS = {
     "errors": 0, "_core": 0, "stackmap": 0,
     "keyfiles": 0.5,
+    "executors": 0,
     "interpreter": 0.5,  # asks the core whether it fits
     "fibers": 1,
     "continuations": 2,

@@ -373,7 +373,29 @@ def test_values_that_do_not_pickle_cannot_be_saved_in_any_construct(way):
     one = generator(body)(lock, yield_)
     next(one)
     held.append(one)
-    held.append(handle(lambda: body(threading.Lock(), lambda: perform(ask)), ask.ctl(lambda k: k)))
+    held.append(handle(lambda: body(lock, lambda: perform(ask)), ask.ctl(lambda k: k)))
     for value in held:
         with pytest.raises(TypeError, match="lock"):
             way(value)
+
+
+def test_an_exception_group_takes_along_what_leaves():
+    """An `except*` block whose group is not handled whole, as it does SystemExit; one that is handled whole does not."""
+
+    def in_group(leave, *others):
+        try:
+            raise ExceptionGroup("group", [KeyError("handled"), *others])
+        except* KeyError:
+            leave()
+
+    leaving = [
+        lambda *others: call_ec(lambda out: in_group(lambda: out(5), *others)),
+        lambda *others: prompt(lambda: in_group(lambda: abort(None, 5), *others)),
+        lambda *others: handle(lambda: in_group(lambda: perform(ask), *others), ask.final(lambda: 5)),
+        lambda *others: next(solutions(lambda: choose([1, 5]) == 5 and 5 or in_group(fail, *others))),
+    ]
+    for leave in leaving:
+        assert leave() == 5
+        with pytest.raises(BaseExceptionGroup) as raised:
+            leave(TypeError("not handled"))
+        assert raised.value.split(TypeError)[1] is not None

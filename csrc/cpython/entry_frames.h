@@ -130,4 +130,14 @@ frame_bring_up_to_date(PyThreadState *ts, Frame *f)
     }
 }
 
+/* The same for a frame that is running, which has no RESUME before it: also where nothing is reported at the moment (v3.12.5
+ * and v3.13.0 Python/instrumentation.c, instrument_all_executing_code_objects). */
+static inline void
+frame_hear_of_events(PyThreadState *ts, Frame *f)
+{
+    if (frame_code(f)->_co_instrumentation_version != thread_events(ts)) {
+        code_instrument(ts, f);
+    }
+}
+
 #endif

@@ -61,6 +61,7 @@
  *                                                that was entered at `from`; where FRAMES_SWITCH_DIRECTLY, and
  *                                                frame_returns_quietly(ts, stub, exit), frame_is_up_to_date(ts, to)
  *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
+ *   frame_hear_of_events(ts, f)                  the same for a frame that is running
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   FRAME_EVALUATE                               the function that does it, for its address
  *   thread_has_jit(ts)                           of a kind that Python code cannot ask for
@@ -68,6 +69,7 @@
  *   frame_object(f)                              its PyFrameObject, borrowed, or NULL
  *   frame_locals_mapping(f)                      borrowed: the namespace of module and class code, or NULL
  *   frame_move(to, from)                         move the used part, which `to` then owns; frame objects follow
+ *   frame_own(f)                                 that frame borrows nothing from its caller any more
  *   frame_duplicate(to, from)                    the same contents with references of its own; no frame object,
  *                                                and no cached view of locals
  *   frame_visit(f, visit, arg)                   for the collector: what the frame owns

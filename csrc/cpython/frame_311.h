@@ -219,6 +219,11 @@ frame_bring_up_to_date(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
 {
 }
 
+static inline void
+frame_hear_of_events(PyThreadState *Py_UNUSED(ts), Frame *Py_UNUSED(f))
+{
+}
+
 static inline PyObject *
 frame_evaluate(PyThreadState *ts, Frame *f, int throwing)
 {

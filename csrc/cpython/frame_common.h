@@ -151,6 +151,12 @@ generator_is_awaited(PyGenObject *generator)
     return generator->gi_running_async;
 }
 
+static inline void
+generator_set_awaited(PyGenObject *generator, bool awaited)
+{
+    generator->gi_running_async = awaited;
+}
+
 /* The hooks of the event loop (sys.set_asyncgen_hooks) see the copy when it is first advanced. */
 static inline void
 generator_copy_closed(PyGenObject *to, PyGenObject *from)

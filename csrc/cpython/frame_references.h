@@ -135,6 +135,11 @@ frame_duplicate(Frame *to, Frame *from)
     }
 }
 
+static inline void
+frame_own(Frame *Py_UNUSED(f))
+{
+}
+
 /* As v3.11.2 Objects/../Python/frame.c, take_ownership; f_back is set by the caller. */
 static inline void
 frame_give_to_object(Frame *f, PyFrameObject *object)

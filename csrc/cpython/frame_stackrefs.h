@@ -159,6 +159,20 @@ frame_duplicate(Frame *to, Frame *from)
     }
 }
 
+/* What it was called with may be borrowed from its caller's locals (LOAD_FAST_BORROW): no longer. */
+static inline void
+frame_own(Frame *f)
+{
+    if (!slot_counts(f->f_funcobj)) {
+        f->f_funcobj = slot_duplicate(f->f_funcobj);
+    }
+    for (int i = 0, depth = frame_depth(f); i < depth; i++) {
+        if (!slot_counts(f->localsplus[i])) {
+            f->localsplus[i] = slot_duplicate(f->localsplus[i]);
+        }
+    }
+}
+
 /* As v3.14.0 Python/frame.c, take_ownership; f_back is set by the caller. */
 static inline void
 frame_give_to_object(Frame *f, PyFrameObject *object)

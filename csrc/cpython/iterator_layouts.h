@@ -206,6 +206,15 @@ typedef struct {
     int isbytes, charsize, match_all, must_advance;
 } Scanner; /* its beginning */
 
+/* v3.11.7 to v3.15.2 Objects/genobject.c, PyAsyncGenASend and AwaitableState */
+enum { ASEND_FRESH, ASEND_AWAITED, ASEND_ENDED };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *generator, *value; /* NULL: __anext__ made it */
+    int state;
+} AsyncSend;
+
 /* v3.11.7 to v3.15.2 Modules/_io/textio.c, textio */
 typedef struct {
     PyObject_HEAD

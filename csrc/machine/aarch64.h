@@ -10,6 +10,7 @@
 #define STACKFUL_MACHINE_AARCH64_H
 
 #define IN_FRAME_OF_ITS_OWN
+#define RETURNS_BY_JUMP
 
 /* Here every return looks up who waits. */
 static inline void

@@ -28,6 +28,7 @@ typedef void *(*StackFunction)(void *a, void *b, void *c, void *d);
 #else
 #define HAVE_STACK_SWITCH 0
 #define IN_FRAME_OF_ITS_OWN
+#define RETURNS_BY_JUMP
 #endif
 
 #endif

@@ -6,6 +6,7 @@
 #include <ucontext.h>
 
 #define IN_FRAME_OF_ITS_OWN
+#define RETURNS_BY_JUMP
 
 /* Here every return looks up who waits. */
 static inline void

@@ -25,6 +25,15 @@
 #define IN_FRAME_OF_ITS_OWN __attribute__((optimize("no-omit-frame-pointer")))
 #endif
 
+/* For functions that end after a switch: they return by a jump, too.  What `ret` was predicted to go to is the call before
+ * it, on the other stack; a jump goes where it went before.  (GCC's attribute is for other jumps instead of `ret`, and
+ * excludes control-flow enforcement.) */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CET__)
+#define RETURNS_BY_JUMP NOINLINE __attribute__((function_return("thunk-extern")))
+#else
+#define RETURNS_BY_JUMP
+#endif
+
 #define OVERWRITTEN                                                                                                      \
     "rbx", "r9", "r10", "r11", "cc", "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",   \
         "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
@@ -126,6 +135,19 @@ __asm__(".pushsection .text\n"
         "    jmp *(%rsp)\n"
         "    .cfi_endproc\n"
         ".size stack_end_kept, . - stack_end_kept\n"
+        "\n"
+        ".balign 16\n"
+        ".globl __x86_return_thunk\n" /* the name that GCC gives it */
+        ".hidden __x86_return_thunk\n"
+        ".type __x86_return_thunk, @function\n"
+        "__x86_return_thunk:\n"
+        "    .cfi_startproc\n"
+        "    popq %rcx\n"
+        "    .cfi_adjust_cfa_offset -8\n"
+        "    .cfi_register rip, rcx\n"
+        "    jmp *%rcx\n"
+        "    .cfi_endproc\n"
+        ".size __x86_return_thunk, . - __x86_return_thunk\n"
         ".popsection\n");
 #endif
 

@@ -64,6 +64,8 @@ def generator(function: Callable[_P, Any], /) -> Callable[_P, Generator[Any, Any
     >>> list(one), list(other)
     ([2, 1], [2, 1])
     """
+    if not callable(function):
+        raise TypeError(f"generator takes a function, not {function!r}")
     code = getattr(function, "__code__", None)
     if code is not None and code.co_flags & _OF_ITS_OWN_KIND:
         raise TypeError(

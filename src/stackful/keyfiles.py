@@ -71,7 +71,7 @@ def rotate_key_file(path: str | PathLike[str], keep: int | None = None) -> None:
 
 def _write(path: str, text: bytes, is_new: bool) -> None:
     """Under another name first: two that start together agree on one key, and nobody sees half of it."""
-    draft = f"{path}.{os.getpid()}.new"
+    draft = f"{path}.{os.urandom(4).hex()}.new"
     _fill(draft, text)
     if not is_new:
         os.replace(draft, path)
@@ -84,7 +84,7 @@ def _write(path: str, text: bytes, is_new: bool) -> None:
 
 
 def _fill(path: str, text: bytes) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(file, text)
         os.fsync(file)

@@ -18,6 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from stackful import _core
 from stackful.errors import FiberError
+from stackful.executors import executor_of
 from stackful.fibers import Fiber, suspend_to
 
 __all__ = [
@@ -338,17 +339,16 @@ def _widened(root: Branch[_R], least: int) -> list[Branch[_R] | _Raised]:
 
 
 def parallel(
-    function: Callable[..., _R], /, *args: Any, executor: Executor | None = None, workers: int | None = None
+    function: Callable[..., _R], /, *args: Any, executor: Any = None, workers: int | None = None
 ) -> Iterator[_R]:
     """The solutions of `depth_first`, in its order, found by several processes.
 
     The tree is widened here until there is enough to share out; each branch is pickled, and finished by a process of `executor` (by default
-    a `concurrent.futures.ProcessPoolExecutor` with that many `workers`). Programs and what they refer to must pickle. An exception of the
+    a `concurrent.futures.ProcessPoolExecutor` with that many `workers`; a ``Client`` of ``dask.distributed`` is one, too). Programs and what they refer to must pickle. An exception of the
     program comes after the solutions that are found before it.
     """
     own = ProcessPoolExecutor(workers) if executor is None else None
-    pool = executor or own
-    assert pool is not None
+    pool = own or executor_of(executor)
     try:
         yield from _collected(_widened(explore(function, *args), 4 * (workers or 4)), pool)
     finally:

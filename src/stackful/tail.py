@@ -52,11 +52,21 @@ def tail_call(function: Callable[_P, _R], /, *args: _P.args, **kwargs: _P.kwargs
     """
     token: Any
     if type(function) is MethodType:
-        body = getattr(function.__func__, "_tail_body", None)
+        body = _body_of(function.__func__)
         token = _TailCall((body, (function.__self__, *args), kwargs) if body else (function, args, kwargs))
     else:
-        token = _TailCall((getattr(function, "_tail_body", function), args, kwargs))
+        token = _TailCall((_body_of(function) or function, args, kwargs))
     return token  # type: ignore[no-any-return]
+
+
+def _body_of(function: Any) -> Callable[..., Any] | None:
+    """The function that a trampoline runs; None for others, decorators around a trampoline too, which have its attributes (functools.wraps)."""
+    code = getattr(function, "__code__", None)
+    if code is _BOUNCE:
+        return function._tail_body  # type: ignore[no-any-return]
+    if code is None and not callable(function):
+        raise TypeError(f"tail_call(function, ...) takes a function, not {function!r}")
+    return None
 
 
 def trampolined(function: Callable[_P, _R], /) -> Callable[_P, _R]:
@@ -72,6 +82,8 @@ def trampolined(function: Callable[_P, _R], /) -> Callable[_P, _R]:
     >>> factorial(5)
     120
     """
+    if not callable(function):
+        raise TypeError(f"trampolined takes a function, not {function!r}")
 
     @wraps(function)
     def bounce(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -80,6 +92,9 @@ def trampolined(function: Callable[_P, _R], /) -> Callable[_P, _R]:
 
     bounce._tail_body = function  # type: ignore[attr-defined]
     return bounce
+
+
+_BOUNCE = trampolined(id).__code__
 
 
 def _bounce(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Every test of this folder that asks for `run` runs on asyncio's own loop and on uvloop, in asyncio's debug mode."""
+"""Every test of this folder that asks for `run` runs on asyncio's own loop and on uvloop, in asyncio's debug mode and without."""
 
 import asyncio
 import gc
@@ -24,10 +24,10 @@ def loop_factory(request):
     return factory
 
 
-@pytest.fixture
-def run(loop_factory, caplog):
-    """`aio.run` in debug mode; nothing may be logged, and no task or coroutine be left behind."""
-    yield partial(aio.run, debug=True, loop_factory=loop_factory)
+@pytest.fixture(params=[True, False], ids=["debug", "fast"])
+def run(request, loop_factory, caplog):
+    """`aio.run`; nothing may be logged, and no task or coroutine be left behind."""
+    yield partial(aio.run, debug=request.param, loop_factory=loop_factory)
     gc.collect()
     slow = [record for record in caplog.records if "Executing" in record.getMessage()]
     assert [record.getMessage() for record in caplog.records if record not in slow] == []

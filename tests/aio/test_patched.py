@@ -437,6 +437,51 @@ def test_a_cancelled_wait_for_a_lock_hands_the_turn_on(run):
     assert run(main) == (True, True)
 
 
+def test_a_cancelled_wait_for_a_queue_leaves_its_item_to_the_next(run):
+    """Even where it is cancelled when an item has just been put for it."""
+
+    def main():
+        with patched():
+            items = queue.Queue()
+            first, second, third = (aio.spawn(items.get) for _ in range(3))
+            time.sleep(0)
+            items.put("a")
+            first.cancel()
+            time.sleep(0)
+            items.put("b")
+            return await_(asyncio.wait_for(asyncio.gather(second, third), 5))
+
+    assert run(main) == ["a", "b"]
+
+
+def test_a_cancelled_wait_for_a_condition_holds_its_lock_at_the_end(run):
+    """So the block around it can be left, however often it is cancelled meanwhile."""
+
+    def wait(condition):
+        with condition:
+            condition.wait()
+
+    def main():
+        with patched():
+            condition = threading.Condition()
+            task = aio.spawn(wait, condition)
+            time.sleep(0)
+            with condition:
+                condition.notify()
+                for _ in range(3):
+                    time.sleep(0)
+                    task.cancel()
+            time.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await_(task)
+            with pytest.raises(RuntimeError, match="cannot wait on un-acquired lock"):
+                condition.wait()
+            with condition:
+                return condition.wait(0.001), condition.wait(-1), condition.wait_for(lambda: True)
+
+    assert run(main) == (False, False, True)
+
+
 def test_locks_work_between_tasks_and_threads(run):
     """Many hands on one counter, and an event that a thread sets for a task, and a task for a thread."""
 

@@ -121,3 +121,28 @@ def test_errors_of_the_function_leave_through_run(run):
     for kind in (LookupError, SystemExit, KeyboardInterrupt):
         with pytest.raises(kind, match="this"):
             run(fails, kind)
+
+
+def test_a_coroutine_is_no_function():
+    """As asyncio.run takes one: the error names the way out, and nothing warns that it was never awaited."""
+
+    async def main():
+        return 1
+
+    for start in (aio.run, lambda coroutine: asyncio.run(aio.call(coroutine)), lambda it: aio.run(aio.spawn, it)):
+        with pytest.raises(
+            TypeError, match=r"takes a function, and calls it; <coroutine object .*main at .* called already"
+        ):
+            start(main())
+    for start in (aio.run, lambda it: asyncio.run(aio.call(it)), lambda it: aio.run(aio.spawn, it)):
+        with pytest.raises(TypeError, match=r"aio\..*\(\) takes a function and its arguments, not 3"):
+            start(3)
+
+
+def test_the_main_task_has_the_name_of_its_function():
+    """In what asyncio says of it."""
+
+    def named():
+        return asyncio.current_task().get_coro().__qualname__
+
+    assert aio.run(named).endswith("<locals>.named")

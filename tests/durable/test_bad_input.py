@@ -171,7 +171,7 @@ def change_checkpoint(store, column, seq, change):
     database.close()
 
 
-@pytest.mark.parametrize("column", ["program", "environment"])
+@pytest.mark.parametrize("column", ["data", "environment"])
 @pytest.mark.parametrize("where", [0, 30, -1])
 def test_an_altered_checkpoint(killed, store, column, where):
     """One changed byte anywhere in the only checkpoint, and nothing of it is used."""
@@ -200,7 +200,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(commands):
                 open("killed", "w").close(); os.kill(os.getpid(), 9)
     """)
     commands.stackful("run", script)
-    change_checkpoint(commands.folder / ".stackful" / "runs.db", "program", 4, lambda data: data[:-50])
+    change_checkpoint(commands.folder / ".stackful" / "runs.db", "data", 4, lambda data: data[:-50])
     done = commands.stackful("resume")
     assert done.stdout == "3\n4\n"
     assert done.stderr.startswith("stackful: warning: the last checkpoint is damaged; going on from checkpoint 3: ")
@@ -217,7 +217,7 @@ def test_another_key(killed, store):
     assert done.returncode == 65
     key.unlink()
     done = killed.stackful("resume")
-    assert "without it no checkpoint can be trusted" in message(done)
+    assert "without it nothing that was sealed can be trusted" in message(done)
     assert done.returncode == 74
     key.write_bytes(right)
     assert_intact(killed)

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import multiprocessing
 import os
 import sys
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -362,6 +364,69 @@ def test_a_schedule_starts_runs(engine):
         durable.schedule(shop.order, "every day")
     with pytest.raises(ValueError, match="no time zone 'Mars'"):
         durable.schedule(shop.order, "* * * * *", zone="Mars")
+
+
+def test_a_store_that_refuses_for_a_while_loses_nothing(engine, caplog):
+    """Runs wait with what they did, and go on when it is stored."""
+    commit, refusals = engine.store.commit, iter(range(3))
+
+    def refusing(saves):
+        if next(refusals, None) is not None:
+            raise StoreError("the disk is full")
+        return commit(saves)
+
+    engine.store.commit = refusing
+    with caplog.at_level(logging.WARNING, "stackful.durable"):
+        assert durable.start(shop.order, "tea").result(PATIENCE) == (3, True)
+    assert shop.effects() == ["tea 0", "tea 1", "tea 2"]
+    assert "1 states are not stored yet, their runs wait: the disk is full" in caplog.text
+
+
+def test_a_state_that_the_store_refuses_harms_no_other_run(engine):
+    """Its own code is told; those that were to be committed with it are."""
+    commit = engine.store.commit
+
+    def refusing(saves):
+        if any(save.step == "refused" and save.data for save in saves):
+            raise OverflowError("too large for this store")
+        return commit(saves)
+
+    engine.store.commit = refusing
+    new = [new_run(engine, shop.named_step, (name,), {}) for name in ("a", "refused", "b")]
+    first, second, third = engine.start_all(new)
+    assert (first.result(PATIENCE), third.result(PATIENCE)) == ("a", "b")
+    assert isinstance(failure(second).__cause__, OverflowError)
+
+
+def test_an_idle_engine_does_nothing(engine):
+    """No thread wakes up while there is nothing to do."""
+    durable.start(shop.order, "tea").result(PATIENCE)
+    handle = durable.start(shop.waiter, "go")
+    until(lambda: handle.status is Status.WAITING)
+    time.sleep(0.2)
+    looks = []
+    engine.alarms._look = lambda: looks.append(1)
+    before = engine.threads.turns
+    time.sleep(0.5)
+    del engine.alarms._look
+    assert (looks, engine.threads.turns) == ([], before)
+
+
+def test_steps_run_in_executors(engine):
+    """What has submit() runs the function elsewhere; its result and its exceptions come back into the run."""
+    with ThreadPoolExecutor(1) as threads, ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as processes:
+        shop.EXECUTORS.update(threads=threads, processes=processes)
+        assert durable.start(shop.elsewhere, "threads", 2).result(PATIENCE) == 4
+        assert durable.start(shop.elsewhere, "processes", 3).result(PATIENCE) == 9
+        assert isinstance(failure(durable.start(shop.elsewhere_again, "x")).__cause__, TypeError)
+        assert isinstance(failure(durable.start(shop.elsewhere, "threads", "x")).__cause__, TypeError)
+
+
+def test_checkpoint_stores_a_run_of_a_function(engine):
+    """The function of scripts does what a step without a function would."""
+    handle = durable.start(shop.checkpoints)
+    assert handle.result(PATIENCE) is True
+    assert handle.run.seq == 1
 
 
 # --- questions --------------------------------------------------------------------------------------------------------

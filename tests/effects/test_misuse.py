@@ -1,5 +1,8 @@
 """What is used in a way that it is not made for says so, and how it is used."""
 
+import functools
+import re
+
 import pytest
 
 from stackful import (
@@ -54,8 +57,9 @@ def test_a_shallow_resumption_goes_on_under_a_handler():
 
 def test_what_is_no_function_is_no_operation():
     """A TypeError says what `effect` takes."""
-    with pytest.raises(TypeError, match="not 3"):
-        effect(3)
+    for wrong in (3, int, functools.partial(print)):
+        with pytest.raises(TypeError, match=f"not {re.escape(repr(wrong))}"):
+            effect(wrong)
 
 
 def test_only_what_has_frames_is_drawn():

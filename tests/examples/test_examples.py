@@ -116,6 +116,42 @@ def test_the_simulation_survives_being_killed(tmp_path):
     assert set(repeated.splitlines()) == set(plain.splitlines())
 
 
+def test_the_agent_pays_once_for_what_its_branches_share(tmp_path):
+    """Four branches and their root: one call for the context, five for each of the rest; the best branch comes first."""
+    *branches, calls = output_of(tmp_path, "agent_tree.py").splitlines()
+    assert [line.split(maxsplit=1)[1] for line in branches] == ["a second door", "appointments", "more staff", "music"]
+    assert calls == "calls of the model: read 1, propose 5, grade 5"
+
+
+def test_an_approval_waits_for_people_and_survives_processes(tmp_path):
+    """Killed while it waits, answered twice by the command line, it is published as it was changed."""
+    with subprocess.Popen(
+        [sys.executable, EXAMPLES / "approval.py", "start", "News"], cwd=tmp_path, env=ENVIRONMENT
+    ) as process:
+        while "signal:ask-1" not in start(tmp_path, "-m", "stackful", "ps", "--json").stdout:
+            assert process.poll() is None
+        process.kill()
+    answer(tmp_path, "ok=false", "change=shorter")
+    with subprocess.Popen(
+        [sys.executable, EXAMPLES / "approval.py", "work"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while "signal:ask-3" not in start(tmp_path, "-m", "stackful", "ps", "--json").stdout:
+            assert process.poll() is None
+        answer(tmp_path, "ok=true")
+        assert process.stdout.read() == "posted /news/News%20%28shorter%29\npublished as /news/News%20%28shorter%29\n"
+
+
+def answer(folder, *fields):
+    """Answer what the run of approval.py asks."""
+    options = [part for field in fields for part in ("--answer", field)]
+    done = start(folder, "-m", "stackful", "signal", "publish-1", *options)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("options", [(), ("--every", "0.05")], ids=["no checkpoints", "every 0.05 s"])
 def test_crossref_prints_the_same_as_a_durable_run(tmp_path, options):
     """`stackful run` changes nothing about what the script prints."""

@@ -459,3 +459,9 @@ def test_a_function_with_a_yield_of_its_own_is_refused():
     for function in (plain, coroutine, both):
         with pytest.raises(TypeError, match=r"has a yield or an await of its own: write yield_\(value\)"):
             generator(function)
+
+
+def test_the_decorator_takes_a_function():
+    """Anything else is refused at once, not when it is called."""
+    with pytest.raises(TypeError, match="generator takes a function, not 3"):
+        generator(3)

@@ -9,7 +9,20 @@ import threading
 import pytest
 
 from laws.operators import Log, call_cc, control
-from stackful import PromptNotFoundError, PromptTag, abort, dynamic_wind, prompt, run
+from stackful import (
+    PromptNotFoundError,
+    PromptTag,
+    abort,
+    control0,
+    dynamic_wind,
+    prompt,
+    prompt0,
+    reset,
+    reset0,
+    run,
+    shift,
+    shift0,
+)
 
 pytestmark = [pytest.mark.five_ways, pytest.mark.leakcheck]
 
@@ -215,3 +228,15 @@ def test_a_continuation_captured_in_one_that_went_to_a_thread():
     run(body)
     assert [seen.count(n) for n in (1, 2, 3)] == [1, 2, 4]
     assert sys.gettrace() is here
+
+
+def test_a_tag_is_a_prompt_tag():
+    """Another object is refused with a TypeError by every operator, whether or not a prompt is there."""
+    for delimit in (prompt, prompt0, reset, reset0):
+        with pytest.raises(TypeError, match="a tag is a PromptTag, not 'a'"):
+            delimit(lambda: 1, "a")
+    for capture in (control, control0, shift, shift0, call_cc):
+        with pytest.raises(TypeError, match="a tag is a PromptTag, or a fiber, not 'a'"):
+            run(lambda capture=capture: capture(lambda k: k(1), "a"))
+        with pytest.raises(TypeError, match="not 'a'"):
+            capture(lambda k: k(1), "a")

@@ -88,4 +88,4 @@ def same(value):
     return value
 
 
-from saveable import iterators  # noqa: E402, F401 - each adds its entries
+from saveable import functions, iterators, outside, values  # noqa: E402, F401 - each adds its entries

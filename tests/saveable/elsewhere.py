@@ -9,13 +9,22 @@ from saveable import ENTRIES
 from stackful import snapshot
 
 
+def outcome(entry, data):
+    """What is seen of a new one and of the restored one; what is outside of the program is made as it was before that."""
+    wanted = entry.look(entry.make())
+    there = entry.make()
+    found = entry.look(snapshot.loads(data).resume())
+    del there
+    return wanted, found
+
+
 def main(file):
     entries = {str(entry): entry for entry in ENTRIES}
     restored = 0
     for name, data in pickle.loads(Path(file).read_bytes()).items():
         entry = entries[name]
         try:
-            found, wanted = entry.look(snapshot.loads(data).resume()), entry.look(entry.make())
+            wanted, found = outcome(entry, data)
         except Exception:
             print(f"{name}:\n{traceback.format_exc()}")
             continue

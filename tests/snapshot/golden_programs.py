@@ -149,7 +149,7 @@ def main():
     import golden_programs  # by the name that the tests know it by, not as __main__
 
     FOLDER.mkdir(exist_ok=True)
-    data = snapshot.dumps(golden_programs.values(), key=KEY)
+    data = snapshot.dumps(golden_programs.values(), key=KEY, run="golden", sequence=7, compression="none")
     golden_programs.check(snapshot.loads(data, key=KEY))
     schema, python = (snapshot.header(data)[name] for name in ("schema", "python"))
     path = FOLDER / f"schema-{schema}-python-{python}.snapshot"

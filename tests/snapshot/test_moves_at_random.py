@@ -107,7 +107,11 @@ def suspended(program, stops):
 
 def expected(machine, old, new, renamed):
     """What the edited program may do from here on: one log, or several where like statements leave a choice, or none at all."""
-    return [log for path in right_places(old, new, machine.at, renamed) if (log := continued(machine, new, path, renamed)) is not None]
+    return [
+        log
+        for path in right_places(old, new, machine.at, renamed)
+        if (log := continued(machine, new, path, renamed)) is not None
+    ]
 
 
 def continued(machine, new, path, renamed):

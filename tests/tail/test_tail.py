@@ -1,5 +1,6 @@
 """tail_call: the frame is gone before the next function begins."""
 
+import functools
 import gc
 import sys
 import weakref
@@ -197,3 +198,41 @@ def test_the_decorated_function_is_still_itself():
     """Name and docstring."""
     assert even.__name__ == "even"
     assert even.__wrapped__(0) is True
+
+
+def test_a_decorator_around_a_trampoline_is_called():
+    """It is a function of its own, though functools.wraps gives it the trampoline's attributes."""
+    seen = []
+
+    def logged(function):
+        @functools.wraps(function)
+        def wrapper(n):
+            seen.append(n)
+            return function(n)
+
+        return wrapper
+
+    @logged
+    @trampolined
+    def count(n):
+        return "done" if n == 0 else tail_call(count, n - 1)
+
+    class Counter:
+        @logged
+        @trampolined
+        def count(self):
+            return tail_call(count, 1)
+
+    assert count(2) == "done"
+    assert seen == [2, 1, 0]
+    counter = Counter()
+    assert trampolined(lambda: tail_call(counter.count))() == "done"
+    assert seen == [2, 1, 0, counter, 1, 0]
+
+
+def test_what_is_no_function_is_refused_where_it_is_named():
+    """Not later in the trampoline, where nobody knows any more who has returned it."""
+    with pytest.raises(TypeError, match=r"tail_call\(function, ...\) takes a function, not 42"):
+        tail_call(42)
+    with pytest.raises(TypeError, match="trampolined takes a function, not 42"):
+        trampolined(42)

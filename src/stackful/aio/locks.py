@@ -16,7 +16,7 @@ from typing import Any
 from stackful.aio.portals import in_portal
 from stackful.aio.waiting import Waiters
 
-__all__ = ["Lock", "RLock", "SimpleQueue"]
+__all__ = ["Lock", "RLock", "SimpleQueue", "wait_for_condition"]
 
 _allocate_lock = threading.Lock
 _get_ident = threading.get_ident
@@ -156,6 +156,45 @@ class RLock:
         return (
             f"<{state} {type(self).__module__}.RLock object owner={self._owner!r} count={self._count} at {id(self):#x}>"
         )
+
+
+def wait_for_condition(self: threading.Condition, timeout: float | None = None) -> bool:
+    """As threading.Condition.wait; but a task that waits can be cancelled, at any moment, where a thread cannot.
+
+    Then it holds the lock again, as who leaves its ``with`` block must, and a notification that it has got goes to another one, which would
+    wait for ever else. (asyncio.Condition.wait does so.)
+    """
+    condition: Any = self
+    if not condition._is_owned():
+        raise RuntimeError("cannot wait on un-acquired lock")
+    waiter = Lock()
+    waiter.acquire()
+    condition._waiters.append(waiter)
+    saved = condition._release_save()
+    is_notified, cancelled = False, None
+    try:
+        is_notified = waiter.acquire(timeout is None or timeout > 0, -1 if timeout is None or timeout <= 0 else timeout)
+    finally:
+        cancelled = _take_back(condition, saved)
+        if waiter in condition._waiters:
+            condition._waiters.remove(waiter)
+        elif not is_notified or cancelled is not None:
+            self.notify()
+    if cancelled is not None:
+        raise cancelled
+    return is_notified
+
+
+def _take_back(condition: Any, saved: object) -> asyncio.CancelledError | None:
+    """Hold the condition's lock again, come what may: the last cancellation."""
+    cancelled = None
+    while True:
+        try:
+            condition._acquire_restore(saved)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        else:
+            return cancelled
 
 
 class SimpleQueue:

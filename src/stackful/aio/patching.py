@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 from stackful.aio import selecting, sockets
-from stackful.aio.locks import Lock, RLock, SimpleQueue
+from stackful.aio.locks import Lock, RLock, SimpleQueue, wait_for_condition
 from stackful.aio.portals import await_, can_await
 from stackful.aio.waiting import outside
 
@@ -81,6 +81,7 @@ def _replacements() -> list[tuple[Any, str, Any]]:
         (threading, "Lock", Lock),
         (threading, "_allocate_lock", Lock),  # those by which conditions wait, of conditions made before too
         (threading, "RLock", RLock),
+        (threading.Condition, "wait", wait_for_condition),
         (queue, "SimpleQueue", SimpleQueue),
         (threading.Thread, "start", _outside(threading.Thread.start)),
         (ThreadPoolExecutor, "submit", _outside(ThreadPoolExecutor.submit)),

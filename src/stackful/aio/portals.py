@@ -20,14 +20,16 @@ from stackful.fibers import is_suspendable, suspend, suspend_to
 from stackful.fibers.operations import suspendable
 from stackful.generators import Generator as Portal
 
-__all__ = ["await_", "call", "can_await", "eager_task_factory", "in_portal", "run", "spawn", "task_factory"]
+__all__ = [
+    "await_", "call", "can_await", "eager_task_factory", "exit_here", "in_portal", "portals", "run", "spawn", "task_factory", "way_out",
+]  # fmt: skip
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _AnyCoroutine = Coroutine[Any, Any, _T]
 
 # Of each portal its id: whoever refers to a portal refers to all that its functions hold.
-_portals: set[int] = set()
+portals: set[int] = set()
 
 
 # ---- await_ ---------------------------------------------------------------------------------------
@@ -47,11 +49,12 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     >>> aio.run(lambda: sorted([3, 1, 2], key=pause))
     [1, 2, 3]
     """
-    pause = suspend if id(current()) in _portals else _way_out(awaitable)
-    if type(awaitable) in _FUTURES:
+    pause = suspend if id(current()) in portals else way_out(awaitable)
+    kind = type(awaitable)
+    if kind is _Future or kind is _Task:
         return _result(awaitable, pause)  # type: ignore[no-any-return]
     outcome: list[_T] = []
-    steps = _steps(awaitable if type(awaitable) is types.CoroutineType else _iterable(awaitable), outcome)
+    steps = _steps(awaitable if kind is _Coroutine else _iterable(awaitable), outcome)
     for future in steps:  # the first step is made here: what completes at once costs no switch
         while True:
             try:
@@ -66,7 +69,7 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     return outcome[0]
 
 
-_FUTURES = {asyncio.Future, asyncio.Task}
+_Coroutine, _Future, _Task = types.CoroutineType, asyncio.Future, asyncio.Task
 
 
 def _result(future: Any, pause: Callable[[Any], Any]) -> Any:
@@ -98,10 +101,13 @@ def _iterable(awaitable: Any) -> Any:
     return begin(awaitable)
 
 
-def _exit() -> Callable[[Any], Any] | None:
-    """What suspends the portal that runs this code, where the running fiber is not the portal; None: nothing does."""
-    fiber, host = current(), suspendable()
-    if host is None or id(host) not in _portals:
+def exit_here() -> Callable[[Any], Any] | None:
+    """What suspends the portal that runs this code; None: nothing does."""
+    fiber = current()
+    if id(fiber) in portals:
+        return suspend
+    host = suspendable()
+    if host is None or id(host) not in portals:
         return None
     if (
         fiber is host or host is not _core.host()
@@ -110,9 +116,9 @@ def _exit() -> Callable[[Any], Any] | None:
     return lambda future: suspend_to(host, future)  # a guest of it does
 
 
-def _way_out(awaitable: Any) -> Callable[[Any], Any]:
-    """As `_exit`; `FiberError` instead of None."""
-    pause = _exit()
+def way_out(awaitable: Any) -> Callable[[Any], Any]:
+    """As `exit_here`; `FiberError` instead of None, about what was to be awaited."""
+    pause = exit_here()
     if pause is not None:
         return pause
     if type(awaitable) is types.CoroutineType:
@@ -133,7 +139,7 @@ def _way_out(awaitable: Any) -> Callable[[Any], Any]:
 
 def in_portal() -> bool:
     """Is there a portal for `await_` to suspend?"""
-    return id(current()) in _portals or _exit() is not None
+    return exit_here() is not None
 
 
 def can_await() -> bool:
@@ -179,17 +185,30 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     >>> asyncio.run(main())
     42
     """
+    _check_function("call", function)
     while True:
         portal: Portal[Any, Any, Any] = Portal(function, *args, **kwargs)
         mark = id(portal)
-        _portals.add(mark)
+        portals.add(mark)
         try:
             result = await _Entered(portal)
         finally:
-            _portals.discard(mark)
+            portals.discard(mark)
         if not asyncio.iscoroutine(result):
             return result
         function, args, kwargs = await_, (result,), {}
+
+
+def _check_function(name: str, function: object) -> None:
+    if callable(function):
+        return
+    if asyncio.iscoroutine(function):
+        function.close()  # the error says enough: no warning that it was never awaited
+        raise TypeError(
+            f"aio.{name}() takes a function, and calls it; {function!r} has been called already: aio.{name}(function, *args), "
+            "or within a portal aio.await_(coroutine)"
+        )
+    raise TypeError(f"aio.{name}() takes a function and its arguments, not {function!r}")
 
 
 # ---- tasks -----------------------------------------------------------------------------------------
@@ -276,6 +295,7 @@ def spawn(
     >>> aio.run(main)
     [0, 1, 2]
     """
+    _check_function("spawn", function)
     loop = asyncio.get_running_loop()
     task = loop.create_task(_named(call(function, *args), function), name=name, context=context)
     _spawned.add(task)  # loops keep weak references
@@ -320,10 +340,11 @@ def run(
     >>> aio.run(pause, 42)
     42
     """
+    _check_function("run", function)
     if asyncio._get_running_loop() is not None:
         raise FiberError(
             "aio.run() cannot be called where an event loop runs already: call the function, in a portal; or `await aio.call(function, ...)`"
         )
     with asyncio.Runner(debug=debug, loop_factory=loop_factory) as runner:
         runner.get_loop().set_task_factory(task_factory)
-        return runner.run(call(function, *args))
+        return runner.run(_named(call(function, *args), function))

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from stackful.aio.descriptors import forget_descriptor, wait_for_descriptor
-from stackful.aio.portals import await_, can_await
+from stackful._core import current
+from stackful.aio.descriptors import forget_descriptor, wait_for_data, wait_for_descriptor, watches
+from stackful.aio.portals import await_, can_await, portals
 from stackful.aio.waiting import FOREVER, Deadline, in_thread
+from stackful.errors import BarrierError
+from stackful.fibers import suspend
 
 __all__ = ["replacements"]
 
@@ -80,6 +83,44 @@ def _with_flags(original: _Function, add: Callable[..., tuple[Any, ...]], to_wri
         return _transfer(self, original, flagged, to_write, Deadline(self.gettimeout()))
 
     return operation
+
+
+def _recv(original: _Function, general: _Function) -> _Function:
+    """What servers do most is written out here: each call of a Python function counts, each frame that is parked, and each call of the kernel."""
+
+    @wraps(original)
+    def recv(self: socket.socket, size: int, flags: int = 0, /) -> Any:
+        if flags or type(size) is not int or self.gettimeout() is not None:
+            return general(self, size, flags)
+        watch = watches.get(id(self))
+        if watch is not None and watch.is_drained and id(current()) in portals and watch.begin(self.fileno()):
+            try:
+                suspend(watch)
+            except BarrierError:
+                watch.give_up()
+            except BaseException:
+                watch.give_up()
+                raise
+        while True:
+            if watch is None or not watch.is_drained:
+                try:
+                    if watch is not None:
+                        watch.is_drained = True
+                    data = original(self, size, _AT_ONCE)
+                    if watch is not None and not (watch.ends_short and len(data) < size):
+                        watch.is_drained = False
+                    return data
+                except BlockingIOError:
+                    pass
+                except BaseException:
+                    if watch is not None:
+                        watch.is_drained = False
+                    raise
+            if not wait_for_data(self):
+                return original(self, size)
+            watch = watches.get(id(self))
+
+    return recv
 
 
 def _listing(operation: _Function) -> _Function:
@@ -296,6 +337,7 @@ def replacements() -> list[tuple[Any, str, Any]]:
         name: _with_flags(getattr(socket.socket, name), flags, False) for name, flags in _READS.items()
     }
     own |= {name: _with_flags(getattr(socket.socket, name), flags, True) for name, flags in _WRITES.items()}
+    own["recv"] = _recv(socket.socket.recv, own["recv"])
     own["recvmsg_into"] = _listing(own["recvmsg_into"])
     own["sendmsg"] = _listing(own["sendmsg"])
     own["sendall"] = _sendall(socket.socket.sendall)

@@ -34,12 +34,16 @@ def _pairs(given: Iterable[str]) -> dict[str, Any]:
 @command("signal")
 @store
 @click.option("--key", help="A second signal with the same key is dropped: for those who may send twice.")
-@click.option("--answer", "answers", multiple=True, metavar="FIELD=VALUE", help="Answer what the run asks; once for each field.")
+@click.option(
+    "--answer", "answers", multiple=True, metavar="FIELD=VALUE", help="Answer what the run asks; once for each field."
+)
 @as_json
 @click.argument("run")
 @click.argument("name", required=False)
 @click.argument("value", default="null")
-def _signal(store: str, key: str | None, answers: tuple[str, ...], as_json: bool, run: str, name: str | None, value: str) -> None:
+def _signal(
+    store: str, key: str | None, answers: tuple[str, ...], as_json: bool, run: str, name: str | None, value: str
+) -> None:
     """Send a run the signal NAME, with a VALUE (JSON, or a word); or answer what it asks, with --answer.
 
     The run receives it by wait_signal(NAME), now or later; it goes on where a worker is at work.
@@ -54,7 +58,9 @@ def _signal(store: str, key: str | None, answers: tuple[str, ...], as_json: bool
             taken = engine.send(found.id, str(name), value_of(value), key)
     what = "the answer" if answers else f"signal {name}"
     if not taken:
-        raise StoreError(f"{what} was not taken in: run {found.id} has ended, or a signal with this key was sent before")
+        raise StoreError(
+            f"{what} was not taken in: run {found.id} has ended, or a signal with this key was sent before"
+        )
     _tell(as_json, f"{what} is in the store for {found.id}", run=found.id, taken=True)
 
 
@@ -85,8 +91,16 @@ def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
 
 @command("fork")
 @store
-@click.option("--at", type=int, metavar="N", help="A checkpoint, as `stackful log` lists them; by default the last state.")
-@click.option("--set", "changes", multiple=True, metavar="LOCAL=VALUE", help="Give a local variable of the innermost frame another value (JSON, or a word).")
+@click.option(
+    "--at", type=int, metavar="N", help="A checkpoint, as `stackful log` lists them; by default the last state."
+)
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="LOCAL=VALUE",
+    help="Give a local variable of the innermost frame another value (JSON, or a word).",
+)
 @click.option("--name", help="The new run's id.")
 @as_json
 @click.argument("run")

@@ -95,5 +95,27 @@ def _resume(store: Path, run: str | None) -> _Todo:
     return lambda: go_on(store, run)
 
 
+@_cli.command("check", context_settings={"allow_interspersed_args": False})
+@click.option("--no-run", is_flag=True, help="Read the program's text only.")
+@click.option("--strict", is_flag=True, help="Warnings fail, too.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End the rehearsal after that."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print data for programs; the program prints to standard error.")
+@click.argument("script", metavar="PROGRAM.PY")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")
+def _check(
+    no_run: bool, strict: bool, timeout: float | None, as_json: bool, script: str, args: tuple[str, ...]
+) -> _Todo:
+    """Find ahead of time what could not be saved of a program.
+
+    The program is run, with all that it does, and wherever it could be stored a snapshot is tried and thrown away. Ends with 0,
+    with 71 if a checkpoint would fail, with 1 if the program itself fails.
+    """
+    from stackful.cli.checking import check_program
+
+    return lambda: check_program(script, args, run=not no_run, timeout=timeout, strict=strict, as_json=as_json)
+
+
 for _command in (*looking.COMMANDS, *acting.COMMANDS, *keeping.COMMANDS, *serving.COMMANDS, *working.COMMANDS):
     _cli.add_command(_command)

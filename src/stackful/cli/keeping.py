@@ -15,7 +15,8 @@ from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 
 if TYPE_CHECKING:
-    from stackful.durable.overview import Diagnosis
+    from stackful.durable.store import Run
+    from stackful.snapshot import Finding
 
 __all__ = ["COMMANDS"]
 
@@ -27,35 +28,41 @@ _DAY = 86400.0
 @as_json
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
-    """Tell before a deploy which runs would not go on with the code that is here.
+    """Find out whether stored runs would resume with the code that is here now, before it is deployed.
 
-    Looks at all runs that have not ended, or at those named. Nothing is run or changed; modules are imported. Ends with status 68 if a run would not go on.
+    RUN is an id or its beginning; by default all that can go on. Nothing is resumed; modules are imported. Status 68 where one would not resume.
     """
-    from stackful.durable.overview import diagnose
+    from stackful.durable.doctor import examine
 
     with connected(store) as engine:
-        named = [the_run(engine, run) for run in runs]
-        found = [diagnose(engine, run) for run in named or engine.runs() if run.status not in ENDED]
-    sick = [each for each in found if each.findings]
+        examined = examine(engine, runs)
     if as_json:
-        print(json.dumps([each.data() for each in found], indent=2))
+        found = [{"run": run.id, "findings": [finding._asdict() for finding in findings]} for run, findings in examined]
+        print(json.dumps(found))
     else:
-        _print_diagnoses(found, sick)
-    if sick:
+        _print_examined(examined)
+    if any(findings for _, findings in examined):
         sys.exit(CODE_CHANGED)
 
 
-def _print_diagnoses(found: list[Diagnosis], sick: list[Diagnosis]) -> None:
-    for each in sick:
-        print(f"{each.run.id}  {each.run.program}  {each.run.status.value}")
-        for text in each.findings:
-            print("  " + text.replace("\n", "\n  "))
-    print(f"{len(found)} runs under way, {len(found) - len(sick)} would go on with this code, {len(sick)} would not")
+def _print_examined(examined: list[tuple[Run, list[Finding]]]) -> None:
+    for run, findings in examined:
+        print(f"{run.id}: {'would not resume' if findings else 'would resume'}")
+        for finding in findings:
+            print("    " + str(finding).replace("\n", "\n    "))
 
 
 @command("gc")
 @store
-@click.option("--older-than", "days", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS", help="Only runs that ended so long ago.")
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="DAYS",
+    help="Only runs that ended so long ago.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @as_json
 def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
@@ -74,7 +81,9 @@ def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
 
 @command("export")
 @store
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful."
+)
 @as_json
 @click.argument("run")
 def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
@@ -91,7 +100,12 @@ def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
 
 @command("import")
 @store
-@click.option("--key", "key_file", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="The key file of the store that it was exported from; by default this store's own.")
+@click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="The key file of the store that it was exported from; by default this store's own.",
+)
 @click.option("--name", help="The new run's id; by default the exported run's, if it is free.")
 @as_json
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))

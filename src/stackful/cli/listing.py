@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from stackful.cli.options import connected
+from stackful.cli.options import connected, exists
 from stackful.durable.overview import last_checkpoint, list_runs, run_data
 from stackful.durable.store import Checkpoint, Run, Status
 
@@ -46,7 +45,7 @@ def print_runs(store: str, where: Filter, limit: int | None, as_json: bool) -> N
 
 
 def _runs(store: str, where: Filter, limit: int | None) -> list[tuple[Run, Checkpoint | None]]:
-    if "://" not in store and not os.path.exists(store):
+    if not exists(store):
         return []
     with connected(store) as engine:
         return [(run, last_checkpoint(engine.store, run)) for run in list_runs(engine.store, where, limit)]

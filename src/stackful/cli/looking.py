@@ -44,7 +44,14 @@ def value_of(text: str) -> Any:
 @click.option("--text", help="Only runs with this in their id or program.")
 @click.option("--program", help="Only runs of this MODULE:FUNCTION or script.")
 @click.option("--queue", help="Only runs of this queue.")
-@click.option("--attribute", "attributes", multiple=True, metavar="NAME=VALUE", callback=_attributes, help="Only runs with this attribute.")
+@click.option(
+    "--attribute",
+    "attributes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_attributes,
+    help="Only runs with this attribute.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="At most so many.")
 @as_json
 def _ps(store: str, status: tuple[str, ...], limit: int | None, as_json: bool, **given: Any) -> None:
@@ -57,14 +64,16 @@ def _ps(store: str, status: tuple[str, ...], limit: int | None, as_json: bool, *
 
 @command("show")
 @store
-@click.option("--at", type=int, metavar="N", help="A checkpoint, as `stackful log` lists them; by default the last state.")
+@click.option(
+    "--at", type=int, metavar="N", help="A checkpoint, as `stackful log` lists them; by default the last state."
+)
 @click.option("--raw", is_flag=True, help="Show what the stored bytes hold, without loading them.")
 @as_json
 @click.argument("run")
 def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> None:
     """Show where a run stands: its suspended stack, frame by frame.
 
-    RUN is an id or its beginning. Nothing of the run is executed; modules that its frames stand in are imported, unless --raw is given.
+    RUN is an id or its beginning; with --raw also a file that holds a snapshot. Nothing of the run is executed; modules that its frames stand in are imported, unless --raw is given.
     """
     if raw:
         from stackful.cli.raw import print_raw
@@ -97,7 +106,9 @@ def _log(store: str, run: str, as_json: bool) -> None:
         _print_log(states)
     else:
         ended = found.status in ENDED
-        print(f"Run {found.id} has {'kept no checkpoint' if ended else 'no checkpoint yet'}; it is {found.status.value}.")
+        print(
+            f"Run {found.id} has {'kept no checkpoint' if ended else 'no checkpoint yet'}; it is {found.status.value}."
+        )
 
 
 def _script_states(kept: Any, run: Run) -> list[State]:

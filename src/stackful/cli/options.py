@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stackful.durable.engine import Engine
     from stackful.durable.store import Run
 
-__all__ = ["as_json", "command", "connected", "store", "the_run"]
+__all__ = ["as_json", "command", "connected", "exists", "store", "the_run"]
 
 DEFAULT_STORE = ".stackful/runs.db"
 
@@ -48,6 +48,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     return make
 
 
+def exists(store: str) -> bool:
+    """Whether there is such a store; of a database only its server knows."""
+    return "://" in store or Path(store).exists()
+
+
 @contextmanager
 def connected(store: str) -> Iterator[Engine]:
     """An engine of the store that drives no runs. Modules of programs are found as by ``python -m``.
@@ -57,10 +62,11 @@ def connected(store: str) -> Iterator[Engine]:
     """
     from stackful.durable import connect
 
-    if "://" not in store and not os.path.exists(store):
+    if not exists(store):
         raise StoreError(f"there is no store of runs at {store}; start a run first, or name the store with --store")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     with connect(store, work=False) as engine:
         yield engine
 

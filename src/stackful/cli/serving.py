@@ -16,8 +16,12 @@ __all__ = ["COMMANDS"]
 @store
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8700, show_default=True, help="0: any free one.")
-@click.option("--actions", is_flag=True, help="Let who has the token that is printed fork, signal, cancel, retry and answer.")
-@click.option("--public-name", "names", multiple=True, metavar="HOST", help="Answer to this name, too; needed behind a proxy.")
+@click.option(
+    "--actions", is_flag=True, help="Let who has the token that is printed fork, signal, cancel, retry and answer."
+)
+@click.option(
+    "--public-name", "names", multiple=True, metavar="HOST", help="Answer to this name, too; needed behind a proxy."
+)
 def _serve(store: str, host: str, port: int, actions: bool, names: tuple[str, ...]) -> None:
     """Show the runs on a web page: where each stands, live.
 

@@ -29,8 +29,8 @@ from __future__ import annotations
 from stackful.durable.program import ScriptError
 from stackful.errors import (
     CodeChangedError,
-    ReconnectError,
     NameRefusedError,
+    ReconnectError,
     RunLockedError,
     RunNotFoundError,
     SealError,
@@ -81,8 +81,8 @@ _STATUSES: list[tuple[type[StackfulError], int]] = [
     (CodeChangedError, CODE_CHANGED),
     (SnapshotVersionError, OTHER_PYTHON),
     (UnsaveableError, UNSAVEABLE),
-    (ReconnectError, OUTSIDE_CHANGED),
     (NameRefusedError, REFUSED),
+    (ReconnectError, OUTSIDE_CHANGED),
     (SealError, BAD_CHECKPOINT),
     (SnapshotError, BAD_CHECKPOINT),
 ]

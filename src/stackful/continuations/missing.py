@@ -11,13 +11,15 @@ from stackful.errors import PromptNotFoundError, UnhandledError
 __all__ = ["prompt_not_found"]
 
 
-def prompt_not_found(tag: Any) -> PromptNotFoundError | UnhandledError:
+def prompt_not_found(tag: Any) -> PromptNotFoundError | UnhandledError | TypeError:
     """The error for an operation that names a prompt which is not in reach, with the prompts that are there.
 
-    The tag may be a fiber: its base is a prompt for what it has resumed by `resume`, the function. Or a handler, for which a program was
-    leaving.
+    The tag may be a fiber: its base is a prompt for what it has resumed by `resume`, the function. Or a handler (a dict), for which a program
+    was leaving. Anything else is no tag.
     """
-    if not isinstance(tag, PromptTag | _core.Fiber):
+    if not isinstance(tag, PromptTag | _core.Fiber | dict):
+        return TypeError(f"a tag is a PromptTag, or a fiber, not {tag!r}: make one with PromptTag(name)")
+    if isinstance(tag, dict):
         return UnhandledError(
             f"the handler {tag!r} is gone: the program was leaving for it, because of a clause made by `final`, and a `finally` block was"
             " captured or suspended on the way; go on with that where the handler is in force"

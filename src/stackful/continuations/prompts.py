@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from stackful import _core
 from stackful.continuations.missing import prompt_not_found
-from stackful.continuations.tags import DEFAULT, PromptTag
+from stackful.continuations.tags import DEFAULT, PromptTag, check_tag
 from stackful.errors import PromptNotFoundError
 from stackful.fibers.operations import GATE, PUSH, operate, operate_in_new_fiber
 
@@ -36,7 +36,7 @@ def prompt(thunk: Callable[[], Any], tag: PromptTag | None = None) -> Any:
     >>> 1 + prompt(lambda: 10 * control(lambda k: k(2) + k(3)))
     51
     """
-    tag = DEFAULT if tag is None else tag
+    tag = DEFAULT if tag is None else tag if type(tag) is PromptTag else check_tag(tag)
     result = operate(PUSH, tag, thunk, None)
     return operate_in_new_fiber(PUSH, tag, thunk, None) if result is GATE else result
 
@@ -50,7 +50,7 @@ def prompt0(thunk: Callable[[], Any], tag: PromptTag | None = None) -> Any:
     >>> prompt0(lambda: 1 + prompt0(lambda: 2 * control0(lambda k: k(10))))
     21
     """
-    tag = DEFAULT if tag is None else tag
+    tag = DEFAULT if tag is None else tag if type(tag) is PromptTag else check_tag(tag)
     result = operate(PUSH, tag, thunk, None)
     return operate_in_new_fiber(PUSH, tag, thunk, None) if result is GATE else result
 
@@ -64,7 +64,7 @@ def reset(thunk: Callable[[], Any], tag: PromptTag | None = None) -> Any:
     >>> reset(lambda: "a" + shift(lambda k: k(k("b"))))
     'aab'
     """
-    tag = DEFAULT if tag is None else tag
+    tag = DEFAULT if tag is None else tag if type(tag) is PromptTag else check_tag(tag)
     result = operate(PUSH, tag, thunk, None)
     return operate_in_new_fiber(PUSH, tag, thunk, None) if result is GATE else result
 
@@ -78,7 +78,7 @@ def reset0(thunk: Callable[[], Any], tag: PromptTag | None = None) -> Any:
     >>> reset0(lambda: "a" + reset0(lambda: shift0(lambda k: shift0(lambda j: "b"))))
     'b'
     """
-    tag = DEFAULT if tag is None else tag
+    tag = DEFAULT if tag is None else tag if type(tag) is PromptTag else check_tag(tag)
     result = operate(PUSH, tag, thunk, None)
     return operate_in_new_fiber(PUSH, tag, thunk, None) if result is GATE else result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["DEFAULT", "PromptTag"]
+__all__ = ["DEFAULT", "PromptTag", "check_tag"]
 
 
 class PromptTag:
@@ -36,6 +36,13 @@ class PromptTag:
                 if value is self:
                     return _find, (module.__name__, name)
         return _make, (self._module or "", self.name)
+
+
+def check_tag(tag: object) -> PromptTag:
+    """The tag, where it is one; else `TypeError`."""
+    if not isinstance(tag, PromptTag):
+        raise TypeError(f"a tag is a PromptTag, not {tag!r}: make one with PromptTag(name)")
+    return tag
 
 
 def _find(module: str, name: str) -> object:

@@ -183,11 +183,17 @@ def ending_of(error: BaseException) -> tuple[Status, str]:
 
 
 def seal_error(run: ActiveRun, error: BaseException) -> bytes | None:
-    """An exception for those who wait for the run, if it can be stored."""
-    try:
-        return run.seals.seal(run.id, error.with_traceback(None))
-    except Exception:  # noqa: BLE001 - a class of its own may do anything when it is pickled
-        return None
+    """An exception for those who wait for the run, if it can be stored; else without those that it came of."""
+    for attempt in ("with all", "alone"):
+        if attempt == "alone":
+            error.__cause__ = error.__context__ = None
+        try:
+            data = run.seals.seal(run.id, error.with_traceback(None))
+            run.seals.unseal(run.id, data)  # many an exception can be pickled, but not made again
+        except Exception:  # noqa: BLE001 - a class of its own may do anything
+            continue
+        return data
+    return None
 
 
 def largest_local(run: ActiveRun) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackful.durable import operations
@@ -88,7 +88,7 @@ async def step(
     while True:
         operations.enter(function, name, key, attempt)
         try:
-            if timeout is None and executor is None and not iscoroutinefunction(function):
+            if timeout is None and executor is None and not operations.is_async(function):
                 value = function(*args, **keywords)
             else:
                 here.driver.is_in_step = False  # type: ignore[union-attr]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 
 from stackful import _core
+from stackful.durable.contexts import here, host
+from stackful.durable.requests import Commit
 from stackful.errors import BarrierError
 from stackful.fibers import Fiber, current, is_capturable, suspend_to
 
@@ -54,7 +56,7 @@ def checkpoint() -> bool:
     """Store the whole program here: its call stack, its ``__main__`` globals and all that they refer to.
 
     Returns:
-        True under ``stackful run``, also when execution goes on from here after a ``stackful resume``.
+        True under ``stackful run``, also when execution goes on from here after a ``stackful resume``; and in a durable run of a function.
         False elsewhere: under plain ``python`` this function does nothing.
 
     Raises:
@@ -71,7 +73,10 @@ def checkpoint() -> bool:
         False
     """
     if _slot.fiber is None:
-        return False
+        if here.driver is None or here.driver.is_in_step:
+            return False
+        suspend_to(host("checkpoint"), Commit())
+        return True
     _check_fiber()
     answer: bool = suspend_to(_slot.fiber, Suspension.EXPLICIT)
     return answer

@@ -34,7 +34,7 @@ from stackful.errors import RunNotFoundError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stackful.snapshot import Keys
+    from stackful.snapshot import Finding, Keys
 
 __all__ = ["Engine"]
 
@@ -337,8 +337,8 @@ class Engine:
         """What changed between two states of a run; see `inspect.diff`."""
         return diff(self.store, self.seals, run_id, before, after)
 
-    def check_code(self, run_id: str) -> list[str]:
-        """What speaks against going on with a run in this process, a sentence each; nothing of it is built or run, but modules are imported.
+    def check_code(self, run_id: str) -> list[Finding]:
+        """What speaks against going on with a run in this process; nothing of it is built or run, but modules are imported.
 
         Raises:
             SnapshotError: its state cannot be read at all: another key, another Python.

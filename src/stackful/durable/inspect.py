@@ -248,7 +248,7 @@ def _is_own(code: Any) -> bool:
 
 def _set_result(states: list[list[Any]], value: Any) -> None:
     for state in states:
-        if _is_own(state[1]) and state[1].co_name in ("step", "_try", "transaction") and _put(state, "result", value):
+        if _is_own(state[1]) and state[1].co_name in ("step", "transaction") and _put(state, "result", value):
             return
     raise StoreError("this state is not the one after a step: there is no result to be replaced")
 

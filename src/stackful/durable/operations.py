@@ -9,7 +9,8 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from inspect import iscoroutinefunction
+from inspect import CO_COROUTINE, iscoroutinefunction
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackful import _core
@@ -46,6 +47,7 @@ __all__ = [
     "current_step",
     "enter",
     "gather",
+    "is_async",
     "send",
     "set_attributes",
     "sleep",
@@ -88,7 +90,8 @@ def step(
             still come to its effect. A coroutine is cancelled.
         key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
         name: what the step is called; by default by the function's name.
-        executor: where to run it instead: what has a method ``submit`` like those of ``concurrent.futures``.
+        executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
+            during which it would have to be stored, a function that gives it.
 
     Returns:
         What the function returned.
@@ -107,37 +110,12 @@ def step(
         return function(*args, **keywords)
     if _core.host() is not driver.fiber or not is_capturable():
         _refuse("step")
-    if retries or timeout is not None or executor is not None or iscoroutinefunction(function):
-        del driver
-        return _try(function, args, keywords, retries, backoff, retry_on, timeout, key, name, executor)
-    driver.step = name or getattr(function, "__qualname__", None) or repr(function)
-    driver.key, driver.attempt, driver.is_in_step = key, 1, True
     del driver
-    try:
-        result = function(*args, **keywords)
-    finally:
-        here.driver.is_in_step = False  # type: ignore[union-attr]
-    del function, args, keywords
-    suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
-    return result
-
-
-def _refuse(operation: str) -> None:
-    """Say why nothing can be stored here. Where that is not known, `suspend_to` finds it out without suspending."""
-    check_capturable(operation)
-    suspend_to(host(operation), Commit())
-
-
-def _try(
-    function: Any, args: Any, keywords: Any, retries: int, backoff: Any, retry_on: Any, timeout: float | None,
-    key: str | None, name: str | None, executor: Any,
-) -> Any:  # fmt: skip
-    """A step that is tried again, or runs elsewhere."""
     attempt = 1
     while True:
         enter(function, name, key, attempt)
         try:
-            if timeout is None and executor is None and not iscoroutinefunction(function):
+            if timeout is None and executor is None and not is_async(function):
                 result = function(*args, **keywords)
             else:
                 here.driver.is_in_step = False  # type: ignore[union-attr]
@@ -152,8 +130,21 @@ def _try(
         attempt += 1
         suspend_to(host("step"), Sleep(here.driver.drives.store.now() + pause, is_retry=True))  # type: ignore[union-attr]
     del function, args, keywords, backoff, retry_on, executor
-    suspend_to(host("step"), DONE)
+    suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
     return result
+
+
+def _refuse(operation: str) -> None:
+    """Say why nothing can be stored here. Where that is not known, `suspend_to` finds it out without suspending."""
+    check_capturable(operation)
+    suspend_to(host(operation), Commit())
+
+
+def is_async(function: Any) -> bool:
+    """Whether it is a coroutine function; for plain functions the flag tells, and quickly."""
+    if type(function) is FunctionType:
+        return bool(function.__code__.co_flags & CO_COROUTINE)
+    return iscoroutinefunction(function)
 
 
 def enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:

@@ -1,25 +1,21 @@
-"""Runs as data for lists and pages: their records, checkpoints, results, and whether they would go on with the code that is here."""
+"""Runs as data for lists and pages: their records, checkpoints, results."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stackful.durable.records import Filter, State
-from stackful.durable.runs import as_it_is, check_script
+from stackful.durable.runs import as_it_is
 from stackful.durable.store import ENDED, Checkpoint, Status
-from stackful.errors import StackfulError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Filter, State
     from stackful.durable.store import Run, Store
 
 __all__ = [
-    "Diagnosis",
     "as_it_stands",
-    "diagnose",
     "last_checkpoint",
     "list_runs",
     "result_of_run",
@@ -86,29 +82,3 @@ def result_of_run(engine: Engine, run: Run) -> Any:
 def signals_of_run(engine: Engine, run: Run) -> Sequence[tuple[str, Any]]:
     """The signals that wait to be received: (name, value), the oldest first."""
     return [(signal.name, engine.unseal(run.id, signal.payload)) for signal in engine.store.signals(run.id)]
-
-
-@dataclass(slots=True)
-class Diagnosis:
-    """Whether a run would go on with the code that is here: `findings` say what speaks against it, a sentence each."""
-
-    run: Run
-    findings: list[str] = field(default_factory=list)
-
-    def data(self) -> dict[str, Any]:
-        """As JSON-ready data."""
-        run = self.run
-        return {"run": run.id, "program": run.program, "status": run.status.value, "findings": self.findings}
-
-
-def diagnose(engine: Engine, run: Run) -> Diagnosis:
-    """Look whether a run would go on in this process, without building or running anything of it; modules are imported."""
-    found = Diagnosis(run)
-    try:
-        if run.kind == "script":
-            check_script(engine.store, run)
-        else:
-            found.findings += engine.check_code(run.id)
-    except StackfulError as error:
-        found.findings.append(str(error))
-    return found

@@ -16,7 +16,7 @@ from stackful.durable.notices import notice
 from stackful.durable.program import Script, absolute_path, read_script
 from stackful.durable.sqlite import SqliteStore
 from stackful.durable.state import Keeper
-from stackful.durable.store import Checkpoint, Run, Status, Store
+from stackful.durable.store import Checkpoint, Run, SavedState, Status, Store
 from stackful.errors import (
     CodeChangedError,
     RunLockedError,
@@ -39,7 +39,8 @@ __all__ = [
     "NothingToResumeError",
     "Suspended",
     "as_it_is",
-    "check_script",
+    "load_raw",
+    "load_script",
     "load_suspended",
     "make_folder",
     "resume",
@@ -150,14 +151,35 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         return Suspended(run, source, stored[0], fiber)
 
 
-def check_script(store: Store, run: Run) -> None:
-    """Look whether a script's run would go on with the script as it is now.
+def load_script(run: Run, before: bytes) -> Script:
+    """The script of a run as it is now; ``before`` is its text as it was.
 
     Raises:
-        ScriptError, CodeChangedError, SnapshotVersionError: it would not.
+        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        SnapshotVersionError: the run belongs to another version of Python.
     """
     _check_version(run)
-    _script_of(run, store.source(run))
+    return _script_of(run, before)
+
+
+def load_raw(store_path: str | PathLike[str], run_id: str) -> tuple[Run, bytes, SavedState, tuple[bytes, ...] | None]:
+    """A run, its script as it was when it started, its last checkpoint as bytes, and the store's keys if they can be read.
+
+    Raises:
+        RunNotFoundError: there is no such run, or it has no checkpoint.
+        StoreError: the store cannot be used.
+    """
+    path = os.path.realpath(store_path)
+    with closing(SqliteStore(path, create=False)) as store:
+        run = as_it_is(path, store.run(run_id))
+        stored = store.checkpoints(run.id)
+        if not stored:
+            raise NothingToResumeError(f"run {run.id} has no checkpoint that could be shown")
+        try:
+            keys = load_key(path)
+        except StoreError:
+            keys = None
+        return run, store.source(run), store.load(stored[0]), keys
 
 
 def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:

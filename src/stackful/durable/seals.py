@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackful import snapshot
 from stackful.durable.functions import has_main, options_of
+from stackful.snapshot.format import reseal
 
 if TYPE_CHECKING:
     from stackful.durable.records import State
@@ -24,10 +25,13 @@ class Seals:
 
     Args:
         key: seals; of several the first one does, and all are accepted.
+
+    Attributes:
+        keys: those.
     """
 
     def __init__(self, key: bytes | tuple[bytes, ...] | Keys) -> None:
-        self._keys = (
+        self.keys = (
             snapshot.Keys(key) if isinstance(key, bytes) else snapshot.Keys(*key) if isinstance(key, tuple) else key
         )
 
@@ -46,11 +50,11 @@ class Seals:
         Raises:
             UnsaveableError: it cannot be stored.
         """
-        return snapshot.dumps(value, key=self._keys, program=self.program, run=run_id)
+        return snapshot.dumps(value, key=self.keys, program=self.program, run=run_id)
 
     def unseal(self, run_id: str, data: bytes) -> Any:
         """What `seal` was given; SealError if these bytes are not for this run."""
-        return snapshot.loads(data, key=self._keys, program=self.program, run=run_id)
+        return snapshot.loads(data, key=self.keys, program=self.program, run=run_id)
 
     def seal_state(self, run_id: str, seq: int, fiber: Fiber, told: bool) -> bytes:
         """A state of a run: its fiber, and whether it has been told of its end.
@@ -58,7 +62,7 @@ class Seals:
         Raises:
             UnsaveableError, FiberError: it cannot be stored.
         """
-        return snapshot.dumps((told, fiber), key=self._keys, program=self.program, run=run_id, sequence=seq)
+        return snapshot.dumps((told, fiber), key=self.keys, program=self.program, run=run_id, sequence=seq)
 
     def load_state(self, state: State, program: str = "") -> tuple[Fiber, bool]:
         """What `seal_state` was given.
@@ -72,16 +76,24 @@ class Seals:
             SnapshotError: they cannot be understood by this Python, or with the code as it is now.
         """
         told, fiber = snapshot.loads(
-            state.data or b"", key=self._keys, program=self.program, run=state.run, sequence=state.seq,
+            state.data or b"", key=self.keys, program=self.program, run=state.run, sequence=state.seq,
             on_change=options_of(program).on_change,
         )  # fmt: skip
         return fiber, told
 
-    def findings(self, data: bytes, program: str = "") -> list[str]:
+    def taken_over(self, data: bytes, origin: Seals, run_id: str, seq: int | None = None) -> bytes:
+        """What another store has sealed, for a run of this one; nothing is unpickled.
+
+        Raises:
+            SealError: it was sealed with none of the keys of `origin`.
+            SnapshotVersionError: by another Python.
+        """
+        return reseal(data, origin.keys, self.keys, run_id, seq)
+
+    def findings(self, data: bytes, program: str = "") -> list[snapshot.Finding]:
         """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""
         on_change = options_of(program).on_change
-        found = snapshot.check_code(data, key=self._keys, program=self.program, on_change=on_change)
-        return [str(finding) for finding in found]
+        return snapshot.check_code(data, key=self.keys, program=self.program, on_change=on_change)
 
 
 def _live_program() -> snapshot.Program | None:

@@ -27,6 +27,7 @@ from stackful.durable.requests import (
 )
 from stackful.durable.store import ENDED, Status
 from stackful.errors import FiberError, RunNotFoundError, StoreError
+from stackful.executors import executor_of
 
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
@@ -176,7 +177,8 @@ def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
 def future_of(engine: Any, request: Submit) -> Any:
     """Have a function called elsewhere; the future of its result."""
     if request.executor is not None:
-        return request.executor.submit(request.function, *request.args, **request.keywords)
+        executor = executor_of(request.executor)
+        return executor.submit(request.function, *request.args, **request.keywords)
     if iscoroutinefunction(request.function):
         return asyncio.run_coroutine_threadsafe(request.function(*request.args, **request.keywords), _loop_of(engine))
     return _in_thread(request)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.program import Script
     from stackful.fibers import Fiber
+    from stackful.snapshot import Finding
 
 __all__ = ["Keeper"]
 
@@ -39,7 +40,7 @@ class Keeper:
         self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)
 
-    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any]) -> SavedState:
+    def save(self, script: Script, fiber: Fiber, progress: dict[str, Any] | None = None) -> SavedState:
         """The state of a program whose fiber is suspended; and how far it is, as `progress` will say after loading.
 
         Raises:
@@ -49,7 +50,7 @@ class Keeper:
 
         program = Program(script.module, script.code)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
-        state["progress"] = progress
+        state["progress"] = progress or {"answer": True}
         return SavedState(
             dumps(self._environment(), key=self.key),
             dumps(state, key=self.key, program=program),
@@ -89,6 +90,16 @@ class Keeper:
         self.progress = saved.get("progress", {"answer": True})
         fiber: Fiber = saved["fiber"]
         return fiber
+
+    def check(self, script: Script, state: SavedState) -> list[Finding]:
+        """What speaks against going on with the code that is here now; nothing is rebuilt.
+
+        Raises:
+            SealError, SnapshotFormatError: the bytes are not those that were stored.
+        """
+        from stackful.snapshot import Program, check_code
+
+        return check_code(state.program, key=self.key, program=Program(script.module, script.code))
 
     def _environment(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stackful.durable.active import ending_of, largest_local, seal_error
 from stackful.durable.contexts import here
@@ -29,6 +29,9 @@ __all__ = ["Threads"]
 
 _log = logging.getLogger("stackful.durable")
 
+_Batch: TypeAlias = "list[tuple[ActiveRun, Save]]"
+
+_UNSTORED = "how the run ended cannot be stored"
 # As many states go into one commit.
 _GROUP = 64
 # As many sleeping and waiting runs are kept in memory, so that they need not be loaded when they are woken.
@@ -300,13 +303,10 @@ class Threads:
                 return True
             try:
                 lost = self._engine.store.commit([save for _, save in batch])
-            except StoreError as error:
-                self._pending.extendleft(reversed(batch))
-                self._pause_until = time.monotonic() + self._again
-                self._again = min(2 * self._again, _AGAIN_AT_MOST)
-                _log.warning("%d states are not stored yet, their runs wait: %s", len(batch), error)
-                return False
-            self._again, self._pause_until = _AGAIN, 0.0
+            except Exception as error:  # noqa: BLE001 - no state may be lost, whatever the store raises
+                batch, lost = self._commit_singly(batch, error)
+            else:
+                self._again, self._pause_until = _AGAIN, 0.0
         for run, save in batch:
             if lost and run.id in lost:
                 self._lose(run)
@@ -314,7 +314,48 @@ class Threads:
                 self._ready.append(run)
             else:
                 self._leave(run, save.change)
-        return True
+        return self._pause_until == 0.0
+
+    def _commit_singly(self, batch: _Batch, error: Exception) -> tuple[_Batch, list[str]]:
+        """The store refused them together: commit those that it takes.
+
+        If it takes none because it cannot be used now (StoreError), all wait and are tried again.
+        """
+        done: _Batch = []
+        lost: list[str] = []
+        refused: list[tuple[ActiveRun, Save, Exception]] = []
+        for run, save in batch if len(batch) > 1 else ():
+            try:
+                lost += self._engine.store.commit([save])
+                done.append((run, save))
+            except Exception as raised:  # noqa: BLE001 - as above
+                refused.append((run, save, raised))
+        if len(batch) == 1 and not isinstance(error, StoreError):
+            refused.append((*batch[0], error))
+        elif not done:
+            refused = []
+            self._pending.extendleft(reversed(batch))
+            self._pause_until = time.monotonic() + self._again
+            self._again = min(2 * self._again, _AGAIN_AT_MOST)
+            _log.warning("%d states are not stored yet, their runs wait: %s", len(batch), error)
+        for run, save, reason in refused:
+            self._refuse(run, save, reason)
+        return done, lost
+
+    def _refuse(self, run: ActiveRun, save: Save, reason: Exception) -> None:
+        """The store takes others, but not this state: its code is told."""
+        if save.data is None and save.change is not None and (save.change.error or "").startswith(_UNSTORED):
+            _log.error("run %s has ended, but the store does not take that: %s", run.id, reason)
+            self._engine.active.pop(run.id, None)
+            run.abandon()
+            return
+        if save.data is None:  # it has ended, and even that cannot be stored
+            change = Change(Status.FAILED, error=f"{_UNSTORED}: {reason}"[:10_000])
+            self._pending.append((run, Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)))
+            return
+        run.seq -= 1
+        run.error = reason.with_traceback(None)
+        self._ready.append(run)
 
     def _lose(self, run: ActiveRun) -> None:
         _log.warning(

@@ -86,16 +86,16 @@ class InPlace:
     # The core reads all but `usual`, and takes `k` away for as long as the clause runs (csrc/in_place.c).
     __slots__ = ("code", "function", "k", "promised", "usual")
 
-    def __init__(self, usual: _Once, promised: type[Resumption[Any, Any]]) -> None:
+    def __init__(self, usual: _Once, promised: type[Promised[Any, Any]]) -> None:
         self.usual = usual
         self.function = usual.function
         self.code = usual.function.__code__  # type: ignore[attr-defined]
         self.promised = promised
-        self.k: Resumption[Any, Any] = promised()
+        self.k = promised.to(self.function)
 
     def answer(self, *args: Any) -> Any:
         if not hasattr(self, "k"):  # the last time, somebody has kept it
-            self.k = self.promised()
+            self.k = self.promised.to(self.function)
         return operate(PERFORM, None, _Request(self.usual, args).call, None)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
 
 from stackful.fibers.portable import SCRIPTS
@@ -136,6 +137,6 @@ def effect(signature: Callable[_P, _T], /) -> Operation[_P, _T]:
     >>> ask
     <operation ask(question: 'str') -> 'str'>
     """
-    if not callable(signature):
+    if not isinstance(signature, FunctionType):
         raise TypeError(f"effect takes a function, whose signature is that of the operation, not {signature!r}")
     return Operation(signature)

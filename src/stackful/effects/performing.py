@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackful import _core
 from stackful.effects.operations import ABSENT, Operation, present
 from stackful.effects.outcomes import apply
+from stackful.effects.resumptions import Promised
 from stackful.errors import UnhandledError
 from stackful.fibers.operations import STAY, operate
 from stackful.fibers.stubs import stub
@@ -40,19 +41,25 @@ else:
         """
         k = None  # the core puts a resumption there when it has found a clause that is called in place (csrc/in_place.c)
         answer = ~"gate"
-        try:
-            if k is not None:
-                try:
-                    if b is ABSENT:
-                        result = answer(k) if a is ABSENT else answer(k, a)
-                    else:
-                        result = apply(answer, (k, *present(a, b, c, d, e, f)))
-                except BaseException as error:  # noqa: BLE001 - it leaves from `handle`
-                    result = Raised(error)
-                if result is k:
-                    del result  # so that nobody but the core has it
-                    return k._given
+        if k is not None:
+            try:
+                if b is ABSENT:
+                    result = answer(k) if a is ABSENT else answer(k, a)
+                else:
+                    result = apply(answer, (k, *present(a, b, c, d, e, f)))
+            except BaseException as error:
+                if k is None:  # captured meanwhile, and discontinued
+                    ~"unmask"
+                    raise
+                result = Raised(error)
+            else:
+                if ~"resumed":
+                    return result
+            try:
                 return settle(k, result)
+            finally:
+                ~"unmask"
+        try:
             if b is ABSENT:
                 return answer() if a is ABSENT else answer(a)
             if c is ABSENT:
@@ -88,9 +95,10 @@ class Raised:
         self.error: BaseException | None = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
-def settle(k: object, result: object) -> object:
+def settle(k: Promised[Any, Any], result: object) -> object:
     """End what was called in place and has not resumed: in the stead of the handled program, which is closed now unless someone else has `k`."""
     operate(STAY, None, None, None)
+    k.__class__ = k.kept  # type: ignore[assignment]
     del k
     if type(result) is not Raised:
         return result

@@ -38,7 +38,8 @@ class Resumption(Portable, Generic[_T, _A]):
     ['heads', 'tails']
     """
 
-    __slots__ = ("__weakref__", "_captured", "_given", "_is_first", "_is_shallow")
+    _name = "Resumption"
+    __slots__ = ("__weakref__", "_captured", "_function", "_is_first", "_is_shallow")
 
     def __init__(self, captured: Any, is_shallow: bool, is_first: bool = True) -> None:
         self._captured = captured  # with the prompt, whose tag is the handler
@@ -151,7 +152,7 @@ class Resumption(Portable, Generic[_T, _A]):
             close_captured(captured)
 
     def __repr__(self) -> str:
-        name = type(self).__name__
+        name = self._name
         if self._captured is None:
             return f"<{name}, resumed>"
         return f"<{name} of {self.frames[-3:][0].code.co_qualname}>"  # who has called perform
@@ -160,6 +161,7 @@ class Resumption(Portable, Generic[_T, _A]):
 class OneShotResumption(Resumption[_T, _A]):
     """That of a `once` clause: it can be resumed once, and its frames are run themselves, not copies of them."""
 
+    _name = "OneShotResumption"
     __slots__ = ()
 
     def _take(self) -> Any:
@@ -170,42 +172,50 @@ class OneShotResumption(Resumption[_T, _A]):
 class Promised(Resumption[_T, _A]):
     """What a clause gets that is called in place: nothing is captured yet, and will not be when it is resumed in tail position.
 
-    Where the program is captured late, the core puts it in here, and makes a `Resumption` of this (csrc/in_place.c).
+    Where the program is captured late, the core puts it in here. Its methods `resume` and `tail_resume` are the core's (csrc/in_place.c).
     """
 
     __slots__ = ()
+    kept: type[Resumption[Any, Any]] = Resumption
+    """What this is once its clause has ended otherwise."""
 
-    def __init__(self) -> None:
-        Resumption.__init__(self, None, False)
-
-    def resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
-        if self._captured is None:
-            self._given = value
-            return self
-        return Resumption.resume(self, value)
-
-    def tail_resume(self, value=None):  # type: ignore[no-untyped-def, override]  # noqa: D102, ANN001, ANN201
-        if self._captured is None:
-            self._given = value
-            return self
-        return Resumption.tail_resume(self, value)
+    @classmethod
+    def to(cls, function: Callable[..., Any], captured: Any = ..., is_first: bool = True) -> Promised[Any, Any]:
+        """A promise to a clause's function."""
+        promise = cls(captured, False, is_first)
+        promise._function = function
+        return promise
 
     def _waiting(self) -> Any:
-        if self._captured is None:
+        if self._captured is ...:
             raise FiberError(
                 f"{self!r} cannot be used here: its clause does nothing but resume it in tail position, so nothing was captured"
             )
-        return self._captured
+        return Resumption._waiting(self)
+
+    def __copy__(self) -> Resumption[_T, _A]:
+        return self.to(self._function, self._waiting(), False)
+
+    def reduce_within_snapshot(self) -> Any:
+        """The same."""
+        return type(self).to, (self._function, self._captured, False)
+
+    def __del__(self) -> None:
+        if self._captured is not ...:
+            Resumption.__del__(self)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, promised>" if self._captured is ... else Resumption.__repr__(self)
 
 
-class PromisedOneShot(OneShotResumption[_T, _A]):
+class PromisedOneShot(Promised[_T, _A], OneShotResumption[_T, _A]):
     """The same for a `once` clause."""
 
+    _name = OneShotResumption._name
     __slots__ = ()
-    __init__ = Promised.__init__  # type: ignore[assignment]
-    resume = Promised.resume  # type: ignore[assignment]
-    tail_resume = Promised.tail_resume  # type: ignore[assignment]
-    _waiting = Promised._waiting
+    kept = OneShotResumption
 
 
 _core.register("resumption", Resumption)
+_core.register("promise", Promised)
+_core.register("promise", PromisedOneShot)

@@ -34,21 +34,19 @@ from stackful.snapshot.format import (
     PLAIN,
     Opened,
     Piece,
-    Squeezed,
     Terms,
     header,
     open_sealed,
     sealed,
+    sealed_small,
     squeezed,
 )
 from stackful.snapshot.keys import Keys, KeysGiven, keys_of
 from stackful.snapshot.parts import Parts, parts_of, prefix_of
-from stackful.snapshot.pickler import Outside, SnapshotPickler, SnapshotUnpickler
+from stackful.snapshot.pickler import Attached, Outside, SnapshotPickler, SnapshotUnpickler
 from stackful.snapshot.reconnectors import reconnector
 
 if TYPE_CHECKING:
-    import pickle
-
     from stackful import _core
 
 __all__ = [
@@ -77,32 +75,13 @@ __all__ = [
 _PYTHON = "{}.{}".format(*sys.version_info)
 _BYTECODE = importlib.util.MAGIC_NUMBER.hex()
 _CODE = ("reference", "value")
-_LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
-
-
-class _Attached:
-    """Large buffers, to stand behind the pickle as they are."""
-
-    def __init__(self) -> None:
-        self.buffers: list[memoryview] = []
-
-    def buffer_callback(self, buffer: pickle.PickleBuffer) -> bool:
-        """Whether a buffer stays in the pickle."""
-        try:
-            raw = buffer.raw()
-        except BufferError:  # not in one piece
-            return True
-        if len(raw) < _LARGE_BUFFER:
-            return True
-        self.buffers.append(raw)
-        return False
 
 
 def _pickle(
     value: Any,
     program: Program | None = None,
     shared: list[Any] | None = None,
-    outside: Outside | None = None,
+    outside: Outside | Attached | None = None,
     by_value: bool = False,
 ) -> bytes:
     file = BytesIO()
@@ -114,12 +93,14 @@ def _pickle_or_locate(
     value: Any,
     program: Program | None = None,
     shared: list[Any] | None = None,
-    outside: Outside | None = None,
+    outside: Outside | Attached | None = None,
     by_value: bool = False,
 ) -> bytes:
     """As `_pickle`; where it fails the error says what could not be saved, and where it stands."""
     try:
-        return _pickle(value, program, shared, outside, by_value)
+        file = BytesIO()
+        SnapshotPickler(file, program, shared, outside, by_value=by_value).dump(value)
+        return file.getvalue()
     except (StackfulError, MemoryError):
         raise
     except Exception as error:
@@ -173,10 +154,10 @@ def dumps(
     >>> snapshot.loads(data, key=b"secret").resume("because")
     'why? because'
     """
-    keys = keys_of(key)
     is_plain = run is None and sequence is None and compression is None and not encrypt
     terms = PLAIN if is_plain else _terms(run, sequence, compression, encrypt)
-    return b"".join(_pieces(value, keys, program, terms, blobs, _one_of("code", code, _CODE) == "value"))
+    pieces = _pieces(value, keys_of(key), program, terms, blobs, _one_of("code", code, _CODE) == "value")
+    return b"".join(pieces) if len(pieces) > 1 else pieces[0]  # type: ignore[return-value]  # bytes, when there is one
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -211,13 +192,13 @@ def _pieces(
         draft = Draft(history_of(blobs), key, terms.compression)
         pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
         return sealed(draft.finished(pickled), keys, terms, HAS_PARTS)
-    attached = _Attached()
-    pickled = _pickle_or_locate(value, program, None, Outside(None, attached.buffer_callback), by_value)
-    if not attached.buffers:
-        if terms is PLAIN and len(pickled) < compressions.LEAST:
-            return sealed(Squeezed([pickled], len(pickled)), keys)
+    attached = Attached()
+    pickled = _pickle_or_locate(value, program, None, attached, by_value)
+    if not attached:
+        if len(pickled) < compressions.LEAST and terms.compression is None and not terms.encrypt:
+            return [sealed_small(pickled, keys, terms)]
         return sealed(squeezed([pickled], terms.compression), keys, terms)
-    pieces: list[Piece] = [prefix_of((), attached.buffers), pickled, *attached.buffers]
+    pieces: list[Piece] = [prefix_of((), attached), pickled, *attached]
     return sealed(squeezed(pieces, terms.compression), keys, terms, HAS_PARTS)
 
 
@@ -289,6 +270,7 @@ def check_code(
     key: KeysGiven = None,
     program: Program | None = None,
     blobs: Blobs | History | None = None,
+    allow: Allowed | Iterable[str] | None = None,
     on_change: str = "refuse",
 ) -> list[Finding]:
     """What speaks against loading a snapshot with the code that is here now; nothing where it would go on.
@@ -309,7 +291,8 @@ def check_code(
     stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
     opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
     body = parts_of(opened.body).pickle if opened.head.flags & HAS_PARTS else opened.body
-    return check_body(bytes(body), _follower(opened, program, on_change) or Follower(program))
+    follower = _follower(opened, program, on_change) or Follower(program)
+    return check_body(bytes(body), follower, allowed_of(allow, program))
 
 
 def load(file: BinaryIO, **how: Any) -> Any:

@@ -39,6 +39,7 @@ from typing import Any
 from stackful.errors import NameRefusedError
 from stackful.fibers.portable import SCRIPTS
 from stackful.snapshot.codes import Program, tree_of
+from stackful.snapshot.reconnectors import registered
 
 __all__ = ["ALLOW_VARIABLE", "EVERYTHING", "Allowed", "allowed_of"]
 
@@ -66,6 +67,7 @@ _HARMFUL_BUILTINS = frozenset(
     "eval exec compile __import__ open input breakpoint globals locals vars setattr delattr getattr exit quit help".split()
 )
 _OWN_REFUSED = ("stackful.snapshot", "stackful.durable.runs", "stackful.cli", "stackful.keyfiles")
+_OWN_NAMES = {("stackful.snapshot.reconnectors", name) for name in ("Reconnector", "reconnect")}
 _SIDE_EFFECTS = frozenset("antigravity this idlelib turtledemo test lib2to3 __hello__ __phello__".split())
 _SUSPENDED_AT_FIRST = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 _WAYS_OUT = frozenset({"__subclasses__", "__getattribute__", "__reduce__", "__reduce_ex__"})
@@ -73,6 +75,7 @@ _METHODS = (
     MethodType, BuiltinFunctionType, FunctionType, type, enum.Enum,
     MethodWrapperType, MethodDescriptorType, WrapperDescriptorType, ClassMethodDescriptorType,
 )  # fmt: skip
+_NAMED = type | FunctionType | BuiltinFunctionType
 _ENTRY = re.compile(r"\*|[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*(\.\w+)*)?")
 
 
@@ -100,7 +103,7 @@ def _is_standard(top: str) -> bool:
 def _is_own(module: str) -> bool:
     """Whether a module is the program's: no standard one, and not in a folder of installed packages."""
     top = _top(module)
-    return top in SCRIPTS or (not _is_standard(top) and _is_elsewhere(top))
+    return top in SCRIPTS or (top != "stackful" and not _is_standard(top) and _is_elsewhere(top))
 
 
 @cache
@@ -155,15 +158,25 @@ def _allowed_by(path: Path) -> object:
     return tables.get("tool", {}).get("stackful", {}).get("allow", [])
 
 
-def _of_configuration() -> list[tuple[str, str | None]]:
-    """Only looked at when something would be refused otherwise."""
-    return [*_of_environment(), *_of_project()]
-
-
 def _fits(entries: list[tuple[str, str | None]], module: str, name: str | None) -> bool:
     return any(
-        entry == "*" or (f"{module}.".startswith(f"{entry}.") and which in (None, name)) for entry, which in entries
+        entry == "*" or (f"{module}.".startswith(f"{entry}.") and (name is None or which in (None, name)))
+        for entry, which in entries
     )
+
+
+def _is_configured(module: str, name: str | None, refusal: NameRefusedError) -> bool:
+    """Only asked when something would be refused otherwise."""
+    try:
+        return _fits([*_of_environment(), *_of_project()], module, name)
+    except ValueError as error:
+        raise NameRefusedError(f"{refusal}; what may allow it is wrong: {error}", refusal.name) from error
+
+
+def _of_reconnectors() -> Iterator[Any]:
+    """Functions that the program has named to us."""
+    for connected in registered():
+        yield from (connected.kind, connected.save, connected.reopen)
 
 
 def _imports_of(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -175,6 +188,20 @@ def _imports_of(code: CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
                 names = instruction.argval if isinstance(instruction.argval, tuple) else ()
             elif instruction.opname == "IMPORT_NAME":
                 yield instruction.argval, names
+
+
+def _says(code: CodeType, name: str) -> bool:
+    """Whether a name, or each part of one with dots, stands in some code."""
+    said = {said for _, part in tree_of(code) for said in part.co_names}
+    return said.issuperset(name.split("."))
+
+
+def _home(module: str, name: str, value: Any) -> tuple[str, str]:
+    """What a module has from another one is that one's."""
+    home = getattr(value, "__module__", None)
+    if isinstance(home, str) and _top(home) != _top(module) and isinstance(value, _NAMED):
+        return home, name.rpartition(".")[2]
+    return module, name
 
 
 class Allowed:
@@ -200,8 +227,8 @@ class Allowed:
             try:
                 self.check_module(module)
                 self._check_value(module, name)
-            except NameRefusedError:
-                if not _fits(_of_configuration(), module, name):
+            except NameRefusedError as refusal:
+                if not _is_configured(module, name, refusal):
                     raise
         self._known.add((module, name))
 
@@ -212,8 +239,10 @@ class Allowed:
             return
         if _is_standard(top) and top not in _SIDE_EFFECTS:
             return
-        if not (_fits([*self._given, *_of_configuration()], module, None) or self._is_imported(module)):
-            raise self._refusal(module, None)
+        if not (_fits(self._given, module, None) or self._is_imported(module)):
+            refusal = self._refusal(module, None)
+            if not _is_configured(module, None, refusal):
+                raise refusal
 
     def attribute(self, value: Any, name: str) -> Any:
         """``getattr`` as snapshots use it, for methods: no way from one value to everything that there is."""
@@ -232,28 +261,19 @@ class Allowed:
             value = getattr(value, part)
             if isinstance(value, ModuleType):
                 raise self._refusal(module, name)
-        if not (self._is_harmless(module, name, value) or self._is_among_imports(module, name, value)):
+        home, its_name = _home(module, name, value)
+        if not (self._is_harmless(home, its_name, value) or self._is_among_imports(home, its_name, value)):
             raise self._refusal(module, name)
 
     def _is_harmless(self, module: str, name: str, value: Any) -> bool:
-        """By default; what a module has from another one is that one's."""
-        home = getattr(value, "__module__", None)
-        if (
-            isinstance(home, str)
-            and _top(home) != _top(module)
-            and isinstance(value, type | FunctionType | BuiltinFunctionType)
-        ):
-            return self._is_by_default(home, name.rpartition(".")[2], value)
-        return self._is_by_default(module, name, value)
-
-    def _is_by_default(self, module: str, name: str, value: Any) -> bool:
-        if _is_own(module):
-            return not module.startswith(_OWN_REFUSED)
-        if module == "builtins":
-            return name not in _HARMFUL_BUILTINS
+        """By default."""
         top = _top(module)
         if top == "stackful":
-            return not module.startswith(_OWN_REFUSED)
+            return not module.startswith(_OWN_REFUSED) or (module, name) in _OWN_NAMES
+        if _is_own(module):
+            return True
+        if module == "builtins":
+            return name not in _HARMFUL_BUILTINS
         plain = module.lstrip("_") if _is_standard(top) else module
         if plain in _WHOLE or _top(plain) in _WHOLE or name in _NAMES.get(_top(plain), ()):
             return True
@@ -268,8 +288,8 @@ class Allowed:
 
     def _own_globals(self) -> Iterator[Any]:
         for name, module in list(sys.modules.items()):
-            if _top(name) != "stackful" and _is_own(name) and hasattr(module, "__dict__"):
-                yield from list(vars(module).values())
+            if _is_own(name):
+                yield from list(getattr(module, "__dict__", {}).values())
 
     @cached_property
     def _imported_by_script(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -288,22 +308,27 @@ class Allowed:
 
     def _is_among_imports(self, module: str, name: str, value: Any) -> bool:
         """An installed package that the program imports; of the standard library, what it has among its globals or says by name."""
-        if not _is_standard(_top(module)) and module.split(".")[:2] != ["stackful", "snapshot"]:
-            return self._is_imported(module)
-        if any(value is held for held in self._own_globals()):
+        if not _is_standard(_top(module)):
+            return _top(module) != "stackful" and self._is_imported(module)
+        if any(value is held for held in (*self._own_globals(), *_of_reconnectors())):
             return True
         for imported, names in self._imported_by_script:
             holder = sys.modules.get(imported)
             if any(which == "*" or getattr(holder, which, None) is value for which in names):
                 return True
-            if imported == module and self._is_said(name):
+            if imported == module and self._program is not None and _says(self._program.code, name):
                 return True
-        return False
+        return any(_says(code, name) for code in self._codes_that_import(module))
 
-    def _is_said(self, name: str) -> bool:
-        """Whether the script has the name in its code."""
-        assert self._program is not None
-        return any(name in code.co_names for _, code in tree_of(self._program.code))
+    def _codes_that_import(self, module: str) -> Iterator[CodeType]:
+        """The code of each of the program's modules that has this one among its globals."""
+        wanted = sys.modules.get(module.lstrip("_")) or sys.modules.get(module)
+        for own, itself in list(sys.modules.items()):
+            if _is_own(own) and any(held is wanted for held in list(getattr(itself, "__dict__", {}).values())):
+                get_code = getattr(getattr(itself, "__loader__", None), "get_code", None)
+                code = get_code(own) if get_code is not None and own not in SCRIPTS else None
+                if code is not None:
+                    yield code
 
     def _refusal(self, module: str, name: str | None) -> NameRefusedError:
         what = f"{module}:{name}" if name else module

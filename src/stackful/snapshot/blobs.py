@@ -76,6 +76,10 @@ class MemoryBlobs:
         """Drop all others, as `references` tells them."""
         self.data = {digest: self.data[digest] for digest in set(digests)}
 
+    def size(self) -> int:
+        """Bytes of all blobs and their digests."""
+        return sum(len(digest) + len(data) for digest, data in self.data.items())
+
 
 class Stored:
     """Blobs, read: each is found whole, or refused, and taken apart once."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stackful.errors import CodeChangedError, SnapshotFormatError, SnapshotVersionError
-from stackful.snapshot.scanning import Scan, Standing, scan
+from stackful.errors import CodeChangedError, NameRefusedError, SnapshotFormatError, SnapshotVersionError
+from stackful.snapshot.scanning import Carried, Scan, carried_codes, scan
 
 if TYPE_CHECKING:
     from types import CodeType
 
+    from stackful.snapshot.allowed import Allowed
     from stackful.snapshot.codes import CodeReference
     from stackful.snapshot.following import Follower
 
@@ -42,11 +45,11 @@ def _codes(references: list[CodeReference], follower: Follower) -> tuple[dict[Co
     return codes, found
 
 
-def _place(frame: Standing, code: CodeType, follower: Follower) -> list[Finding]:
+def _refused(reference: CodeReference, check: Callable[..., object], *arguments: Any) -> list[Finding]:
     try:
-        follower.check_place(code, frame.offset, frame.slots, frame.stack, frame.waiting)
+        check(*arguments)
     except (CodeChangedError, SnapshotVersionError) as error:
-        return [_finding(frame.code, error)]
+        return [_finding(reference, error)]
     return []
 
 
@@ -57,11 +60,50 @@ def _scan(body: bytes) -> Scan:
         raise SnapshotFormatError(f"the snapshot cannot be read: {error}") from error
 
 
-def check_body(body: bytes, follower: Follower) -> list[Finding]:
-    """A finding for each function that `follower` refuses, and for each frame that has no place."""
+def _names(scanned: Scan, allowed: Allowed, is_foreign: bool) -> list[Finding]:
+    """Of names that lead nowhere; those of functions whose code the snapshot refers to are a matter of that code."""
+    found = []
+    known: set[Any] = {(reference.module, reference.qualname) for reference in scanned.references}
+    known |= set() if is_foreign else set(carried_codes(scanned))
+    for module, name in dict.fromkeys(scanned.names):
+        is_ours = module.startswith("stackful.snapshot.") or (module, name) == (
+            "builtins",
+            "getattr",
+        )  # see SnapshotUnpickler
+        if (module, name) not in known and not is_ours:
+            found += _unreachable(module, name, allowed)
+    return found
+
+
+def _unreachable(module: str, name: str, allowed: Allowed) -> list[Finding]:
+    try:
+        allowed.check(module, name)
+        value: Any = importlib.import_module(module)
+        for part in name.split("."):
+            value = getattr(value, part)
+    except NameRefusedError as error:
+        return [Finding(name, module, str(error))]
+    except (AttributeError, ImportError) as error:
+        return [Finding(name, module, f"the snapshot refers to something that is no longer there: {error}")]
+    return []
+
+
+def _foreign(carried: list[Carried], follower: Follower) -> list[Finding]:
+    if not carried or not follower.is_foreign:
+        return []
+    module = carried[0].module
+    return [Finding("", module, str(follower.bytecode_error(module)))]
+
+
+def check_body(body: bytes, follower: Follower, allowed: Allowed) -> list[Finding]:
+    """A finding for each function that `follower` refuses, for each frame that has no place, for each name that leads nowhere."""
     scanned = _scan(body)
     codes, found = _codes(scanned.references, follower)
-    for frame in scanned.frames:
-        if frame.code in codes:
-            found += _place(frame, codes[frame.code], follower)
+    for reference, *place in scanned.frames:
+        if reference in codes:
+            found += _refused(reference, follower.check_place, codes[reference], *place)
+    for reference, closure in scanned.functions:
+        if reference in codes:
+            found += _refused(reference, follower.fit_function, codes[reference], closure)
+    found += [*_foreign(scanned.carried, follower), *_names(scanned, allowed, follower.is_foreign)]
     return list(dict.fromkeys(found))

@@ -64,9 +64,9 @@ class CodeReference(NamedTuple):
 _references: dict[int, tuple[CodeType, str, CodeReference]] = {}
 
 
-def path_in_program(program: Program, code: CodeType) -> tuple[int, ...] | None:
-    """Where `code` stands in the script, if it does."""
-    return next((path for path, found in tree_of(program.code) if found is code or found == code), None)
+def path_in_program(program: CodeType, code: CodeType) -> tuple[int, ...] | None:
+    """Where `code` stands in the code of the script, if it does."""
+    return next((path for path, found in tree_of(program) if found is code or found == code), None)
 
 
 def reference_in_program(code: CodeType, path: tuple[int, ...]) -> CodeReference:

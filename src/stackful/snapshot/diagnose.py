@@ -10,6 +10,7 @@ from stackful import _core
 from stackful.errors import UnsaveableError
 from stackful.fibers import Fiber
 from stackful.fibers.frames import Frame, frames_captured
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["locate"]
 
@@ -104,6 +105,8 @@ def _first_failing(value: object, seen: set[int], pickle: Callable[[Any], object
 def _descend(value: Any, pickle: Callable[[Any], object], error: Exception) -> tuple[str, Any, Exception]:
     path, seen = "", {id(value)}
     for _ in range(MAX_DEPTH):
+        if isinstance(error, RefusedError) and error.culprit is value:
+            break
         found = _first_failing(value, seen, pickle)
         if found is None:
             break
@@ -136,6 +139,5 @@ def locate(value: Any, pickle: Callable[[Any], object], error: Exception) -> Uns
             break
     name = _type_name(culprit)
     path = f"{where}: {name}" if where else name
-    return UnsaveableError(
-        f"cannot save {path} ({cause}); drop it before the snapshot, or make it picklable", path, name
-    )
+    way_out = "" if isinstance(cause, RefusedError) else "; drop it before the snapshot, or make it picklable"
+    return UnsaveableError(f"cannot save {path} ({cause}){way_out}", path, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import linecache
 import sys
 from types import CellType, CodeType, FunctionType
@@ -102,7 +103,8 @@ class Follower:
         file = _file_of(module)
         stored = stored_code(reference, f"{file} (as in the snapshot)", self._made_by)
         if stored is None and self.is_foreign:
-            raise version_error(reference.qualname, self._made_by, "the snapshot does not carry its source")
+            why = "it is no function of its own here" if reference.source else "the snapshot does not carry its source"
+            raise version_error(reference.qualname, self._made_by, why)
         if stored is None:
             change = Change(reference, file, candidates[0] if candidates else None)
             raise changed_error(change, "", "go back to the code of the snapshot, or start anew")
@@ -127,12 +129,12 @@ class Follower:
             raise changed_error(change)
         return stored.code
 
-    def missing(self, reference: CodeReference) -> FunctionType:
-        """A function that frames stand in, and whose name is gone; `CodeChangedError` unless its code is to be kept."""
-        code = self.code(reference)
+    def missing(self, module: str, found: CodeReference | CodeType) -> FunctionType:
+        """A function that frames stand in, and whose name is gone; `CodeChangedError` unless its code travels, or is to be kept."""
+        code = found if isinstance(found, CodeType) else self.code(found)
         return FunctionType(
             code,
-            vars(sys.modules[str(reference.module)]),
+            vars(importlib.import_module(module)),
             code.co_name,
             None,
             tuple(CellType() for _ in code.co_freevars) or None,

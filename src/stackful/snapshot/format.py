@@ -39,8 +39,11 @@ __all__ = [
     "head_of",
     "header",
     "open_sealed",
+    "open_unchecked",
+    "reseal",
     "seal",
     "sealed",
+    "sealed_small",
     "squeezed",
     "unseal",
 ]
@@ -162,6 +165,18 @@ def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int =
     everything = [beside, *pieces]
     everything.append(_digest(everything, key))
     return everything
+
+
+def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
+    """The same for a body that is neither compressed nor encrypted, in one piece: most are small, and are made often."""
+    key = None if keys is None else keys.newest
+    flags = 0 if terms is PLAIN or (terms.run is None and terms.sequence is None) else HAS_PLACE
+    text = _text(None if key is None else key.id, terms.run)
+    size = len(body)
+    data = (
+        _HEAD.pack(MAGIC, SCHEMA, key is not None, 0, flags, len(text), terms.sequence or 0, size, size) + text + body
+    )
+    return data + (hashlib.sha256(data).digest() if key is None else key.mac((data,)))
 
 
 def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 0) -> bytes:
@@ -290,6 +305,28 @@ def open_sealed(
             raise SealError("this snapshot is encrypted: give its key; nothing was unpickled")
         body = encryption.decrypt(key, head.salt, body, bytes(data[: head.start]))
     return Opened(head, _expanded(head, body, base_of))
+
+
+def reseal(data: bytes, keys: Keys, new: Keys, run: str | None = None, sequence: int | None = None) -> bytes:
+    """A snapshot sealed anew: with other keys, for another place. Nothing is unpickled, and the body stays what it is.
+
+    `SnapshotVersionError` for one of another Python: the head says by which one it was made. Else as `open_sealed`.
+    """
+    opened = open_sealed(data, keys)
+    made_by = opened.head.fields.get("python")
+    if made_by != _PYTHON:
+        raise SnapshotVersionError(f"this snapshot was made by Python {made_by}: seal it anew with that one")
+    encrypt = bool(opened.head.flags & IS_ENCRYPTED)
+    terms = Terms(run, sequence, None, encrypt)
+    return b"".join(sealed(squeezed([opened.body], None), new, terms, opened.head.flags & HAS_PARTS))
+
+
+def open_unchecked(data: bytes, base_of: Callable[[bytes], bytes] | None = None) -> Opened:
+    """The body of a snapshot whose seal nobody has checked: to be looked at, never to be unpickled. Not where it is encrypted: `SealError`."""
+    head = head_of(data)
+    if head.flags & IS_ENCRYPTED:
+        raise SealError("this snapshot is encrypted: give its key")
+    return Opened(head, _expanded(head, memoryview(data)[head.start : head.end], base_of))
 
 
 def _expanded(head: Head, body: Piece, base_of: Callable[[bytes], bytes] | None) -> Piece:

@@ -120,6 +120,9 @@ KeysGiven: TypeAlias = bytes | tuple[bytes, ...] | list[bytes] | Keys | None
 """What callers may give: a key, several with the newest first, or none."""
 
 
+_known: dict[bytes, Keys] = {}
+
+
 @lru_cache(maxsize=64)
 def _keys(secrets: tuple[bytes, ...]) -> Keys:
     return Keys(*secrets)
@@ -127,8 +130,16 @@ def _keys(secrets: tuple[bytes, ...]) -> Keys:
 
 def keys_of(given: KeysGiven) -> Keys | None:
     """The keys that a caller has given. `TypeError`, `ValueError`."""
-    if given is None or isinstance(given, Keys):
+    known = _known.get(given) if type(given) is bytes else None
+    if known is not None or given is None:
+        return known
+    if isinstance(given, Keys):
         return given
     if isinstance(given, tuple | list):
         return _keys(tuple(given))
-    return _keys((given,)) if type(given) is bytes else Keys(given)  # or a TypeError
+    made = Keys(given)  # or a TypeError
+    if type(given) is bytes:
+        if len(_known) >= 64:
+            _known.clear()
+        _known[given] = made
+    return made

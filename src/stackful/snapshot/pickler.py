@@ -20,17 +20,17 @@ from types import (
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful import _core
-from stackful.errors import FiberError
+from stackful.errors import FiberError, SnapshotFormatError
 from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
-from stackful.snapshot.codecs import names
+from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
 
 if TYPE_CHECKING:
     from stackful.snapshot.following import Follower
 
-__all__ = ["Outside", "SnapshotPickler", "SnapshotUnpickler"]
+__all__ = ["Attached", "Outside", "SnapshotPickler", "SnapshotUnpickler"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
@@ -40,6 +40,7 @@ _GENERATORS = {
     CoroutineType: ("coroutine", "cr_code"),
     AsyncGeneratorType: ("async generator", "ag_code"),
 }
+_LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 _REBUILD = rebuild.__name__
 _CODECS = f"{codecs.__name__}."
@@ -100,11 +101,44 @@ def _cloudpickle() -> Any:
         return None
 
 
+# Both are immutable, and kept alive: their ids cannot come to mean others.
+_in_programs: dict[tuple[int, int], tuple[CodeType, CodeType, Any]] = {}
+
+
+def _reduced_in_program(program: CodeType, code: CodeType) -> Any:
+    """How code of a script is saved; None where it is none of it."""
+    known = _in_programs.get((id(program), id(code)))
+    if known is None:
+        path = codes.path_in_program(program, code)
+        reduced = None if path is None else (Rebuilder.code, tuple(codes.reference_in_program(code, path)))
+        if len(_in_programs) >= 4096:
+            _in_programs.clear()
+        known = _in_programs[id(program), id(code)] = (program, code, reduced)
+    return known[2]
+
+
 class Outside(NamedTuple):
     """Asked for what is kept outside of the pickle: for the number of a value, or None, and whether a buffer stays in it."""
 
-    persistent_id: Callable[[Any], int | None] | None
+    persistent_id: Callable[[Any], int | None]
     buffer_callback: Callable[[pickle.PickleBuffer], bool]
+
+
+class Attached(list[memoryview]):
+    """Large buffers that are to stand behind the pickle as they are: what takes them out of it."""
+
+    __slots__ = ()
+
+    def __call__(self, buffer: pickle.PickleBuffer) -> bool:
+        """Whether a buffer stays in the pickle."""
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not in one piece
+            return True
+        if len(raw) < _LARGE_BUFFER:
+            return True
+        self.append(raw)
+        return False
 
 
 class SnapshotPickler(pickle.Pickler):
@@ -119,25 +153,23 @@ class SnapshotPickler(pickle.Pickler):
         file: BytesIO,
         program: codes.Program | None = None,
         shared: list[Any] | None = None,
-        outside: Outside | None = None,
+        outside: Outside | Attached | None = None,
         *,
         by_value: bool = False,
     ) -> None:
         if shared is None and _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
-        if outside is None:
-            super().__init__(file, PROTOCOL)
-        else:
-            if outside.persistent_id is not None:
-                self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
+        if isinstance(outside, Outside):
+            self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
             super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
+        else:
+            super().__init__(file, PROTOCOL, buffer_callback=outside)
         file.write(_PRELUDE)
         self.memo = _MEMO
         self._program = program
         self._shared = shared
         self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
-        self._paths: dict[int, tuple[CodeType, tuple[int, ...] | None]] = {}
         self._codes: dict[int, _Code] = {}
         self._globals: dict[str, _Globals] = {}
         self._guests: dict[int, _core.Fiber] = {}
@@ -255,20 +287,13 @@ class SnapshotPickler(pickle.Pickler):
             return Rebuilder.shared, (len(self._shared) - 1,)
         is_there = self._is_there(module)
         if self._program is not None and not is_there:
-            path = self._path_in_program(code)
-            if path is not None:
-                return Rebuilder.code, tuple(codes.reference_in_program(code, path))
+            reduced = _reduced_in_program(self._program.code, code)
+            if reduced is not None:
+                return reduced
         found = None if self._by_value else codes.reference_to(code, module, is_there)
         if found is None:
             return Rebuilder.code_by_value, (codes.by_value(code), module)
         return Rebuilder.code, tuple(found)
-
-    def _path_in_program(self, code: CodeType) -> tuple[int, ...] | None:
-        assert self._program is not None
-        known = self._paths.get(id(code))
-        if known is None:
-            known = self._paths[id(code)] = (code, codes.path_in_program(self._program, code))
-        return known[1]
 
     def _reduce_code(self, code: CodeType) -> Any:
         return self._reduce_marked_code(_Code(code, ""))
@@ -362,14 +387,11 @@ _PLAIN = Rebuilder(None, None), rebuild.words_of(Rebuilder(None, None))
 
 # What stands in codecs/ now was named as a part of `Rebuilder` in schema 1.
 _OF_SCHEMA_1 = {
-    name: codecs.find_rebuilder(f"{codecs.__name__}.{family}", name)
-    for family, name in (
-        ("wrappers", "awaited"),
-        ("files", "closed_file"),
-        ("exceptions", "fill_exception"),
-        ("streams", "stream"),
-        ("views", "view"),
-    )
+    "awaited": wrappers.awaited,
+    "closed_file": files.closed_file,
+    "fill_exception": exceptions.fill_exception,
+    "stream": streams.stream,
+    "view": views.view,
 }
 
 
@@ -417,11 +439,11 @@ class SnapshotUnpickler(pickle.Unpickler):
 
     def _missing(self, module: str, name: str) -> Any:
         """What takes the place of a name that is gone: a function that frames stand in, if the snapshot is to keep its code."""
-        reference = scanning.reference_named(self._file.getvalue(), module, name)
-        if reference is None:
+        found = scanning.code_named(self._file.getvalue(), module, name, self._rebuilder.follower.is_foreign)
+        if found is None:
             raise AttributeError(f"module {module} has no {name} any more")
         self._allowed.check_module(module)
-        return self._rebuilder.follower.missing(reference)
+        return self._rebuilder.follower.missing(module, found)
 
     def _rebuilder_of(self, name: str) -> Any:
         moved = _OF_SCHEMA_1.get(name)

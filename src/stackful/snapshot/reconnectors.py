@@ -6,11 +6,11 @@ is to be remembered of such an object, and how another process makes one of that
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from stackful.errors import ReconnectError, SnapshotError
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["Reconnector", "find_reconnector", "reconnect", "reconnector", "registered"]
 
@@ -99,7 +99,7 @@ def reduce_connected(connected: Reconnector[Any], value: Any) -> Any:
     try:
         state = connected.save(value)
     except Exception as error:
-        raise pickle.PicklingError(f"its reconnector refuses: {error}") from error
+        raise RefusedError(f"its reconnector refuses: {error}", value) from error
     return reconnect, (connected, state)
 
 

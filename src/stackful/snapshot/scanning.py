@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import marshal
 import pickle
 from io import BytesIO
+from types import CodeType
 from typing import Any, NamedTuple, Self
 
 from stackful import _core
 from stackful.snapshot import rebuild
 from stackful.snapshot.codes import CodeReference
 
-__all__ = ["Scan", "Standing", "reference_named", "scan"]
+__all__ = ["Carried", "Scan", "Standing", "carried_code", "carried_codes", "code_named", "scan"]
 
 
 class Standing(NamedTuple):
@@ -23,11 +25,25 @@ class Standing(NamedTuple):
     waiting: str
 
 
+class Carried(NamedTuple):
+    """Code that travels along, as marshal writes it, and the module that it is of."""
+
+    data: bytes
+    module: str
+
+
 class Scan(NamedTuple):
-    """All code references of a snapshot, and its frames."""
+    """What a snapshot has of code: references, what it carries, frames, functions (each with its closure), and all names of modules.
+
+    `frames` are those whose code is referred to, `all_frames` those of code that travels along as well.
+    """
 
     references: list[CodeReference]
+    carried: list[Carried]
     frames: list[Standing]
+    all_frames: list[tuple[CodeReference | Carried, int, tuple[Any, ...], Any]]
+    functions: list[tuple[CodeReference, tuple[Any, ...] | None]]
+    names: list[tuple[str, str]]
 
 
 class _Inert:
@@ -56,9 +72,11 @@ class _Scanner(pickle.Unpickler):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(BytesIO(data), buffers=_Buffers())
-        self.scan = Scan([], [])
+        self.scan = Scan([], [], [], [], [], [])
         known = {
             "code": self._code,
+            "code_by_value": self._code_by_value,
+            "function": self._function,
             "fill_fiber": self._fill_fiber,
             "fill_continuation": self._fill_continuation,
             "generator": _Generator,
@@ -69,7 +87,10 @@ class _Scanner(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Nothing is imported."""
-        return self._known.get(name, _Inert) if module == rebuild.__name__ else _Inert
+        if module == rebuild.__name__:
+            return self._known.get(name, _Inert)
+        self.scan.names.append((module, name))
+        return _Inert
 
     def persistent_load(self, index: Any) -> Any:
         """A word, or one of what is kept elsewhere."""
@@ -81,6 +102,15 @@ class _Scanner(pickle.Unpickler):
         self.scan.references.append(CodeReference(*fields))
         return self.scan.references[-1]
 
+    def _code_by_value(self, data: bytes, module: str = "") -> Any:
+        self.scan.carried.append(Carried(data, module))
+        return self.scan.carried[-1]
+
+    def _function(self, code: Any, _: Any, __: Any, closure: tuple[Any, ...] | None) -> Any:
+        if isinstance(code, CodeReference):
+            self.scan.functions.append((code, closure))
+        return _Inert()
+
     def _fill_fiber(self, _: Any, state: Any) -> None:
         self._frames(state[0][-1])
 
@@ -90,11 +120,15 @@ class _Scanner(pickle.Unpickler):
 
     def _frames(self, frames: list[Any]) -> None:
         for _, code, offset, _, slots, stack in frames:
+            if isinstance(code, CodeReference | Carried):
+                self.scan.all_frames.append((code, offset, slots, stack))
             if isinstance(code, CodeReference):
                 self.scan.frames.append(Standing(code, offset, slots, stack, "call"))
 
     def _fill_generator(self, generator: Any, state: Any) -> None:
         _, kind, offset, slots, stack, *_ = state
+        if isinstance(generator, _Generator) and isinstance(generator.code, CodeReference | Carried):
+            self.scan.all_frames.append((generator.code, offset, slots, stack))
         if isinstance(generator, _Generator) and isinstance(generator.code, CodeReference):
             waiting = "fresh" if kind == "fresh" else "yield"
             self.scan.frames.append(Standing(generator.code, offset, slots, stack, waiting))
@@ -122,10 +156,25 @@ def scan(body: bytes) -> Scan:
     return scanner.scan
 
 
-def reference_named(body: bytes, module: str, name: str) -> CodeReference | None:
-    """The reference to the code of that function, if there is one."""
+def code_named(body: bytes, module: str, name: str, is_foreign: bool) -> CodeReference | CodeType | None:
+    """The code of that function, or the reference to it, if the snapshot has one; `is_foreign`: of another version of Python."""
     try:
-        found = scan(body).references
+        found = scan(body)
     except Exception:  # noqa: BLE001 - what comes of damaged bytes; whoever asks has an error of his own
         return None
-    return next((one for one in found if (one.module, one.qualname) == (module, name)), None)
+    for reference in found.references:
+        if (reference.module, reference.qualname) == (module, name):
+            return reference
+    return None if is_foreign else carried_codes(found).get((module, name))
+
+
+def carried_codes(found: Scan) -> dict[tuple[str, str], CodeType]:
+    """The code that a snapshot of this version of Python carries, by module and qualified name."""
+    codes = [(carried.module, carried_code(carried)) for carried in found.carried]
+    return {(module, code.co_qualname): code for module, code in codes if code is not None}
+
+
+def carried_code(carried: Carried) -> CodeType | None:
+    """Code that a snapshot of this version of Python carries."""
+    code = marshal.loads(carried.data)
+    return code if isinstance(code, CodeType) else None

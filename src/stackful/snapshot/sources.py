@@ -13,13 +13,13 @@ import ast
 import json
 import linecache
 import opcode
-import os
 import re
 import sys
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache, reduce
 from operator import or_
+from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -139,7 +139,7 @@ def _lines(name: str) -> list[str]:
 
 def _version(name: str) -> tuple[int, int]:
     try:
-        status = os.stat(name)
+        status = Path(name).stat()
     except (OSError, ValueError):
         return 0, 0
     return status.st_mtime_ns, status.st_size

@@ -184,7 +184,9 @@ class Task(Fiber):
         """
         if self.status == "dead":
             return
-        error = exception if isinstance(exception, BaseException) else exception()
+        error = exception() if isinstance(exception, type) else exception
+        if not isinstance(error, BaseException):
+            raise TypeError(f"kill() takes an exception (an instance or a class), not {exception!r}")
         killer = current()
         if killer is self:
             raise error

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Guard", "make_token", "may_act"]
 
@@ -43,23 +46,32 @@ def may_act(request: Request, token: str | None) -> str | None:
     return None
 
 
-class Guard(BaseHTTPMiddleware):
-    """Refuses requests for other hosts, and puts the headers on every answer."""
+class Guard:
+    """Refuses requests for other hosts, and puts the headers on every answer. (ASGI middleware; events flow through it as they come.)."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], hosts: frozenset[str] = frozenset()) -> None:
-        super().__init__(app)
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] = frozenset()) -> None:
+        self._app = app
         self._hosts = _LOOPBACK | hosts
 
-    async def dispatch(self, request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse."""
-        if _host_of(request) in self._hosts:
-            response = await call_next(request)
-        else:
-            response = JSONResponse({"error": "this server goes by another name; see `stackful serve --host`"}, 421)
-        response.headers.update(_HEADERS)
-        return response
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._answering(scope)(scope, receive, send_with_headers)
+
+    def _answering(self, scope: Scope) -> ASGIApp:
+        if _host_of(Headers(scope=scope)) in self._hosts:
+            return self._app
+        return JSONResponse({"error": "this server goes by another name; see `stackful serve --public-name`"}, 421)
 
 
-def _host_of(request: Request) -> str:
-    host = request.headers.get("host", "")
+def _host_of(headers: Headers) -> str:
+    host = headers.get("host", "")
     return host if host.endswith("]") else host.rpartition(":")[0] or host

@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -20,7 +19,11 @@ from starlette.staticfiles import StaticFiles
 from stackful.errors import RunNotFoundError, StackfulError
 from stackful.viewer.access import Guard, may_act
 from stackful.viewer.changes import Changes
-from stackful.viewer.source import Source
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from stackful.viewer.source import Source
 
 __all__ = ["make_app"]
 

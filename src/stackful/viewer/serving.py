@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from types import FrameType
 
 import uvicorn
 
@@ -33,18 +34,29 @@ def serve(store: str, host: str, port: int, actions: bool, names: frozenset[str]
         fragment = f"#token={token}" if token else ""
         print(f"The runs of {source.store}: http://{_shown(host)}:{listener.getsockname()[1]}/{fragment}", flush=True)
         app = make_app(source, token, names | {_shown(host)})
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2)).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass  # uvicorn has ended well, and then raises it again
     finally:
         source.close()
         listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Ends the streams of open pages as soon as it is to stop, for it waits until all answers are complete."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.changes.close()  # type: ignore[union-attr]
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise StoreError(f"{host} port {port} cannot be listened on: {error.strerror}; choose another --port") from error
+        raise StoreError(
+            f"{host} port {port} cannot be listened on: {error.strerror}; choose another --port"
+        ) from error
 
 
 def _shown(host: str) -> str:

@@ -40,7 +40,7 @@ class Source:
     def __init__(self, store: str) -> None:
         self.store = store
         self._engine = connect(store, work=False)
-        self._seen: OrderedDict[tuple[str, int, str, int | None], dict[str, Any]] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, float, int, int | None], dict[str, Any]] = OrderedDict()
         self.actions: Mapping[str, Callable[[str, dict[str, Any]], dict[str, Any]]] = {
             "fork": self._fork, "signal": self._signal, "answer": self._answer, "cancel": self._cancel, "retry": self._retry,
         }  # fmt: skip
@@ -70,14 +70,17 @@ class Source:
             {"seq": state.seq, "step": state.step, "line": state.line, "taken": state.taken, "size": state.size}
             for state in checkpoints
         ]
-        return _row(run) | {"checkpoints": timeline} | self._look(run, None)
+        found = _row(run) | {"checkpoints": timeline} | self._look(run, None)
+        if found["question"] and self._engine.store.signals(run.id, found["question"]["signal"]):
+            found["question"] = None  # answered; a worker will take the answer up
+        return found
 
     def checkpoint(self, run_id: str, seq: int) -> dict[str, Any]:
         """The stack of a run as it was at a checkpoint."""
         return self._look(self._engine.store.run(run_id), seq)
 
     def _look(self, run: Run, seq: int | None) -> dict[str, Any]:
-        key = (run.id, run.seq, run.status.value, seq)
+        key = (run.id, run.updated, run.seq, seq)
         found = self._seen.get(key)
         if found is None:
             found = _shown(self.store, run.id, seq)
@@ -91,7 +94,9 @@ class Source:
         """Have `changed` called, with a run's id or None, from now on; what is returned ends that."""
         stop = self._engine.store.listen(lambda _kind, subject: changed(subject or None))
         is_over = threading.Event()
-        looking = threading.Thread(target=self._look_again, args=(changed, is_over), name="stackful-viewer", daemon=True)
+        looking = threading.Thread(
+            target=self._look_again, args=(changed, is_over), name="stackful-viewer", daemon=True
+        )
         looking.start()
 
         def end() -> None:
@@ -153,7 +158,11 @@ def _shown(store: str, run_id: str, seq: int | None) -> dict[str, Any]:
     if done.returncode:
         return {"stack": [], "stack_error": done.stderr.strip() or f"stackful show ended with status {done.returncode}"}
     shown = json.loads(done.stdout)
-    found = {"stack": [_frame(frame) for frame in reversed(shown["frames"])], "result": shown["result"], "signals": shown["signals"]}
+    found = {
+        "stack": [_frame(frame) for frame in reversed(shown["frames"])],
+        "result": shown["result"],
+        "signals": shown["signals"],
+    }
     return found | ({"stack_error": shown["problem"]} if shown["problem"] else {})
 
 

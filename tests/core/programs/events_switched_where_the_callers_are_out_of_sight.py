@@ -53,6 +53,12 @@ def leave_kept(k, action):
 callers = [call, sort, resume_parked, leave_kept]
 
 
+def watched():
+    result = 1
+    result += 1
+    return result
+
+
 def last_line(function):
     return max(line for _, _, line in function.__code__.co_lines() if line)
 
@@ -76,3 +82,18 @@ if sys.version_info >= (3, 12):
         heard.clear()
         caller(k, lambda: sys.monitoring.set_events(tool, 0))
         assert (caller.__code__, last_line(caller)) not in heard, caller
+
+    # ... also from within a callback, during which nothing is reported (and no C stack is kept).
+    k = reset(body)
+    for caller in (call, sort, resume_parked):
+        lines = []
+
+        def once(code, line, caller=caller, lines=lines):
+            if code is watched.__code__:
+                lines.append(line)
+                caller(k, lambda: sys.monitoring.set_events(tool, 0))
+
+        sys.monitoring.register_callback(tool, events.LINE, once)
+        sys.monitoring.set_events(tool, events.LINE)
+        watched()
+        assert len(lines) == 1, (caller, lines)

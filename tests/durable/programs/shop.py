@@ -7,7 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from stackful import durable
+from stackful import checkpoint, durable
 from stackful.durable import aio
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
@@ -307,3 +307,40 @@ async def async_wrong():
 async def async_sync_step():
     """Takes a step without awaiting it."""
     return durable.step(effect, "never")
+
+
+@durable.run
+def named_step(name):
+    """One step with a name."""
+    return durable.step(str, name, name=name)
+
+
+EXECUTORS = {}
+
+
+def square(value):
+    """To be called elsewhere."""
+    return value**2
+
+
+@durable.run
+def elsewhere(where, value):
+    """A step in an executor."""
+    return durable.step(square, value, executor=EXECUTORS[where])
+
+
+def its_threads():
+    """Finds an executor again."""
+    return EXECUTORS["threads"]
+
+
+@durable.run
+def elsewhere_again(value):
+    """A step in an executor, with retries."""
+    return durable.step(square, value, executor=its_threads, retries=1, backoff=0.01)
+
+
+@durable.run
+def checkpoints():
+    """Stored without a step."""
+    return checkpoint()

@@ -52,7 +52,7 @@ _FAMILIES = (
 )
 
 # Families of modules that few programs load: where a type comes from -> the family, which is loaded when there is such a value.
-_LATE = {"_csv": "parsers", "_json": "parsers", "decimal": "decimals"}
+_LATE = {"_csv": "parsers", "_json": "parsers", "decimal": "decimals", "random": "chance", "typing": "generics"}
 
 REDUCERS: dict[type, Reducer] = {kind: how for family in _FAMILIES for kind, how in family.REDUCERS.items()}
 """By the exact type of the value."""

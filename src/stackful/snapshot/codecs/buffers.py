@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gc
-import pickle
 import struct
 from math import prod
 from typing import Any
 
 from stackful import _core
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -21,7 +21,7 @@ def _reduce_memoryview(_: Any, view: memoryview) -> Any:
     except ValueError:
         return released_view, ()
     if shown is None:  # of memory that is no object's
-        raise pickle.PicklingError("a view of memory that belongs to no object is not saved: save what it shows")
+        raise RefusedError("a view of memory that belongs to no object is not saved: save what it shows")
     shape = tuple(view.shape or ())
     how = (_core.view_offset(view), view.itemsize, _step(view), view.format, shape, view.readonly)
     return memory_view, (shown, *how)
@@ -32,7 +32,7 @@ def _step(view: memoryview) -> int:
     if view.c_contiguous or not view.strides:
         return 1
     if view.ndim != 1 or view.strides[0] % view.itemsize:
-        raise pickle.PicklingError("a view of scattered memory is not saved: save what it shows")
+        raise RefusedError("a view of scattered memory is not saved: save what it shows")
     return view.strides[0] // view.itemsize
 
 

@@ -15,6 +15,7 @@ from typing import Any
 __all__ = ["BASES", "REBUILDERS", "REDUCERS"]
 
 PROTOCOL = 5
+_NOWHERE = -1  # in the code: else the line would be looked up there (v3.13.0 Lib/traceback.py, _get_code_position)
 
 
 def _reduce_exception(_: Any, error: BaseException) -> Any:
@@ -62,7 +63,7 @@ def traceback(entries: list[tuple[str, str, str, int, int]]) -> TracebackType | 
     """A traceback that says where an exception came from; the first entry is the outermost."""
     made = None
     for file, name, qualname, line, at in reversed(entries):
-        made = TracebackType(made, _frame_maker(file, name, qualname, line)(), 0, at)
+        made = TracebackType(made, _frame_maker(file, name, qualname, line)(), _NOWHERE, at)
     return made
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
-import pickle
 import stat
 import tempfile
 from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOWrapper
@@ -19,6 +18,7 @@ from typing import Any
 from stackful import _core
 from stackful.errors import ReconnectError
 from stackful.snapshot.codecs import streams
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -71,8 +71,8 @@ def _raw(file: Any) -> Any:
     return getattr(_binary(file), "raw", _binary(file))
 
 
-def _refuse(file: Any, why: str) -> pickle.PicklingError:
-    return pickle.PicklingError(f"the open file {_name(file)!r} {why}")
+def _refuse(file: Any, why: str) -> RefusedError:
+    return RefusedError(f"the open file {_name(file)!r} {why}")
 
 
 def _checked_name(file: Any, status: os.stat_result) -> str:
@@ -139,15 +139,23 @@ def _offset_in_loop(file: TextIOWrapper) -> int:
             file, f"is read by a loop over its lines, and {encoding} does not tell where they begin: use readline()"
         )
     return_ = len("\r".encode(encoding))
-    end = _binary(file).tell() - len(undecoded) - (return_ if newline is None and flags & 1 else 0)
+    end: int = _binary(file).tell() - len(undecoded) - (return_ if newline in (None, "") and flags & 1 else 0)
     least = len(pending.encode(encoding, file.errors or "strict"))
     most = least + (pending.count("\n") * return_ if newline is None else 0)
     before = os.pread(file.fileno(), min(most, end), max(end - most, 0))
-    for length in range(least, len(before) + 1):
-        text = before[len(before) - length :].decode(encoding, file.errors or "strict")
-        if (text.replace("\r\n", "\n").replace("\r", "\n") if newline is None else text) == pending:
+    for length in range(least, len(before) + 1, return_):
+        if _decoded(before[len(before) - length :], encoding, file.errors, newline) == pending:
             return end - length
     raise _refuse(file, "has lines in it that cannot be found again: use readline() instead of a loop over it")
+
+
+def _decoded(data: bytes, encoding: str, errors: str | None, newline: str | None) -> str | None:
+    """As a file gives it; None where no character begins there."""
+    try:
+        text = data.decode(encoding, errors or "strict")
+    except UnicodeDecodeError:
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n") if newline is None else text
 
 
 def _content(file: Any, size: int) -> bytes:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import functools
 import gc
-from types import ClassMethodDescriptorType, MappingProxyType
+from types import (
+    ClassMethodDescriptorType,
+    GetSetDescriptorType,
+    MappingProxyType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 __all__ = ["REBUILDERS", "REDUCERS"]
@@ -41,6 +48,15 @@ def fill_cached_function(cached: Any, members: dict[str, Any]) -> None:
     vars(cached).update(members)
 
 
+def _reduce_partial_method(_: Any, partial: functools.partialmethod[Any]) -> Any:
+    return partial_method, (partial.func, partial.args, partial.keywords)
+
+
+def partial_method(function: Any, args: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    """A method with some arguments given, that is in no class yet."""
+    return functools.partialmethod(function, *args, **keywords)
+
+
 def _reduce_key(_: Any, key: Any) -> Any:
     """What `functools.cmp_to_key` makes: the class of keys, so to say, or a key."""
     compare, *value = [held for held in gc.get_referents(key) if held is not _KEY]
@@ -53,12 +69,12 @@ def compared_key(compare: Any, *value: Any) -> Any:
     return key(*value) if value else key
 
 
-def _reduce_class_method(_: Any, descriptor: Any) -> Any:
-    return class_method, (descriptor.__objclass__, descriptor.__name__)
+def _reduce_descriptor(_: Any, found: Any) -> Any:
+    return descriptor, (found.__objclass__, found.__name__)
 
 
-def class_method(cls: type, name: str) -> Any:
-    """A class method of a class made in C, as it stands in the class."""
+def descriptor(cls: type, name: str) -> Any:
+    """A method, slot or attribute of a class made in C, as it stands in the class."""
     return vars(cls)[name]
 
 
@@ -84,6 +100,13 @@ def _reduce_wrapper(_: Any, wrapper: Any) -> Any:
     return type(wrapper), (wrapper.__func__,), {k: v for k, v in vars(wrapper).items() if k not in _OF_FUNCTION} or None
 
 
+_DESCRIPTORS = (
+    ClassMethodDescriptorType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+)
 _OF_FUNCTION = (*functools.WRAPPER_ASSIGNMENTS, "__wrapped__", "__doc__", "__annotate__")
 
 
@@ -103,12 +126,13 @@ def class_dict(cls: type) -> Any:
 
 REDUCERS: dict[type, Any] = {
     _CACHED: _reduce_cached,
-    ClassMethodDescriptorType: _reduce_class_method,
+    **dict.fromkeys(_DESCRIPTORS, _reduce_descriptor),
     super: _reduce_super,
+    functools.partialmethod: _reduce_partial_method,
     property: _reduce_property,
     staticmethod: _reduce_wrapper,
     classmethod: _reduce_wrapper,
     MappingProxyType: _reduce_proxy,
     **({_KEY: _reduce_key} if _KEY_OF_C else {}),
 }
-REBUILDERS = (cached_function, fill_cached_function, compared_key, class_method, property_of, class_dict)
+REBUILDERS = (cached_function, fill_cached_function, partial_method, compared_key, descriptor, property_of, class_dict)

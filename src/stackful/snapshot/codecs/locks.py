@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import _thread
-import pickle
 import queue
 import threading
 from typing import Any
+
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -14,8 +15,8 @@ _LOCK = type(threading.Lock())
 _RLOCK = type(threading.RLock())
 
 
-def _held(kind: str) -> pickle.PicklingError:
-    return pickle.PicklingError(
+def _held(kind: str) -> RefusedError:
+    return RefusedError(
         f"a {kind} that is held belongs to a thread, and threads are not saved: release it before, or save outside of the `with`"
     )
 

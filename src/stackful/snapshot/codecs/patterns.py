@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from stackful import _core
+from stackful.snapshot.codecs.refusals import RefusedError
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -50,7 +50,7 @@ def _reduce_match(_: Any, found: re.Match[Any]) -> Any:
         for index, other in enumerate(_matches(*where, how)):
             if _is_same(other, found):
                 return match, (*where, how, index)
-    raise pickle.PicklingError("what was matched has changed since: keep what you need of the match, not the match")
+    raise RefusedError("what was matched has changed since: keep what you need of the match, not the match")
 
 
 def match(pattern: re.Pattern[Any], string: Any, start: int, end: int, how: str, index: int) -> re.Match[Any]:

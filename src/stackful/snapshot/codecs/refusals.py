@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pickle
 
-__all__ = ["REASONS", "refuse"]
+__all__ = ["REASONS", "RefusedError", "refuse"]
+
+
+class RefusedError(pickle.PicklingError):
+    """A value that is not saved; the text says why, and the way out.
+
+    `culprit` is that value, where it is to be named even if parts of it cannot be saved either.
+    """
+
+    def __init__(self, reason: str, culprit: object = None) -> None:
+        super().__init__(reason)
+        self.culprit = culprit
+
 
 _PROCESS = "a process is none of the program's memory: wait for it, or keep its arguments and start it again"
 _THREAD = "threads are not saved: join it before, or use fibers or stackful.tasks, which are"
@@ -59,4 +71,4 @@ def refuse(kind: type) -> None:
     """`PicklingError` where values of the type are not saved."""
     reason = REASONS.get(f"{kind.__module__}.{kind.__qualname__}")
     if reason is not None:
-        raise pickle.PicklingError(reason)
+        raise RefusedError(reason)

@@ -7,10 +7,12 @@ import { tree } from "./tree.js";
 const place = document.getElementById("detail");
 let current = null;
 let asked = 0;
+let before = "";
 
 /** Show a run; null for none. */
 export async function show(run) {
   current = run;
+  before = "";
   place.setAttribute("aria-busy", "true");
   await refresh();
   place.scrollTop = 0;
@@ -21,13 +23,15 @@ export async function refresh() {
   if (!current) return;
   const question = ++asked;
   const open = openFrames();
-  let parts;
+  let run, parts;
   try {
-    parts = describe(await get(`runs/${encodeURIComponent(current)}`), open);
+    run = await get(`runs/${encodeURIComponent(current)}`);
+    parts = describe(run, open);
   } catch (error) {
     parts = [element("p", { class: "error" }, error.message)];
   }
-  if (question !== asked || isBusy()) return;
+  if (question !== asked || isBusy() || before === JSON.stringify(run)) return;
+  before = run ? JSON.stringify(run) : "";
   place.replaceChildren(...parts);
   place.removeAttribute("aria-busy");
 }

@@ -11,12 +11,14 @@ const chosen = new Set();
 let shown = PAGE;
 let selected = null;
 let asked = 0;
+let before = "";
 
 /** Fetch what the filters let through and show it; an answer that a newer question overtook is dropped. */
 export async function refresh() {
   const question = ++asked;
   const page = await get("runs", { text: text.value.trim(), status: [...chosen].join(","), limit: shown });
-  if (question !== asked) return;
+  if (question !== asked || before === JSON.stringify(page)) return; // what a person points at stays where it is
+  before = JSON.stringify(page);
   show(page);
 }
 
