@@ -55,3 +55,9 @@ def forked_at_a_step(name: str) -> None:
 def asleep() -> None:
     durable.step(add, 1, 2)
     durable.sleep(86400.0)
+
+
+@durable.run
+def clock() -> float:
+    """The time of its first line, for who is in another process on this machine."""
+    return time.time()

@@ -25,6 +25,7 @@ SUBJECTS = {
     "aio": 1_000,
     "service": 20_000,
     "durable": 1_000,
+    "postgres": 1_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 

@@ -1,9 +1,11 @@
-"""A network of its own for a process, whose cable can be cut: nobody is told, as when a machine loses its link."""
+"""A network of its own for a process, whose cable can be cut: nobody is told, as when a machine loses its link. A disk that is soon full."""
 
 import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +69,24 @@ def cut_off_network():
         yield network
     finally:
         network.close()
+
+
+@contextlib.contextmanager
+def small_disk(size):
+    """A folder that holds so much; skips where that takes more rights than we have."""
+    folder = Path(tempfile.mkdtemp(prefix="stackful-disk-"))  # other users come in
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        folder.rmdir()
+        pytest.skip(f"a small disk cannot be mounted here ({done.stderr.strip()}): NOT RUN")
+    try:
+        folder.chmod(0o777)
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()

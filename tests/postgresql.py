@@ -54,13 +54,14 @@ class Server:
     Args:
         fsync: whether a commit waits for the disk; the tests of programs that are killed need not.
         address: what it listens on.
+        parent: the folder to make its folder in.
         settings: of postgresql.conf.
     """
 
-    def __init__(self, *, fsync=False, address="127.0.0.1", **settings):
+    def __init__(self, *, fsync=False, address="127.0.0.1", parent=None, **settings):
         self.address = address
         self.port = _free_port(address)
-        self.folder = tempfile.mkdtemp(prefix="stackful-postgres-")
+        self.folder = tempfile.mkdtemp(prefix="stackful-postgres-", dir=parent)
         self.data = os.path.join(self.folder, "data")
         self.settings = {"fsync": "on" if fsync else "off", "max_connections": 200, **settings}
         self.process = None
@@ -132,7 +133,7 @@ class Server:
             shutil.chown(self.folder, "postgres")
             shutil.chown(secret, "postgres")
         command = [os.path.join(programs(), "initdb"), "-D", self.data, "-U", "postgres", "-A", "scram-sha-256"]
-        command += ["--pwfile", secret, "--no-sync", "--locale=C", "--encoding=UTF8"]
+        command += ["--pwfile", secret, "--no-sync", "--locale=C", "--encoding=UTF8", "--wal-segsize=4"]
         done = subprocess.run(
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False, **self._user
         )

@@ -206,7 +206,7 @@ def test_a_run_begins_after_its_delay(engine):
 
 def test_a_deadline_ends_a_run(engine):
     """Where it waits, and with `finally`; the reason is the deadline."""
-    error = failure(durable.start(shop.cleaner, deadline=0.1))
+    error = failure(durable.start(shop.cleaner, deadline=1.0))
     assert "has not ended by its deadline" in str(error)
     assert shop.effects() == ["cleaned up"]
 

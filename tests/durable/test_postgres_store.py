@@ -447,6 +447,17 @@ def test_a_worker_that_does_not_come_back_after_a_restart_is_dead_after_its_leas
         store.close()
 
 
+def test_the_clock_is_the_servers(store, monkeypatch):
+    """A machine whose clock jumps neither wakes a run early nor lets it sleep on."""
+    begun(store)
+    store.commit([save(change=Change(Status.SLEEPING, wake=store.now() + 0.5))])
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert store.now() < 3e9
+    assert store.claim("w1", 10) == []
+    time.sleep(0.6)
+    assert ids(store.claim("w1", 10)) == ["one"]
+
+
 def test_a_forked_child_opens_connections_of_its_own(store):
     """The parent's go on in the parent."""
     store.add_runs([new()])

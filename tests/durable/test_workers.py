@@ -3,6 +3,7 @@
 What the steps did is counted in a file that they write to, outside of any store.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -304,6 +305,56 @@ def test_a_worker_that_is_cut_off_loses_its_runs_and_commits_nothing(tmp_path):
         assert site.done() == {"long 0": 1, "long 1": 2, "long 2": 1}
         assert site.engine.store.run("long").steps == 3
         assert site.engine.store.outcomes(["long"])[0].status is Status.FINISHED
+
+
+def test_a_full_disk_of_the_server_is_waited_for(tmp_path):
+    """The server refuses, or even ends; when there is space again the runs go on where they were, each step done once."""
+    from namespaces import small_disk
+    from postgresql import server
+
+    pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
+    with (
+        small_disk("160m") as disk,
+        server(parent=disk, max_wal_size="8MB") as full,
+        Site(tmp_path, full.url()) as site,
+    ):
+        worker = site.worker("--lease", NEVER)
+        handles = [site.start(counted().heavy, f"r{n}", 40, 0.02) for n in range(8)]
+        site.wait_until(lambda: len(site.lines()) > 60)
+        ballast = disk / "ballast"
+        with ballast.open("wb") as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 16))
+        site.wait_until(lambda: "are not stored yet, their runs wait" in worker.log.read_text())
+        assert (
+            "the disk of the server is full" in worker.log.read_text() or "the server is away" in worker.log.read_text()
+        )
+        ballast.unlink()
+        if full.process.poll() is not None:
+            full.start()
+        assert site.finish(handles) == [sum(range(40))] * 8
+        assert set(site.done().values()) == {1}
+
+
+def test_a_damaged_state_ends_its_run_and_no_other(site):
+    """What was changed in the database is noticed before anything of it is looked into."""
+    handles = [site.start(counted().patient, name) for name in ("a", "b")]
+    first = site.worker()
+    site.wait_until(lambda: [handle.status for handle in handles] == [Status.WAITING] * 2)
+    first.terminate()
+    first.wait()
+    import psycopg
+
+    with psycopg.connect(site.store) as session:
+        session.execute(
+            "UPDATE stackful.states SET data = set_byte(data, 100, get_byte(data, 100) # 1) WHERE run = 'a'"
+        )
+    for handle in handles:
+        durable.send(handle.id, "go")
+    site.worker()
+    assert site.finish([handles[1]]) == ["went"]
+    assert handles[0].wait(timeout=PATIENCE) is Status.FAILED
+    assert "SealError" in site.engine.store.outcomes(["a"])[0].error
 
 
 def test_workers_take_their_queues_only(any_site):

@@ -7,13 +7,18 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import FrameType
 
 from stackful.durable.connections import connect
 from stackful.durable.functions import known_programs
 from stackful.durable.program import ScriptError
+from stackful.errors import StoreError
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from stackful.durable.engine import Engine
 
 __all__ = ["load_modules", "work"]
 
@@ -77,42 +82,52 @@ def work(
     """
     programs = load_modules(modules)
     with (
-        _told() as told,
+        _signals() as signals,
         connect(
             store, threads=threads, concurrency=concurrency, programs=programs, queues=queues, lease=lease
         ) as engine,
     ):
         _log.info("%s takes up runs of %s in %s", engine.worker, ", ".join(programs), engine.store.path)
-        told.wait()
+        signals.wait()
         _log.info("%s takes up no more runs; %d are under way", engine.worker, len(engine.active))
-        try:
-            left = engine.drain(patience)
-        except _Impatient:
-            left = len(engine.active)
+        left = _drain(engine, patience, signals)
     if left:
         _log.warning("%d steps were still in flight: they are done again elsewhere", left)
     return left
 
 
-class _Impatient(BaseException):
-    """The second signal."""
+def _drain(engine: Engine, patience: float, signals: _Signals) -> int:
+    """In a thread, so that a second signal is heard meanwhile."""
+    left: list[int] = []
+
+    def drain() -> None:
+        try:
+            left.append(engine.drain(patience))
+        except StoreError as error:
+            _log.warning("the store cannot be told that this worker ends: %s", error)
+        finally:
+            signals.wake()
+
+    threading.Thread(target=drain, name="stackful-drain", daemon=True).start()
+    signals.wait()
+    return left[0] if left else len(engine.active)
 
 
-class _Told:
-    """Waits for a signal."""
+class _Signals:
+    """Waits for a signal. The system may hand one to any thread, and only the main thread runs Python's handlers: so a pipe wakes it."""
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        self._is_told = False
-
-    def hear(self, _number: int, _frame: FrameType | None) -> None:
-        if self._is_told:
-            raise _Impatient
-        self._is_told = True
-        os.write(self._writer, b"!")
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._writer, False)
 
     def wait(self) -> None:
         os.read(self._reader, 1)
+
+    def wake(self) -> None:
+        os.write(self._writer, b"!")
+
+    def file(self) -> int:
+        return self._writer
 
     def close(self) -> None:
         os.close(self._reader)
@@ -120,12 +135,14 @@ class _Told:
 
 
 @contextmanager
-def _told() -> Iterator[_Told]:
-    told = _Told()
-    before = {number: signal.signal(number, told.hear) for number in _SIGNALS}
+def _signals() -> Iterator[_Signals]:
+    signals = _Signals()
+    file = signal.set_wakeup_fd(signals.file(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
     try:
-        yield told
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        told.close()
+        signal.set_wakeup_fd(file)
+        signals.close()

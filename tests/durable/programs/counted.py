@@ -50,3 +50,21 @@ def long_step(name, seconds):
 @durable.run
 def timed(name, seconds):
     return durable.step(effect, name, 0, seconds, timeout=60)
+
+
+@durable.run
+def heavy(name, steps, seconds):
+    """Its state is large."""
+    total = 0
+    for number in range(steps):
+        ballast = os.urandom(20_000)
+        total += durable.step(effect, name, number, seconds)
+        assert len(ballast) == 20_000
+    return total
+
+
+@durable.run
+def patient(name):
+    durable.step(effect, name, 0, 0.0)
+    durable.wait_signal("go")
+    return "went"

@@ -37,8 +37,9 @@ def order(item, steps=3):
 
 
 def _write(connection, text):
-    connection.execute("CREATE TABLE IF NOT EXISTS notes (text)")
-    connection.execute("INSERT INTO notes VALUES (?)", [text])
+    connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
+    mark = "?" if isinstance(connection, sqlite3.Connection) else "%s"
+    connection.execute(f"INSERT INTO notes VALUES ({mark})", [text])
     return text
 
 
@@ -223,7 +224,7 @@ def _write_and_raise(connection):
 
 
 def _count(connection):
-    connection.execute("CREATE TABLE IF NOT EXISTS notes (text)")
+    connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
     return connection.execute("SELECT count(*) FROM notes").fetchone()[0]
 
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["SharedConnection", "SharedTransaction"]
 
 _ENDED = (
-    "the code within transaction() cannot end the transaction: the store commits what it did together with the state of the run; "
+    "{} is not for the code within transaction(): the store commits what it did together with the state of the run; "
     "return to commit, raise to roll back"
 )
 # What the triggers raise; see `schema.py`.
 _REFUSALS = {
     "SF001": "the code within transaction() may not write to the tables of the store",
-    "SF002": _ENDED,
+    "SF002": _ENDED.format("COMMIT"),
 }
 
 
@@ -38,11 +38,11 @@ class SharedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def commit(self) -> NoReturn:
         """Refused."""
-        raise StoreError(_ENDED)
+        raise StoreError(_ENDED.format("COMMIT"))
 
     def rollback(self) -> NoReturn:
         """Refused."""
-        raise StoreError(_ENDED)
+        raise StoreError(_ENDED.format("ROLLBACK"))
 
     def end(self, how: str) -> None:
         """End the transaction, by the store."""
@@ -89,7 +89,7 @@ class SharedTransaction:
 
     def _end_sharing(self) -> None:
         if self._transaction() != self._number:
-            raise StoreError(_ENDED)
+            raise StoreError(_ENDED.format("ROLLBACK"))
         self.connection.execute("SET LOCAL stackful.shared = 'off'")
         self.connection.execute("DELETE FROM stackful.guards")
 
@@ -109,7 +109,7 @@ class SharedTransaction:
     def _commit(self) -> None:
         if not self._is_saved:
             if self.connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE:
-                raise StoreError(_ENDED)
+                raise StoreError(_ENDED.format("ROLLBACK"))
             return
         try:
             self.connection.end("COMMIT")
