@@ -591,3 +591,18 @@ def test_a_task_is_killed_by_an_exception_only():
         return task.join()
 
     assert run(main) == "awake"
+
+
+@pytest.mark.no_leakcheck("a long traceback each time")
+def test_runs_that_nest_without_end_are_refused_at_any_depth():
+    """A RecursionError, alone or with those of the tasks that could not be killed for want of room."""
+
+    def endless():
+        return run(endless)
+
+    def deeper(depth):
+        return deeper(depth - 1) if depth else endless()
+
+    for depth in range(12):
+        with pytest.raises((RecursionError, ExceptionGroup)):
+            deeper(depth)

@@ -543,10 +543,13 @@ class Scheduler(Portable):
     def _pump_all(self, errors: list[BaseException]) -> None:
         """Run until nothing is ready; what leaves through `run` is collected."""
         while self._ready:
+            first = self._ready[0]
             try:
                 self._go(False)
             except Exception as error:  # noqa: BLE001 - raised when all have ended
                 errors.append(error)
+                if self._ready and self._ready[0] is first:
+                    return  # it cannot be resumed: there is no room on the stack
 
     def _go(self, is_nested: bool) -> bool:
         """Run until nothing is ready, or main has ended: True; False after a pause."""
