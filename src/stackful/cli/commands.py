@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from stackful.cli import acting, keeping, looking, serving, working
+from stackful.cli import acting, completing, keeping, looking, serving, working
 from stackful.cli.status import USAGE
 
 __all__ = ["parse"]
@@ -117,5 +117,12 @@ def _check(
     return lambda: check_program(script, args, run=not no_run, timeout=timeout, strict=strict, as_json=as_json)
 
 
-for _command in (*looking.COMMANDS, *acting.COMMANDS, *keeping.COMMANDS, *serving.COMMANDS, *working.COMMANDS):
+for _command in (
+    *looking.COMMANDS,
+    *acting.COMMANDS,
+    *keeping.COMMANDS,
+    *serving.COMMANDS,
+    *working.COMMANDS,
+    *completing.COMMANDS,
+):
     _cli.add_command(_command)
