@@ -35,7 +35,7 @@ class Row:
     ours: str
     beside: str = ""
     ratio: float | None = None
-    target: str = ""
+    target: str = "none"
     is_met: bool | None = None
 
 
@@ -87,7 +87,7 @@ def time_text(seconds: float) -> str:
 def at_most(subject: str, ours: float, other: float, name: str, limit: float | None = None) -> Row:
     """We take `ratio` times the other's time; fewer is better."""
     ratio = ours / other
-    target = f"≤ {limit:g}x" if limit else ""
+    target = f"≤ {limit:g}x" if limit else "none"
     beside = f"{name} {time_text(other)}"
     return Row(subject, time_text(ours), beside, ratio, target, ratio <= limit if limit else None)
 
@@ -95,11 +95,11 @@ def at_most(subject: str, ours: float, other: float, name: str, limit: float | N
 def at_least(subject: str, ours: float, other: float, name: str, limit: float | None = None) -> Row:
     """We are `ratio` times faster than the other; more is better."""
     ratio = other / ours
-    target = f"≥ {limit:g}x faster" if limit else "times faster"
+    target = f"≥ {limit:g}x faster" if limit else "none (times faster)"
     beside = f"{name} {time_text(other)}"
     return Row(subject, time_text(ours), beside, ratio, target, ratio >= limit if limit else None)
 
 
-def missing(subject: str, ours: str, peer: str, target: str = "") -> Row:
+def missing(subject: str, ours: str, peer: str, target: str = "none") -> Row:
     """The other is not here to be measured."""
     return Row(subject, ours, f"{peer} not installed", None, target)

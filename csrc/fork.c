@@ -302,8 +302,8 @@ put_fork(FrameSlot *slot, PyObject *fork)
 bool
 code_has_hidden_iterator(PyCodeObject *code)
 {
-    return code->co_nlocalsplus > 0 &&
-           PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(code->co_localsplusnames, 0), ".0") == 0;
+    PyObject *first = code->co_nlocalsplus > 0 ? PyTuple_GET_ITEM(code->co_localsplusnames, 0) : NULL;
+    return first != NULL && PyUnicode_GET_LENGTH(first) == 2 && PyUnicode_CompareWithASCIIString(first, ".0") == 0;
 }
 
 /* `unit` is where the frame waits in a "yield"; 0 when it is "fresh", a generator's; -1 for a "call", where it

@@ -17,6 +17,7 @@ from stackful import (
     Fiber,
     Handler,
     PromptTag,
+    _core,
     abort,
     call_cc,
     call_ec,
@@ -36,7 +37,6 @@ from stackful import (
     transfer,
     yield_,
 )
-from stackful import _core
 from stackful.effects import answers, tails
 
 pytestmark = pytest.mark.three_ways
@@ -335,7 +335,10 @@ def performs_for_an_outer_one_of_its_kind(clause):
     def body():
         return [perform(ask, i) for i in range(3)]
 
-    clauses = clause(ask, lambda k, x: k.resume(perform(outer, x) + 1)), clause(outer, lambda k, x: k.tail_resume(x * 10))
+    clauses = (
+        clause(ask, lambda k, x: k.resume(perform(outer, x) + 1)),
+        clause(outer, lambda k, x: k.tail_resume(x * 10)),
+    )
     return handle(lambda: handle(body, clauses[0]), clauses[1])
 
 
@@ -399,7 +402,9 @@ def captures_up_to_a_prompt(clause):
     def several(j):
         return j
 
-    with_outer = reset(lambda: ["outside", handle(body, ask.ctl(answer)), handle(body, clause(ask, lambda k, x: k.resume(x)))])
+    with_outer = reset(
+        lambda: ["outside", handle(body, ask.ctl(answer)), handle(body, clause(ask, lambda k, x: k.resume(x)))]
+    )
     try:
         handle(lambda: prompt(lambda: perform(ask, 1), TAG), clause(ask, lambda k, x: k.resume(control(several, TAG))))
     except Exception as error:
@@ -463,7 +468,9 @@ def jumps_with_winders(clause):
 
     def main():
         result = dynamic_wind(
-            lambda: LOG.append("in, outside"), lambda: handle(body, clause(ask, answer)), lambda: LOG.append("out, outside")
+            lambda: LOG.append("in, outside"),
+            lambda: handle(body, clause(ask, answer)),
+            lambda: LOG.append("out, outside"),
         )
         if kept:
             kept.pop()(result + 1)
@@ -481,7 +488,9 @@ def winds(clause):
         return k.resume(dynamic_wind(lambda: LOG.append("in"), lambda: perform(outer, x), lambda: LOG.append("out")))
 
     def body():
-        return dynamic_wind(lambda: LOG.append("in, program"), lambda: perform(ask, 1), lambda: LOG.append("out, program"))
+        return dynamic_wind(
+            lambda: LOG.append("in, program"), lambda: perform(ask, 1), lambda: LOG.append("out, program")
+        )
 
     for way in (outer.ctl(lambda k, x: [k.resume(x)]), outer.ctl(lambda k, x: "given up"), outer.fun(lambda x: x)):
         LOG.append(handle(lambda: handle(body, clause(ask, answer)), way))  # noqa: B023
@@ -583,7 +592,13 @@ def takes_any_number_of_arguments(clause):
         return k.resume([a, b, c, d, e, f])
 
     def body():
-        return [perform(many), perform(many, 1), perform(many, 1, 2), perform(many, 1, 2, 3), perform(many, 1, 2, 3, 4, 5, 6)]
+        return [
+            perform(many),
+            perform(many, 1),
+            perform(many, 1, 2),
+            perform(many, 1, 2, 3),
+            perform(many, 1, 2, 3, 4, 5, 6),
+        ]
 
     return handle(body, clause(many, answer))
 
@@ -640,7 +655,8 @@ def goes_on_more_than_once(clause):
         return got
 
     return handle(
-        lambda: handle(body, clause(ask, lambda k, x: k.resume(["in place", x]))), outer.ctl(lambda k, x: [k.resume(x), k.resume(-x)])
+        lambda: handle(body, clause(ask, lambda k, x: k.resume(["in place", x]))),
+        outer.ctl(lambda k, x: [k.resume(x), k.resume(-x)]),
     )
 
 
@@ -752,5 +768,7 @@ def test_resuming_in_place_makes_the_stack_no_deeper():
 
     LOG.clear()
     handle(lambda: [perform(ask, i) for i in range(100)], ask.ctl(answer))
-    assert max(LOG) < min(LOG) + 10  # frame objects keep a resumption alive: then the next clause is called in the usual way
+    assert (
+        max(LOG) < min(LOG) + 10
+    )  # frame objects keep a resumption alive: then the next clause is called in the usual way
     LOG.clear()

@@ -89,7 +89,7 @@ class InPlace:
     def __init__(self, usual: _Once, promised: type[Promised[Any, Any]]) -> None:
         self.usual = usual
         self.function = usual.function
-        self.code = usual.function.__code__  # type: ignore[attr-defined]
+        self.code = usual.function.__code__
         self.promised = promised
         self.k = promised.to(self.function)
 

@@ -86,5 +86,11 @@ def apply(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
             return function(args[0], args[1], args[2])
         case 4:
             return function(args[0], args[1], args[2], args[3])
+        case 5:
+            return function(args[0], args[1], args[2], args[3], args[4])
+        case 6:
+            return function(args[0], args[1], args[2], args[3], args[4], args[5])
+        case 7:
+            return function(args[0], args[1], args[2], args[3], args[4], args[5], args[6])
         case _:
             return function(*args)

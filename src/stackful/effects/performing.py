@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from stackful import _core
 from stackful.effects.operations import ABSENT, Operation, present
 from stackful.effects.outcomes import apply
-from stackful.effects.resumptions import Promised
 from stackful.errors import UnhandledError
 from stackful.fibers.operations import STAY, operate
 from stackful.fibers.stubs import stub
@@ -19,6 +19,7 @@ _T = TypeVar("_T")
 
 
 if TYPE_CHECKING:
+    from stackful.effects.resumptions import Promised
 
     def perform(operation: Operation[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:  # noqa: D103 - below
         ...
@@ -46,10 +47,10 @@ else:
                 if b is ABSENT:
                     result = answer(k) if a is ABSENT else answer(k, a)
                 else:
-                    result = apply(answer, (k, *present(a, b, c, d, e, f)))
+                    result = passing(answer, k, a, b, c, d, e, f)
             except BaseException as error:
                 if k is None:  # captured meanwhile, and discontinued
-                    ~"unmask"
+                    ~"unmask"  # noqa: B018 - a gate
                     raise
                 result = Raised(error)
             else:
@@ -58,19 +59,17 @@ else:
             try:
                 return settle(k, result)
             finally:
-                ~"unmask"
+                ~"unmask"  # noqa: B018 - a gate
         try:
             if b is ABSENT:
-                return answer() if a is ABSENT else answer(a)
-            if c is ABSENT:
-                return answer(a, b)
-            if d is ABSENT:
-                return answer(a, b, c)
-            if e is ABSENT:
-                return answer(a, b, c, d)
-            return answer(a, b, c, d, e) if f is ABSENT else answer(a, b, c, d, e, f)
+                result = answer() if a is ABSENT else answer(a)
+            elif c is ABSENT:
+                result = answer(a, b)
+            else:
+                result = passing(answer, a, b, c, d, e, f)
         finally:
             ~"unmask"  # noqa: B018 - a gate
+        return result
 
 
 def _unhandled(operation: object) -> Exception:
@@ -83,6 +82,11 @@ def _unhandled(operation: object) -> Exception:
 
 
 _core.register("unhandled", _unhandled)
+
+
+def passing(function: Callable[..., Any], /, *arguments: Any) -> Any:
+    """Call it with what is not left out."""
+    return apply(function, present(*arguments))
 
 
 class Raised:

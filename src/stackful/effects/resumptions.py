@@ -39,6 +39,7 @@ class Resumption(Portable, Generic[_T, _A]):
     """
 
     _name = "Resumption"
+    _function: Callable[..., Any]
     __slots__ = ("__weakref__", "_captured", "_function", "_is_first", "_is_shallow")
 
     def __init__(self, captured: Any, is_shallow: bool, is_first: bool = True) -> None:

@@ -21,7 +21,6 @@ __all__ = ["resumes_last"]
 _OTHER_KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
 _METHODS = ("resume", "tail_resume")
 _INSPECTING = frozenset(("locals", "vars", "eval", "exec", "_getframe", "currentframe", "breakpoint", "set_trace"))
-_IS_METHOD_LOAD = {"LOAD_METHOD": lambda arg: True, "LOAD_ATTR": lambda arg: sys.version_info >= (3, 12) and bool(arg & 1)}
 _NAME_SHIFT = {"LOAD_METHOD": 0, "LOAD_ATTR": 1}
 _BELOW_CALLEE = {"CALL": 2, "CALL_KW": 3}  # slots of such a call beside its arguments
 _MOST = 1000
@@ -77,8 +76,8 @@ def _loads_resume(flow: Flow, offset: int) -> bool:
     """Whether the instruction there takes one of the two methods off what is on the stack."""
     op, arg, _, _ = flow.listing[offset]
     name = opcode.opname[op]
-    is_method = _IS_METHOD_LOAD.get(name)
-    return is_method is not None and is_method(arg) and flow.code.co_names[arg >> _NAME_SHIFT[name]] in _METHODS
+    is_method = name == "LOAD_METHOD" or (name == "LOAD_ATTR" and sys.version_info >= (3, 12) and arg & 1)
+    return bool(is_method) and flow.code.co_names[arg >> _NAME_SHIFT[name]] in _METHODS
 
 
 def _tail_calls(flow: Flow, methods: set[int]) -> Iterator[int]:
