@@ -9,7 +9,10 @@
 static bool
 is_batched(const Filling *filling)
 {
-    return filling->numbers[1] > 0 || (BATCHED_ENDS_BELOW_ZERO && filling->numbers[1] == -1);
+    if (BATCHED_ENDS_BELOW_ZERO && filling->numbers[1] == -1) {
+        return true;
+    }
+    return filling->numbers[1] > 0 && (filling->objects[0] != NULL || !BATCHED_ENDS_BELOW_ZERO);
 }
 
 /* Stopped, it looks at nothing else. The arrays are looked at by the extra. */

@@ -9,7 +9,7 @@
 #include <Python.h>
 #include <stdbool.h>
 
-/* At its end, a batched has a size of -1. */
+/* At its end, a batched has a size of -1 (v3.14.10 Modules/itertoolsmodule.c, batched_next); else its iterator is there. */
 #define BATCHED_ENDS_BELOW_ZERO (PY_VERSION_HEX >= 0x030E0000)
 
 /* `index` of a cycle that still takes from its iterator: from 3.14 on it tells that by itself. */
