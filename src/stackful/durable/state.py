@@ -28,14 +28,14 @@ class Keeper:
     """Turns a suspended script into bytes and back; knows the key, and the variables that the process began with.
 
     Args:
-        key: the keys that seal the bytes, the newest first.
+        key: the key that seals the bytes, or several, the newest first.
 
     Example:
         >>> state = Keeper(key).save(script, fiber)  # doctest: +SKIP
         >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
     """
 
-    def __init__(self, key: tuple[bytes, ...]) -> None:
+    def __init__(self, key: bytes | tuple[bytes, ...]) -> None:
         self._key = key
         self._variables = dict(os.environ)
 
