@@ -10,10 +10,12 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+import stackful
 from stackful import Fiber, NameRefusedError, snapshot, suspend
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codes import Program
@@ -223,7 +225,8 @@ def test_packages_that_the_program_does_not_import_are_refused(tmp_path):
         "print(snapshot.loads(data).__name__)\n"
     )
     command = [sys.executable, "-c", program, str(packages), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(Path(stackful.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     assert done.stdout.split() == ["a_package", "False", "Thing"]
 
 

@@ -29,7 +29,7 @@ class Keeper:
     """Turns a suspended script into bytes and back; knows the key, and the variables that the process began with.
 
     Args:
-        key: the keys that seal the bytes, the newest first.
+        key: the key that seals the bytes, or several, the newest first.
 
     Example:
         >>> state = Keeper(key).save(script, fiber)  # doctest: +SKIP

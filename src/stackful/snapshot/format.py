@@ -131,13 +131,10 @@ def squeezed(pieces: Sequence[Piece], wanted: int | None) -> Squeezed:
     """A body, compressed with what was wanted, or as is best."""
     size = sum(map(len, pieces))
     number = compression.chosen(size) if wanted is None else wanted
-    if number:
-        body = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
-        pieces = [body]
-        if compression.is_worthwhile(number, body):
-            less = compression.compress(number, body)
-            if len(less) < size:
-                return Squeezed([less], size, number)
+    if number and compression.is_worthwhile(number, max(pieces, key=len)):  # else large pieces stay where they are
+        less = compression.compress(number, b"".join(pieces))
+        if len(less) < size:
+            return Squeezed([less], size, number)
     return Squeezed(pieces, size)
 
 
