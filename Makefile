@@ -10,7 +10,7 @@ CORE   := pyproject.toml setup.py $(wildcard csrc/*.c csrc/*.h csrc/*/*.h)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress fuzz bench lint dev clean
+.PHONY: help demo test test-all test-cpython test-debug test-sanitize test-valgrind test-sid versions stress fuzz saveable bench lint dev clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ stress: $(VENV)/.dev ## run every test, the slow ones too
 
 fuzz: $(VENV)/.dev ## make programs and change snapshots at random for MINUTES=10; a failure prints how to have it again
 	$(BIN)/python tests/fuzz/run.py --minutes $(MINUTES) $(ARGS)
+
+saveable: $(VENV)/.dev ## write docs/saveable.md from the table of what can be saved
+	PYTHONPATH=tests $(BIN)/python -m saveable.document
 
 bench: $(VENV)/.bench ## measure, beside greenlet and others, and print the table
 	$(BIN)/python benches/run.py $(ARGS)

@@ -9,7 +9,7 @@
 static bool
 is_batched(const Filling *filling)
 {
-    return filling->numbers[1] > 0 || filling->numbers[1] == -1;
+    return filling->numbers[1] > 0 || (BATCHED_ENDS_BELOW_ZERO && filling->numbers[1] == -1);
 }
 
 /* Stopped, it looks at nothing else. The arrays are looked at by the extra. */

@@ -9,6 +9,9 @@
 #include <Python.h>
 #include <stdbool.h>
 
+/* At its end, a batched has a size of -1. */
+#define BATCHED_ENDS_BELOW_ZERO (PY_VERSION_HEX >= 0x030E0000)
+
 /* `index` of a cycle that still takes from its iterator: from 3.14 on it tells that by itself. */
 #define CYCLE_BEGINS (PY_VERSION_HEX >= 0x030E0000 ? -1 : 0)
 
@@ -31,7 +34,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *it;
-    Py_ssize_t batch_size; /* negative: at its end (3.14) */
+    Py_ssize_t batch_size;
 #if PY_VERSION_HEX >= 0x030D0000
     bool strict;
 #define BATCHED_CAN_BE_STRICT

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import stackful
-from saveable import BY_NAME, ENTRIES, RECONNECTED, REFUSED
+from saveable import BY_NAME, ENTRIES, RECONNECTED, REFUSED, document
 from saveable.iterators import BUILTIN, ITERTOOLS, moved, rest
 from saveable.places import in_a_cell, in_a_local, on_the_stack, stopped, twice
 from stackful import UnsaveableError, snapshot
@@ -118,3 +118,8 @@ def test_an_iterator_goes_on_from_wherever_it_stood(name, steps):
     again = snapshot.loads(snapshot.dumps(first))
     wanted = rest(moved(ITERATORS[name], steps))
     assert [rest(iterator), rest(again), rest(first)] == [wanted] * 3
+
+
+def test_the_page_is_what_the_table_says():
+    """`make saveable` writes it."""
+    assert document.FILE.read_text(encoding="utf-8") == document.text()

@@ -7,7 +7,7 @@ scripts seldom use (64 to 78, which BSD's ``sysexits.h`` set aside for such thin
 status meaning
 ====== ===================================================================================================
 0      done (``run``, ``resume``: the script ended well)
-1      ``run``, ``resume``: an exception ended the script, or ``sys.exit("text")`` did
+1      ``run``, ``resume``: an exception ended the script, or ``sys.exit("text")`` did; ``check``: it failed
 64     the command line is wrong
 65     a checkpoint is damaged, or sealed with another key
 66     the script cannot be read
@@ -15,7 +15,8 @@ status meaning
 68     the script, or a module that it uses, is not what it was when the checkpoint was stored
 69     the checkpoint belongs to another version of Python
 70     a bug in Stackful
-71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
+71     the script called ``checkpoint()`` while it referred to a value that cannot be stored; ``check``: it would
+72     a file that the script had open, or what a reconnector opens, is gone or has changed
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
 77     a checkpoint names a function or class that loading it may not reach

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import stackful
 from stackful import _core
 from stackful.durable import checkpoints
 from stackful.durable.checkpoints import Suspension
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_OWN_FOLDER = os.path.dirname(stackful.__file__) + os.sep
+_OWN_FOLDER = f"{Path(__file__).parents[1]}{os.sep}"
 _CLOSELY = 8  # so often a place is tried each time that it is passed; then at each second, fourth, eighth ... time
 
 

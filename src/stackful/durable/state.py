@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -46,9 +47,11 @@ class Keeper:
             UnsaveableError: the program refers to a value that cannot be stored.
         """
         from stackful.snapshot import Program, dumps
+        from stackful.snapshot.reconnectors import registered
 
         program = Program(script.module, script.code)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
+        state["reconnectors"] = registered()  # the script does not run again, and would not register them
         return SavedState(
             dumps(self._environment(), key=self._key),
             dumps(state, key=self._key, program=program),
@@ -85,6 +88,8 @@ class Keeper:
         for name, stream in saved["streams"].items():
             setattr(sys, name, stream)
         _set_random_state(saved["random"])
+        for reconnector in saved["reconnectors"]:
+            reconnector.register()
         fiber: Fiber = saved["fiber"]
         return fiber
 
@@ -137,13 +142,17 @@ def _streams() -> dict[str, Any]:
     return {name: getattr(sys, name) for name in _STREAMS if getattr(sys, name) is not getattr(sys, f"__{name}__")}
 
 
-def _random_state() -> Any:
-    random = sys.modules.get("random")
-    return None if random is None else random.getstate()
+def _random_state() -> dict[str, Any]:
+    """The state of the generators behind the functions of `random` and `numpy.random`."""
+    random, numpy = sys.modules.get("random"), sys.modules.get("numpy.random")
+    state = {} if random is None else {"random": random.getstate()}
+    return state if numpy is None else {**state, "numpy": numpy.get_state()}
 
 
-def _set_random_state(state: Any) -> None:
-    if state is not None:
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    if "random" in state:
         import random  # only programs that use it pay for it
 
-        random.setstate(state)
+        random.setstate(state["random"])
+    if "numpy" in state:
+        importlib.import_module("numpy.random").set_state(state["numpy"])

@@ -33,6 +33,10 @@ class Reconnector(Generic[T]):
     def __reduce__(self) -> tuple[Any, ...]:
         return Reconnector, (self.kind, self.save, self.reopen)
 
+    def register(self) -> None:
+        """From now on objects of the type are saved so."""
+        _registered[self.kind] = self
+
     def remove(self) -> None:
         """Objects of the type are saved as before; nothing happens where another one has taken its place."""
         if _registered.get(self.kind) is self:
@@ -78,7 +82,8 @@ def reconnector(kind: type[T], *, save: Callable[[T], object], reopen: Callable[
     for function in (save, reopen):
         if not callable(function):
             raise TypeError(f"save and reopen are called, and {function!r} cannot be")
-    made = _registered[kind] = Reconnector(kind, save, reopen)
+    made = Reconnector(kind, save, reopen)
+    made.register()
     return made
 
 
