@@ -107,7 +107,7 @@ def test_a_step_that_is_out_of_retries_raises(engine):
     assert (type(error.__cause__), str(error.__cause__)) == (ConnectionError, "attempt 2")
     assert (error.status, error.run) == ("failed", error.run)
     assert "in flaky" in error.text
-    assert "stackful" not in error.text.split("Traceback", 1)[1].split("shop.py", 1)[0]
+    assert "stackful/durable" not in error.text.split("Traceback", 1)[1].split("shop.py", 1)[0]
 
 
 def test_coroutine_functions_are_steps(engine):

@@ -399,20 +399,22 @@ def check_json(name: str, value: Any) -> None:
         raise TypeError(f"the attribute {name}={value!r} is no JSON: {error}") from None
 
 
-def gather(*runs: Handle[Any] | Callable[[], Any]) -> list[Any]:
+def gather(*runs: Handle[Any] | Callable[[], Any] | Sequence[Handle[Any] | Callable[[], Any]]) -> list[Any]:
     """Wait for several runs, as children of this one; their results, in this order.
 
     If one of them fails, or this run is cancelled, all others are cancelled and waited for; then the failure is raised.
 
     Args:
-        runs: handles, as from `start`; or functions marked with `run` that need no arguments: they are started.
+        runs: handles, as from `start`; or functions marked with `run` that need no arguments: they are started. Or one list of these:
+            ``gather(*handles)`` is a C call on Python 3.11, behind which nothing can be stored.
 
     Raises:
         RunFailedError: one of them failed; of several, the one that ended first was noticed first.
     """
-    handles = [run if isinstance(run, Handle) else start(run) for run in runs]
+    given: Sequence[Any] = runs[0] if len(runs) == 1 and isinstance(runs[0], list | tuple) else runs
+    handles = [run if isinstance(run, Handle) else start(run) for run in given]
     run_ids = tuple(handle.id for handle in handles)
-    del runs, handles
+    del runs, given, handles
     if here.driver is None or here.driver.is_in_step:
         return [result_of(outcome) for outcome in current_engine().wait_all(run_ids)]
     try:

@@ -130,7 +130,7 @@ def sends(other, count):
 def family(*names):
     """A parent of several, of which those called "bad" fail."""
     try:
-        return durable.gather(*[durable.start(member, name) for name in names])
+        return durable.gather([durable.start(member, name) for name in names])
     except durable.RunFailedError as error:
         return str(error.__cause__)
 
