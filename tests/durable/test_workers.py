@@ -245,11 +245,11 @@ def test_a_second_signal_does_not_wait(any_site):
 
 def test_a_paused_worker_commits_nothing_when_it_wakes(site):
     """Its runs went on elsewhere when its lease was over; what it finishes after that is refused, and it is a worker again."""
-    paused = site.worker("--lease", "1")
+    paused = site.worker("--lease", "4")
     long = site.start(counted().long_step, "long", 2.0)
     site.wait_until(lambda: site.has_begun("long 1"))
     paused.send_signal(signal.SIGSTOP)
-    other = site.worker("--lease", "1")
+    other = site.worker("--lease", "4")
     assert site.finish([long]) == [[0, 1, 2]]
     assert site.engine.store.run("long").steps == 3
     paused.send_signal(signal.SIGCONT)
@@ -272,7 +272,7 @@ def test_a_restart_of_the_server_loses_and_repeats_nothing(tmp_path, how):
     pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
     with server() as restarted, Site(tmp_path, restarted.url()) as site:
         for _ in range(2):
-            site.worker("--concurrency", "8", "--lease", "20")
+            site.worker("--concurrency", "8", "--lease", "60")
         handles = [site.start(counted().count, f"r{n}", 40, 0.01) for n in range(16)]
         handles += [site.start(counted().nap, f"n{n}", 8, 0.3) for n in range(4)]
         for mark in (100, 300):
@@ -292,11 +292,11 @@ def test_a_worker_that_is_cut_off_loses_its_runs_and_commits_nothing(tmp_path):
 
     pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
     with cut_off_network() as network, server(address=network.outside) as far, Site(tmp_path, far.url()) as site:
-        away = site.worker("--lease", "2", prefix=network.inside)
+        away = site.worker("--lease", "5", prefix=network.inside)
         long = site.start(counted().long_step, "long", 3.0)
         site.wait_until(lambda: site.has_begun("long 1"))
         network.cut()
-        site.worker("--lease", "2")
+        site.worker("--lease", "5")
         assert site.finish([long]) == [[0, 1, 2]]
         assert site.engine.store.run("long").steps == 3
         site.wait_until(lambda: site.done()["long 1"] == 2)
