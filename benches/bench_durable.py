@@ -158,5 +158,5 @@ def benchmark(rounds: int, number: int) -> list[Row]:
             rows = throughput_rows(folder, engine, rounds, number)
             rows += latency_rows(engine, rounds, folder, min(100, number))
         rows.append(restart_row(folder, min(rounds, 3), 10 * number))
-        rows.append(sleeping_row(folder, max(100, number)))
+        rows.append(sleeping_row(folder, max(1000, number)))
     return rows

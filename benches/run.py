@@ -19,6 +19,7 @@ SUBJECTS = {
     "create": 50_000,
     "memory": 100_000,
     "pickle": 2_000,
+    "snapshot": 2_000,
     "run": 100,
     "tasks": 20_000,
     "aio": 1_000,

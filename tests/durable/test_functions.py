@@ -107,7 +107,7 @@ def test_a_step_that_is_out_of_retries_raises(engine):
     assert (type(error.__cause__), str(error.__cause__)) == (ConnectionError, "attempt 2")
     assert (error.status, error.run) == ("failed", error.run)
     assert "in flaky" in error.text
-    assert "stackful" not in error.text.split("Traceback", 1)[1].split("shop.py", 1)[0]
+    assert "stackful/durable" not in error.text.split("Traceback", 1)[1].split("shop.py", 1)[0]
 
 
 def test_coroutine_functions_are_steps(engine):
@@ -209,6 +209,18 @@ def test_a_deadline_ends_a_run(engine):
     error = failure(durable.start(shop.cleaner, deadline=1.0))
     assert "has not ended by its deadline" in str(error)
     assert shop.effects() == ["cleaned up"]
+
+
+def test_a_deadline_ends_a_run_that_waits_for_its_turn(engine):
+    """It is cancelled without having begun."""
+    engine.put_queue(durable.Queue("narrow", concurrency=1))
+    first = durable.start(shop.waiter, "go", queue="narrow")
+    until(lambda: first.status is Status.WAITING)
+    late = durable.start(shop.order, "tea", queue="narrow", deadline=0.1)
+    assert "has not ended by its deadline" in str(failure(late))
+    assert shop.effects() == []
+    durable.send(first, "go", 1)
+    assert first.result(PATIENCE) == 1
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------
@@ -355,6 +367,7 @@ def test_a_queue_limits_how_many_are_under_way(engine):
 
 def test_a_schedule_starts_runs(engine):
     """Every second, here; its text is checked when it is made."""
+    pytest.importorskip("cronsim")
     name = durable.schedule(shop.order, "* * * * * *", "tick", 1)
     until(lambda: "tick 0" in shop.effects())
     durable.unschedule(name)
@@ -554,6 +567,16 @@ def test_more_runs_than_fit_wait_in_the_store(folder):
     with durable.connect(folder / "runs.db", concurrency=3) as engine:
         found = engine.start_all([new_run(engine, shop.order, (str(n), 2), {}) for n in range(10)])
         assert [handle.result(PATIENCE) for handle in found] == [(2, True)] * 10
+
+
+def test_a_closed_engine_leaves_no_thread(folder):
+    """Those that drive runs, listen, and await coroutines end with it."""
+    before = set(threading.enumerate())
+    with durable.connect(folder / "runs.db"):
+        durable.start(shop.fetching, 0.01).result(PATIENCE)
+        durable.start(shop.fetching, 1000)
+        durable.start(shop.waiter, "never")
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_closed_engine_says_so(folder):

@@ -1,15 +1,18 @@
 """Runs of functions, killed at every commit: nothing is lost, nothing is recorded twice, repeats are where the documentation says."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from durable.commands import SOURCES
+from stackful import durable
 
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -78,6 +81,71 @@ def test_a_run_survives_being_killed_again_and_again(tmp_path):
         kills += 1
         assert kills < 50
     check(tmp_path, 2 * kills)
+
+
+HELD = """
+import shop, sys, time
+from stackful import durable
+
+with durable.connect("runs.db"):
+    handle = durable.start(shop.held, id="held")
+    time.sleep(1000)
+"""
+
+
+def test_the_runs_of_a_killed_process_go_on_in_another_at_once(tmp_path, monkeypatch):
+    """The lock that it held tells of its death; nobody waits for a lease or looks now and then."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    import shop
+
+    monkeypatch.setattr(shop, "LOG", tmp_path / "effects.log")
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
+    process = subprocess.Popen([sys.executable, "-c", HELD], cwd=tmp_path, env=environment)
+    try:
+        for _ in range(3000):
+            if "held" in shop.effects():
+                break
+            time.sleep(0.01)
+        with durable.connect(tmp_path / "runs.db") as engine:
+            assert engine.store.run("held").status is durable.Status.RUNNING
+            process.kill()
+            assert durable.Handle("held").result(30) == "done"
+            assert shop.effects() == ["first", "held", "held"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+WAITING = """
+import shop
+from stackful import durable
+
+with durable.connect("runs.db"):
+    durable.start(shop.blocks, 1000, id="blocks")
+    durable.start(shop.waiter, "go", id="waits").result()
+"""
+
+
+def test_ctrl_c_ends_a_process_and_gives_its_runs_back(tmp_path, monkeypatch):
+    """Even while a step blocks a thread; the runs are due for whoever comes next, and what waited still waits."""
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITING], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
+    with durable.connect(tmp_path / "runs.db", work=False) as engine:
+        for _ in range(3000):
+            found = {run.id: run.status for run in engine.runs()}
+            if found == {"blocks": durable.Status.RUNNING, "waits": durable.Status.WAITING}:
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+        assert process.returncode == -signal.SIGINT, errors
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert engine.store.run("blocks").wake is not None
+        assert engine.store.run("blocks").owner is None
+        assert engine.store.run("waits").status is durable.Status.WAITING
 
 
 ONE_FILE = """

@@ -1,7 +1,7 @@
 """A program is suspended in one process; its file is edited; another process goes on: right, or refused by name, for each policy."""
 
 import pytest
-from edits import go_on, take
+from edits import go_on, run, take
 
 pytestmark = pytest.mark.no_leakcheck("the programs run in other processes")
 
@@ -155,6 +155,7 @@ def test_a_position_is_moved_to_the_new_code(shop, change, moved):
         ),
         ([('        done = ship(item, "me")', '        done = ship(item, "me")\n        done = ship(item, "me")')], "could be more than one"),
         ([('["pen", "ink"]', '["pen", "ink", "red"]')], "the block around its position, is another now"),
+        ([("    return answer", "    yield answer")], "a function of another kind now: a generator"),
         ([("total = 0\n", "total = 0\n        tax = 1\n"), ("total += done", "total += done + tax")], 'read "tax", which has no value'),
     ],
     ids=[
@@ -165,6 +166,7 @@ def test_a_position_is_moved_to_the_new_code(shop, change, moved):
         "a with around",
         "the line twice",
         "the loop around",
+        "a generator",
         "a local that earlier lines set",
     ],
 )  # fmt: skip
@@ -314,3 +316,33 @@ def test_functions_in_functions(tmp_path, change, moved, why):
         assert why in refusal_of(told["move"])
     else:
         assert log_of(told["move"]) == moved
+
+
+FAILS = """
+from stackful import suspend
+def start():
+    suspend()
+    raise ValueError("as it was")
+"""
+
+SHOW = """
+import sys, traceback
+from stackful import snapshot
+fiber = snapshot.loads(open(sys.argv[1], "rb").read(), on_change="keep")
+try:
+    fiber.resume()
+except ValueError:
+    traceback.print_exc(file=sys.stdout)
+"""
+
+
+def test_tracebacks_show_the_lines_that_run(tmp_path):
+    """Kept code has the lines that it had, and a file name that says so."""
+    data = take(tmp_path, FAILS)
+    (tmp_path / "shop.py").write_text(
+        FAILS.replace("def start", "def other():\n    pass\n\n\ndef start").replace("was", "is")
+    )
+    shown = run(SHOW, data, cwd=tmp_path)
+    assert (
+        f'File "{tmp_path}/shop.py (as in the snapshot)", line 5, in start\n    raise ValueError("as it was")' in shown
+    )

@@ -26,7 +26,9 @@ def test_a_golden_snapshot_loads_or_is_refused_by_name(path):
     if (told["python"], told["bytecode"]) == HERE:
         golden_programs.check(snapshot.loads(data, key=golden_programs.KEY))
     else:
-        with pytest.raises(SnapshotVersionError, match=f"was made by Python {told['python']}, this is Python {HERE[0]}"):
+        with pytest.raises(
+            SnapshotVersionError, match=f"was made by Python {told['python']}, this is Python {HERE[0]}"
+        ):
             snapshot.loads(data, key=golden_programs.KEY)
 
 

@@ -10,11 +10,14 @@ from collections import Counter
 
 import pytest
 from edit_model import VARIABLES, Machine, Maker, MustRefuseError, right_places, source
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from stackful import CodeChangedError, Fiber, snapshot, suspend
 
 LOG: list[object] = []
-EXAMPLES = 60
+EXAMPLES = 200
+FOUND = (11417,)  # seeds that were wrong once
 
 
 def step(number, value):
@@ -163,10 +166,16 @@ def outcome(path, seed):
 
 
 @pytest.mark.no_leakcheck("hundreds of modules")
-@pytest.mark.parametrize("part", range(4))
-def test_whatever_is_edited_is_right_or_refused(path, part):
+def test_whatever_is_edited_is_right_or_refused(path):
     """The interpreter of `edit_model` says what is right; of what could go on, most does."""
-    seeds = range(part * EXAMPLES, (part + 1) * EXAMPLES)
-    came = Counter(outcome(path, seed) for seed in seeds)
-    print(came)
-    assert came["right"] > came["refused without need"]
+    came = Counter(outcome(path, seed) for seed in (*range(EXAMPLES), *FOUND))
+    assert came["right"] > 10 * came["refused without need"]
+
+
+@pytest.mark.slow
+@pytest.mark.no_leakcheck("thousands of modules")
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(1000, 1 << 32))
+def test_whatever_is_edited_is_right_or_refused_for_any_seed(path, seed):
+    """As above, with other programs each time."""
+    outcome(path, seed)

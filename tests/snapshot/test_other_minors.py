@@ -117,6 +117,46 @@ def test_a_program_goes_on_under_another_minor(tmp_path, ways):
         assert [told[2] for told in there.values()] == [[]] * 12
 
 
+def test_code_that_was_edited_on_the_way_is_moved_or_kept_as_well(tmp_path, ways):
+    """Both maps are followed, the one to the other version and the one to the new code."""
+    answers = {"refuse": "CodeChangedError", "keep": [24.5, []], "move": [24.5, ["new"]]}
+    source = SIMPLE.replace("    return", "    log.append('new')\n    return")
+    for one, other in ways:
+        (tmp_path / "shop.py").write_text(SIMPLE)
+        at(one, TAKE_ONE, tmp_path / "shop.bin", "reference", cwd=tmp_path)
+        (tmp_path / "shop.py").write_text(source)
+        told = json.loads(at(other, EDITED, tmp_path / "shop.bin", cwd=tmp_path))
+        assert told == answers, f"{one} to {other}"
+
+
+SIMPLE = """
+from stackful import suspend
+log = []
+def start():
+    total = 1
+    for number in [10, 20]:
+        total += suspend(number)
+        total *= 2
+    return total
+"""
+
+EDITED = """
+import json, sys
+from stackful import CodeChangedError, snapshot
+told = {}
+for policy in ("refuse", "keep", "move"):
+    try:
+        fiber = snapshot.loads(open(sys.argv[1], "rb").read(), on_change=policy)
+    except CodeChangedError as error:
+        told[policy] = type(error).__name__
+    else:
+        import shop
+        shop.log.clear()
+        fiber.resume(5)
+        told[policy] = [fiber.resume(0.25), list(shop.log)]
+print(json.dumps(told))
+"""
+
 REFUSED = """
 from stackful import suspend
 def ship(item):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,23 +13,28 @@ from stackful.cli.options import connected
 from stackful.durable.instrument import compile_script
 from stackful.durable.runs import load_raw
 from stackful.snapshot import Program
+from stackful.snapshot.keys import KEY_VARIABLE, Keys
 from stackful.snapshot.listing import Listing, look
 
 __all__ = ["print_raw"]
 
 
 def print_raw(store: str, what: str, as_json: bool) -> None:
-    """Print what is in the last checkpoint of a run, or in a file that holds a snapshot.
+    """Print what is in the last checkpoint of a run, or in a file that holds a snapshot, sealed with a key of the environment or with none.
 
     Raises:
         StackfulError: there is neither, or the bytes are no snapshot.
     """
-    shown = {what: look(Path(what).read_bytes())} if Path(what).is_file() else _listings(store, what)
+    shown = {what: _look_at_file(Path(what))} if Path(what).is_file() else _listings(store, what)
     if as_json:
         print(json.dumps({name: _data(listing) for name, listing in shown.items()}, indent=2))
         return
     for name, listing in shown.items():
         print(*_text(name, listing), sep="\n")
+
+
+def _look_at_file(path: Path) -> Listing:
+    return look(path.read_bytes(), key=Keys.from_environment() if KEY_VARIABLE in os.environ else None)
 
 
 def _listings(store: str, what: str) -> dict[str, Listing]:

@@ -7,7 +7,7 @@ loop, and block nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -265,13 +265,14 @@ async def _ended(run_id: str) -> Outcome:
         forget()
 
 
-async def gather(*runs: Handle[Any] | Callable[[], Any]) -> list[Any]:
+async def gather(*runs: Handle[Any] | Callable[[], Any] | Sequence[Handle[Any] | Callable[[], Any]]) -> list[Any]:
     """As `operations.gather`."""
-    handles = [run if isinstance(run, Handle) else await start(run) for run in runs]
+    given: Sequence[Any] = runs[0] if len(runs) == 1 and isinstance(runs[0], list | tuple) else runs
+    handles = [run if isinstance(run, Handle) else await start(run) for run in given]
     run_ids = tuple(handle.id for handle in handles)
     if _is_outside():
         return list(await asyncio.gather(*[result(handle) for handle in handles]))
-    del runs, handles
+    del runs, given, handles
     try:
         while (outcomes := await request_of(AwaitRuns(run_ids))) is None:
             pass

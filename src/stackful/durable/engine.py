@@ -27,6 +27,7 @@ from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Reach, State, Worker
 from stackful.durable.seals import Seals
+from stackful.durable.services import stop_loop
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
 from stackful.errors import RunNotFoundError, StoreError
@@ -157,6 +158,7 @@ class Engine:
         set_current(self, False)
         self.alarms.stop()
         self.threads.stop()
+        stop_loop(self)
         if self._stop_listening:
             self._stop_listening()
         try:

@@ -75,36 +75,7 @@ def step(
     executor: Any = None,
     **keywords: Any,
 ) -> Any:
-    """Call ``function(*args, **keywords)`` and record what it returns, once: no crash after that calls it again.
-
-    A crash while it runs, or before its result is recorded, has it called again when the run goes on: at least once. What it raises is raised
-    here and not recorded: `retry`, and a crash, have it called again. Outside of runs, and within another step, it is just called.
-
-    Args:
-        function: an ordinary function, which runs right here; or a coroutine function, which is awaited in an event loop of the engine's.
-        args, keywords: what it is called with.
-        retries: how often it is called again when it has raised. The waits in between are durable; its arguments are stored meanwhile.
-        backoff: seconds before the first retry, doubled for each further one; or a function from the attempt (1, 2, ...) to seconds.
-        retry_on: which exceptions are worth it.
-        timeout: seconds for each attempt. An ordinary function then runs in another thread, which is not waited for when the time is up: it may
-            still come to its effect. A coroutine is cancelled.
-        key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
-        name: what the step is called; by default by the function's name.
-        executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
-            during which it would have to be stored, a function that gives it.
-
-    Returns:
-        What the function returned.
-
-    Raises:
-        BarrierError: C code stands between here and the run, so that nothing could be recorded; the function was not called.
-        UnsaveableError: the state cannot be stored, for a value that its path names; the function was called.
-        TimeoutError: the time was up, and so were the retries.
-
-    Example:
-        >>> step(max, 1, 2)
-        2
-    """
+    """Call a function and record its result, once."""
     driver = here.driver
     if driver is None or driver.is_in_step:
         return function(*args, **keywords)
@@ -132,6 +103,39 @@ def step(
     del function, args, keywords, backoff, retry_on, executor
     suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
     return result
+
+
+# Not in the function, whose source is stored with each state that it is suspended in.
+step.__doc__ = """Call ``function(*args, **keywords)`` and record what it returns, once: no crash after that calls it again.
+
+A crash while it runs, or before its result is recorded, has it called again when the run goes on: at least once. What it raises is raised
+here and not recorded: `retry`, and a crash, have it called again. Outside of runs, and within another step, it is just called.
+
+Args:
+    function: an ordinary function, which runs right here; or a coroutine function, which is awaited in an event loop of the engine's.
+    args, keywords: what it is called with.
+    retries: how often it is called again when it has raised. The waits in between are durable; its arguments are stored meanwhile.
+    backoff: seconds before the first retry, doubled for each further one; or a function from the attempt (1, 2, ...) to seconds.
+    retry_on: which exceptions are worth it.
+    timeout: seconds for each attempt. An ordinary function then runs in another thread, which is not waited for when the time is up: it may
+        still come to its effect. A coroutine is cancelled.
+    key: the idempotency key that `current_step` tells; by default one is made of the run's id and the step's number.
+    name: what the step is called; by default by the function's name.
+    executor: where to run it instead: an executor as those of ``concurrent.futures``, or a ``Client`` of ``dask.distributed``; or, with retries,
+        during which it would have to be stored, a function that gives it.
+
+Returns:
+    What the function returned.
+
+Raises:
+    BarrierError: C code stands between here and the run, so that nothing could be recorded; the function was not called.
+    UnsaveableError: the state cannot be stored, for a value that its path names; the function was called.
+    TimeoutError: the time was up, and so were the retries.
+
+Example:
+    >>> step(max, 1, 2)
+    2
+"""
 
 
 def _refuse(operation: str) -> None:
@@ -395,20 +399,22 @@ def check_json(name: str, value: Any) -> None:
         raise TypeError(f"the attribute {name}={value!r} is no JSON: {error}") from None
 
 
-def gather(*runs: Handle[Any] | Callable[[], Any]) -> list[Any]:
+def gather(*runs: Handle[Any] | Callable[[], Any] | Sequence[Handle[Any] | Callable[[], Any]]) -> list[Any]:
     """Wait for several runs, as children of this one; their results, in this order.
 
     If one of them fails, or this run is cancelled, all others are cancelled and waited for; then the failure is raised.
 
     Args:
-        runs: handles, as from `start`; or functions marked with `run` that need no arguments: they are started.
+        runs: handles, as from `start`; or functions marked with `run` that need no arguments: they are started. Or one list of these:
+            ``gather(*handles)`` is a C call on Python 3.11, behind which nothing can be stored.
 
     Raises:
         RunFailedError: one of them failed; of several, the one that ended first was noticed first.
     """
-    handles = [run if isinstance(run, Handle) else start(run) for run in runs]
+    given: Sequence[Any] = runs[0] if len(runs) == 1 and isinstance(runs[0], list | tuple) else runs
+    handles = [run if isinstance(run, Handle) else start(run) for run in given]
     run_ids = tuple(handle.id for handle in handles)
-    del runs, handles
+    del runs, given, handles
     if here.driver is None or here.driver.is_in_step:
         return [result_of(outcome) for outcome in current_engine().wait_all(run_ids)]
     try:

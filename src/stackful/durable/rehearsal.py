@@ -41,7 +41,7 @@ class _Rehearsal:
         self._script = script
         self._report = report
         self._fiber = script.fiber()
-        self._keeper = Keeper(b"nothing is stored")
+        self._keeper = Keeper((b"nothing is stored",))
         self._passed: dict[tuple[Any, int, bool], int] = {}
         self._tried = 0
         self._is_over = False
@@ -79,7 +79,7 @@ class _Rehearsal:
             return
         self._tried += 1
         try:
-            self._keeper.save(self._script, self._fiber)
+            self._keeper.save(self._script, self._fiber, {})
         except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
             self._note(_finding(error, frame, explicit))
 

@@ -42,7 +42,7 @@ class ScriptDrives:
 
     version = ""
 
-    def __init__(self, store: Store, key: tuple[bytes, ...]) -> None:
+    def __init__(self, store: Store, key: bytes | tuple[bytes, ...]) -> None:
         self.store = store
         self._seals = Seals(key)
 

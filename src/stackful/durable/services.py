@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
 
-__all__ = ["SERVICES", "future_of", "settle"]
+__all__ = ["SERVICES", "future_of", "settle", "stop_loop"]
 
 
 def _done(engine: Engine, run: ActiveRun, request: Done) -> bool:
@@ -214,8 +214,29 @@ def _loop_of(engine: Any) -> asyncio.AbstractEventLoop:
         loop = _loops.get(id(engine))
         if loop is None:
             loop = _loops[id(engine)] = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="stackful-loop", daemon=True).start()
+            threading.Thread(target=_run_loop, args=[loop], name="stackful-loop", daemon=True).start()
     return loop
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+def stop_loop(engine: Any) -> None:
+    """End the event loop of an engine that is closed; what it awaits is cancelled."""
+    with _loops_lock:
+        loop = _loops.pop(id(engine), None)
+    if loop is not None:
+
+        def end() -> None:
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.call_soon(loop.stop)
+
+        loop.call_soon_threadsafe(end)
 
 
 def settle(engine: Engine, run: ActiveRun, future: Any, error: BaseException | None = None) -> None:

@@ -35,7 +35,7 @@ class Keeper:
         >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
     """
 
-    def __init__(self, key: tuple[bytes, ...]) -> None:
+    def __init__(self, key: bytes | tuple[bytes, ...]) -> None:
         self.key = key
         self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)

@@ -58,7 +58,10 @@ _TYPES = frozenset(
 )
 _NAMES = {
     "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__"},
-    "io": {"StringIO", "BytesIO"},
+    "io": set(
+        "StringIO BytesIO IOBase RawIOBase BufferedIOBase TextIOBase _IOBase _RawIOBase _BufferedIOBase _TextIOBase"
+        " BufferedReader BufferedWriter BufferedRandom BufferedRWPair TextIOWrapper IncrementalNewlineDecoder UnsupportedOperation".split()
+    ),
     "logging": {"getLogger", "LogRecord", "Logger", "Formatter"},
     "cloudpickle": {"subimport", "dynamic_subimport"},
 }

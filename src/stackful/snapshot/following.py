@@ -113,9 +113,10 @@ class Follower:
             if same is not None:
                 self.moves[id(same)] = Move(stored, same)
                 return same
-        return self._change(Change(reference, file, _only(candidates), stored.source), stored)
+        now = candidates[0] if candidates else None
+        return self._change(Change(reference, file, now, stored.source), stored, candidates)
 
-    def _change(self, change: Change, stored: Stored) -> CodeType:
+    def _change(self, change: Change, stored: Stored, candidates: list[CodeType]) -> CodeType:
         if change.now is not None:
             change = change._replace(new=source_of(change.now, str(change.reference.module)))
         if self._on_change == "keep":
@@ -123,6 +124,8 @@ class Follower:
             _remember_text(stored.code.co_filename, stored)
             if stored.is_foreign:
                 self.moves[id(stored.code)] = Move(stored, stored.code)
+        elif self._on_change == "move" and len({fingerprint(code) for code in candidates}) > 1:
+            raise changed_error(change, "several functions have its name now")
         elif self._on_change == "move" and change.now is not None:
             self.moves[id(stored.code)] = Move(stored, change.now, change)
         else:
@@ -212,8 +215,3 @@ def _check_globals(change: Change, code: CodeType) -> None:
     for name in sorted(globals_read(code)):
         if name not in namespace and not hasattr(builtins, name):
             raise changed_error(change, f'its code as it was needs "{name}", which the module has not got any more')
-
-
-def _only(candidates: list[CodeType]) -> CodeType | None:
-    """The code that has the name now; the first of several, when nothing but a message is to be made of it."""
-    return candidates[0] if candidates else None

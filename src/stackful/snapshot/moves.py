@@ -8,6 +8,7 @@ evaluation stack must have come from the same places; `stackmap` knows what the 
 from __future__ import annotations
 
 import ast
+import inspect
 import opcode
 from functools import lru_cache
 from types import CellType, CodeType
@@ -19,9 +20,9 @@ from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
 from stackful.snapshot.changes import Change, Stored, changed_error, version_error
 from stackful.snapshot.fingerprints import fingerprint
-from stackful.snapshot.renames import renamed_locals
+from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
-from stackful.snapshot.statements import Alignment, Statement, Text, align, text_of
+from stackful.snapshot.statements import Alignment, Statement, Text, align, moved_across, text_of
 
 if TYPE_CHECKING:
     from stackful.errors import CodeChangedError, SnapshotVersionError
@@ -63,6 +64,7 @@ class Move(NamedTuple):
                 raise MoveError(str(error)) from None
         if self.change is None:
             return offset, slots, stack
+        _check_same_kind(self.stored.code, self.code)
         way = _way(self.stored.source.bare, self.stored.code, self._new_source(), self.code)
         to = 0 if waiting == "fresh" else _place_for(way, offset, waiting)
         return to, _slots(way, offset, to, slots, waiting), stack
@@ -99,6 +101,12 @@ def _check_same_signature(old: CodeType, new: CodeType) -> None:
         raise MoveError("its parameters are others now, and a function object that exists was made for the old ones")
 
 
+def _check_same_kind(old: CodeType, new: CodeType) -> None:
+    if old.co_flags & _KINDS != new.co_flags & _KINDS:
+        raise MoveError("it is a function of another kind now: a generator, a coroutine, or neither")
+
+
+_KINDS = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR | inspect.CO_OPTIMIZED
 _FREE = 0x10  # inspect.CO_NESTED: says nothing of how it is called
 
 
@@ -108,6 +116,8 @@ class _Way(NamedTuple):
     old: CodeType
     new: CodeType
     alignment: Alignment
+    blurred: tuple[Text, Text]
+    """Both texts, with the same mark for every local that only one of them has: a step may have moved and a name in it changed."""
     names: dict[str, str]
     """The old name of each local whose name is new."""
 
@@ -122,7 +132,9 @@ def _way(old_source: Source, old: CodeType, new_source: Source, new: CodeType) -
         alignment = align(text_of(old_source, renamed), text_of(new_source))
     except ValueError as error:
         raise MoveError(str(error)) from None
-    return _Way(old, here, alignment, {new_name: old_name for old_name, new_name in renamed.items()})
+    gone, come = unlike_locals(old, here)
+    blurred = text_of(old_source, dict.fromkeys(gone, "?")), text_of(new_source, dict.fromkeys(come, "?"))
+    return _Way(old, here, alignment, blurred, {new_name: old_name for old_name, new_name in renamed.items()})
 
 
 def _position(code: CodeType, offset: int) -> Place | None:
@@ -194,7 +206,7 @@ def _place_for(way: _Way, offset: int, waiting: str) -> int:
             f"the statement that it stands in (line {line}) {why}; a comment `# label: name` on both would tell"
         )
     _check_surroundings(way, statement, partner)
-    moved = None if way.old.co_name.startswith("<l") else way.alignment.moved_across(statement, partner)
+    moved = None if way.old.co_name.startswith("<l") else moved_across(*way.blurred, (statement, partner))
     if moved is not None:
         raise MoveError(f"line {_line_of(moved[1])} would be {moved[0]}: it is on the other side of the position now")
     node = _same_node(old_text, new_text, statement, partner, node)

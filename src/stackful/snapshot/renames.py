@@ -13,7 +13,7 @@ from stackful.snapshot.statements import Text, text_of
 if TYPE_CHECKING:
     from stackful.snapshot.sources import Source
 
-__all__ = ["renamed_locals"]
+__all__ = ["renamed_locals", "unlike_locals"]
 
 
 def renamed_locals(old_source: Source, old: CodeType, new_source: Source, new: CodeType) -> dict[str, str]:
@@ -21,8 +21,7 @@ def renamed_locals(old_source: Source, old: CodeType, new_source: Source, new: C
 
     As many names must have gone as have come, and they are paired by where they first occur.
     """
-    gone = [name for name in slot_names(old) if name not in slot_names(new)]
-    come = [name for name in slot_names(new) if name not in slot_names(old)]
+    gone, come = unlike_locals(old, new)
     if not gone or len(gone) != len(come):
         return {}
     pairs = dict(zip(_in_order(old_source, gone), _in_order(new_source, come), strict=False))
@@ -31,6 +30,12 @@ def renamed_locals(old_source: Source, old: CodeType, new_source: Source, new: C
     before, after, now = text_of(old_source), text_of(old_source, pairs), text_of(new_source)
     touched = Counter(b.head for a, b in zip(before.statements, after.statements, strict=True) if a.head != b.head)
     return {} if touched - _heads(now) else pairs
+
+
+def unlike_locals(old: CodeType, new: CodeType) -> tuple[list[str], list[str]]:
+    """The locals that only the old code has, and those that only the new one has."""
+    before, now = slot_names(old), slot_names(new)
+    return [name for name in before if name not in now], [name for name in now if name not in before]
 
 
 def _heads(text: Text) -> Counter[str]:

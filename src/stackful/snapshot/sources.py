@@ -267,7 +267,7 @@ def decode(data: bytes) -> Source:
     """What `encoded_source` made; `ValueError` for other bytes."""
     try:
         unpacker = zlib.decompressobj(wbits=-15, zdict=_COMMON)
-        return _source_from(*json.loads(unpacker.decompress(data, 64 * _MOST_TEXT)))
+        return _source_from(*json.loads(unpacker.decompress(data, 8 * _MOST_TEXT)))
     except (zlib.error, TypeError) as error:
         raise ValueError(f"not a definition's source: {error}") from None
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from stackful.snapshot.sources import Place, Source
 
-__all__ = ["Alignment", "Statement", "Text", "align", "text_of"]
+__all__ = ["Alignment", "Statement", "Text", "align", "moved_across", "text_of"]
 
 Head = ast.stmt | ast.excepthandler | ast.match_case
 _HEADS = (ast.stmt, ast.excepthandler, ast.match_case)
@@ -186,17 +186,21 @@ class Alignment(NamedTuple):
         """The counterpart, also where only the label says that it is one."""
         return self.partners.get(index)
 
-    def moved_across(self, old: int, new: int) -> tuple[str, Statement] | None:
-        """A statement that would be left out, or done twice, if a frame went on at `new` instead of `old`; and which of the two."""
-        before_old, after_old = _sides(self.old, old)
-        before_new, after_new = _sides(self.new, new)
-        skipped = (after_old - after_new) & (before_new - before_old)
-        repeated = (before_old - before_new) & (after_new - after_old)
-        for what, heads in (("skipped", skipped), ("repeated", repeated)):
-            for statement in self.new.statements if heads else ():
-                if statement.head in heads:
-                    return what, statement
-        return None
+
+def moved_across(old: Text, new: Text, position: tuple[int, int]) -> tuple[str, Statement] | None:
+    """A statement of `new` that would be "skipped", or "repeated", if a frame went on there instead of in `old`.
+
+    `position` is the number of the statement that it stands in, in each of the two.
+    """
+    before_old, after_old = _sides(old, position[0])
+    before_new, after_new = _sides(new, position[1])
+    skipped = (after_old - after_new) & (before_new - before_old)
+    repeated = (before_old - before_new) & (after_new - after_old)
+    for what, heads in (("skipped", skipped), ("repeated", repeated)):
+        for statement in new.statements if heads else ():
+            if statement.head in heads:
+                return what, statement
+    return None
 
 
 def _sides(text: Text, index: int) -> tuple[Counter[str], Counter[str]]:

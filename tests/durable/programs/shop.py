@@ -130,7 +130,7 @@ def sends(other, count):
 def family(*names):
     """A parent of several, of which those called "bad" fail."""
     try:
-        return durable.gather(*[durable.start(member, name) for name in names])
+        return durable.gather([durable.start(member, name) for name in names])
     except durable.RunFailedError as error:
         return str(error.__cause__)
 
@@ -345,3 +345,18 @@ def elsewhere_again(value):
 def checkpoints():
     """Stored without a step."""
     return checkpoint()
+
+
+def hold():
+    """Blocks when it is called first."""
+    effect("held")
+    if effects().count("held") == 1:
+        time.sleep(1000)
+    return "done"
+
+
+@durable.run
+def held():
+    """Its second step holds the process that comes to it first."""
+    durable.step(effect, "first")
+    return durable.step(hold)
