@@ -16,6 +16,7 @@ status meaning
 69     the checkpoint belongs to another version of Python
 70     a bug in Stackful
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored
+72     a file that the script had open, or what a reconnector opens, is gone or has changed
 74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
 75     another process is at work on the run
 77     a checkpoint names a function or class that loading it may not reach
