@@ -346,6 +346,12 @@ def test_a_key_lets_one_run_be_under_way(engine):
     second.cancel()
 
 
+@pytest.mark.parametrize("name", ["starts_twice", "async_starts_twice"])
+def test_a_key_holds_among_children_too(engine, name):
+    """A run that starts two with one key has two handles of the first."""
+    assert durable.start(getattr(shop, name)).result(PATIENCE) == (True, 7)
+
+
 def test_runs_are_found_by_their_attributes(engine):
     """Given at the start, or set by the run."""
     a = durable.start(shop.waiter, "go", attributes={"customer": "x"})

@@ -120,6 +120,22 @@ def retrying(until, retries):
 
 
 @durable.run
+def starts_twice():
+    """The same key, twice."""
+    first, second = durable.start(waiter, "go", key="k"), durable.start(waiter, "go", key="k")
+    durable.send(first, "go", 7)
+    return first == second, second.result()
+
+
+@durable.run
+async def async_starts_twice():
+    """The same, awaited."""
+    first, second = await aio.start(waiter, "go", key="k"), await aio.start(waiter, "go", key="k")
+    await aio.send(first, "go", 7)
+    return first == second, await aio.result(second)
+
+
+@durable.run
 def sends(other, count):
     """Tells another run something."""
     for number in range(count):
