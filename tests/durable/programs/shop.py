@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import sqlite3
 import time
 from pathlib import Path
 
