@@ -430,6 +430,9 @@ class SnapshotUnpickler(pickle.Unpickler):
             return codecs.find_rebuilder(module, name)
         if name == "getattr" and module == "builtins":
             return self._allowed.getter()
+        return self._named(module, name)
+
+    def _named(self, module: str, name: str) -> Any:
         try:
             self._allowed.check(module, name)
             # Interned, because CPython's method cache keeps each new string that is looked up in a type.
