@@ -132,7 +132,7 @@ class ActiveRun:
         fiber, answer, error = self.fiber, self.answer, self.error
         self.answer = self.error = None
         assert fiber is not None
-        if self.interrupt and not self.told:
+        if self.interrupt and not self.told and self.sharing is None:  # a transaction comes to its end first
             self.told = True
             error = _interruption(self.interrupt, self.id)
         if error is not None:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from stackful import checkpoint, durable
+from stackful import checkpoint, durable, suspend
 from stackful.durable import aio
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
@@ -323,6 +323,29 @@ async def async_wrong():
 async def async_sync_step():
     """Takes a step without awaiting it."""
     return durable.step(effect, "never")
+
+
+@durable.run
+def suspends():
+    """Suspends as if somebody would resume it."""
+    suspend("anybody?")
+
+
+def wait_in_transaction(connection):
+    """Holds a transaction until somebody has let go of it."""
+    effect("in transaction")
+    while not os.path.exists("let go"):
+        time.sleep(0.01)
+
+
+@durable.run
+def slow_transaction():
+    """A transaction during which the run is cancelled."""
+    try:
+        durable.transaction(wait_in_transaction)
+        durable.sleep(1000)
+    finally:
+        durable.step(effect, "after the transaction")
 
 
 @durable.run
