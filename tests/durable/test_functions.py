@@ -175,6 +175,21 @@ def test_code_in_a_transaction_cannot_commit(engine):
     assert "COMMIT is not for the code within transaction()" in text
 
 
+def test_a_run_that_is_cancelled_within_a_transaction_ends_after_it(engine):
+    """The transaction is committed; then `finally` runs."""
+    handle = durable.start(shop.slow_transaction)
+    until(lambda: "in transaction" in shop.effects())
+    threading.Timer(0.2, Path("let go").touch).start()
+    engine.active[handle.id].interrupt = "cancel"
+    assert failure(handle).status == "cancelled"
+    assert shop.effects() == ["in transaction", "after the transaction"]
+
+
+def test_suspending_a_run_by_hand_is_refused(engine):
+    """Nobody would resume it; the code is told."""
+    assert "nobody would resume it" in str(failure(durable.start(shop.suspends)))
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from stackful import checkpoint, durable
+from stackful import checkpoint, durable, suspend
 from stackful.durable import aio
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
@@ -261,11 +261,12 @@ def generates():
         finally:
             effect("generator closed")
 
+    ballast = os.urandom(10_000)  # large enough to be compressed
     found = []
     for number in numbers():
         durable.sleep(0.01)
         found.append(number)
-    return found
+    return found if ballast else None
 
 
 @durable.run
@@ -324,6 +325,29 @@ async def async_wrong():
 async def async_sync_step():
     """Takes a step without awaiting it."""
     return durable.step(effect, "never")
+
+
+@durable.run
+def suspends():
+    """Suspends as if somebody would resume it."""
+    suspend("anybody?")
+
+
+def wait_in_transaction(connection):
+    """Holds a transaction until somebody has let go of it."""
+    effect("in transaction")
+    while not os.path.exists("let go"):
+        time.sleep(0.01)
+
+
+@durable.run
+def slow_transaction():
+    """A transaction during which the run is cancelled."""
+    try:
+        durable.transaction(wait_in_transaction)
+        durable.sleep(1000)
+    finally:
+        durable.step(effect, "after the transaction")
 
 
 @durable.run
