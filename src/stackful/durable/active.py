@@ -16,6 +16,7 @@ from stackful.durable.store import Status
 from stackful.errors import DeadlineError, FiberError, RunCancelled, StackfulError, UnsaveableError
 from stackful.fibers import Fiber, suspend_to
 from stackful.fibers.frames import line_of
+from stackful.snapshot.pickler import generators_saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,8 @@ class ActiveRun:
         self.seq, self.steps, self.step, self.line = run.seq, run.steps, run.step, run.line
         self.key: str | None = None
         self.attempt = 1
-        self.is_in_step = self.told = self.has_generators = False
+        self.is_in_step = self.told = False
+        self.has_generators = True  # as long as nobody has looked
         self.consumed: list[int] = []
         self.answer: Any = None
         self.error: BaseException | None = None
@@ -117,7 +119,7 @@ class ActiveRun:
         """
         if self.state is not None:
             self.fiber, self.told = self.seals.load_state(self.state, self.program)
-            self.state = None
+            self.state, self.has_generators = None, True
             return
         function = find(self.program)
         args, keywords = self.seals.unseal(self.id, self.arguments)
@@ -132,7 +134,7 @@ class ActiveRun:
         fiber, answer, error = self.fiber, self.answer, self.error
         self.answer = self.error = None
         assert fiber is not None
-        if self.interrupt and not self.told:
+        if self.interrupt and not self.told and self.sharing is None:  # a transaction comes to its end first
             self.told = True
             error = _interruption(self.interrupt, self.id)
         if error is not None:
@@ -146,9 +148,10 @@ class ActiveRun:
             UnsaveableError, FiberError: it cannot be stored.
         """
         assert self.fiber is not None
+        before = generators_saved[0]
         data = self.seals.seal_state(self.id, self.seq, self.fiber, self.told)
         self.line = place_of(self.fiber)
-        self.has_generators = b"generator" in data or b"coroutine" in data
+        self.has_generators = generators_saved[0] != before
         return data
 
     def abandon(self) -> None:

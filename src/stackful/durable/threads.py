@@ -19,7 +19,7 @@ from stackful.durable.records import Change, Save
 from stackful.durable.requests import DONE
 from stackful.durable.services import SERVICES
 from stackful.durable.store import ENDED, Status
-from stackful.errors import StoreError
+from stackful.errors import FiberError, StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
@@ -236,8 +236,14 @@ class Threads:
 
     def _serve(self, run: ActiveRun, request: Any) -> bool:
         """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code."""
+        service = SERVICES.get(type(request))
+        if service is None:
+            run.error = FiberError(
+                "suspend() was called outside of every fiber that the run made: nobody would resume it"
+            )
+            return True
         try:
-            return SERVICES[type(request)](self._engine, run, request)
+            return service(self._engine, run, request)
         except Exception as error:  # noqa: BLE001 - raised again in the run
             run.error = error.with_traceback(None)
             return True

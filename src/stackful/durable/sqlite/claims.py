@@ -22,8 +22,8 @@ __all__ = ["Claims"]
 
 _ADVANCE = "UPDATE states SET seq = ?, steps = ?, step = ?, line = ?, taken = ?, data = ? WHERE run = ? AND fence = ?"
 _REPLACE = (
-    "INSERT OR REPLACE INTO states (run, fence, seq, steps, step, line, taken, data)"
-    " SELECT run, fence, ?, ?, ?, ?, ?, ? FROM states WHERE run = ? AND fence = ?"
+    "INSERT OR REPLACE INTO states (run, fence, owner, seq, steps, step, line, taken, data)"
+    " SELECT run, fence, owner, ?, ?, ?, ?, ?, ? FROM states WHERE run = ? AND fence = ?"
 )
 # The queues in which runs wait for their turn: one look at the index for each, not one for each run.
 _QUEUES = """
@@ -136,14 +136,13 @@ class Claims(Rows):
 
     def _save_all(self, db: sqlite3.Connection, saves: Sequence[Save], told: list[tuple[str, str]]) -> list[str]:
         now = self.now()
-        plain = [save for save in saves if save.change is None and not save.history and not save.blobs]
-        lost = self._advance(db, plain, now)
+        plain: list[Save] = []
+        special: list[Save] = []
         for save in saves:
-            if save.change is not None or save.history or save.blobs:
-                if self._save(db, save, now, told):
-                    continue
-                lost.append(save.run)
-        return lost
+            is_plain = save.change is None and save.seq > 1 and not save.history and not save.blobs
+            (plain if is_plain else special).append(save)
+        lost = self._advance(db, plain, now)
+        return lost + [save.run for save in special if not self._save(db, save, now, told)]
 
     def _advance(self, db: sqlite3.Connection, saves: Sequence[Save], now: float) -> list[str]:
         """The common case, all in one statement."""
@@ -154,10 +153,8 @@ class Claims(Rows):
         return [s.run for s in saves if not db.execute(query, [s.run, s.fence]).fetchone()]
 
     def _save(self, db: sqlite3.Connection, save: Save, now: float, told: list[tuple[str, str]]) -> bool:
-        if (
-            save.data is not None
-            and save.change is not None
-            and save.change.status in (Status.SLEEPING, Status.WAITING)
+        if save.data is not None and (
+            save.seq == 1 or (save.change is not None and save.change.status is not Status.RUNNING)
         ):
             # A new row at the end of the table: rows that have grown in their place take a page each.
             row = (save.seq, save.steps, save.step, save.line, now, save.data, save.run, save.fence)
