@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -78,7 +77,6 @@ class PostgresStore:
         self._numbers: dict[str, int] = {}
         self._attendant = Attendant(self._sessions)
         self._clock: tuple[float, float] | None = None
-        self._clock_lock = threading.Lock()
         try:
             self._sessions.run(partial(migrate, address=self.path, create=create))
         except BaseException:
