@@ -202,16 +202,20 @@ class Sessions:
 
 
 def hidden(url: str) -> str:
-    """A URL without its password.
+    """A URL without what may be secret.
 
     Example:
-        >>> hidden("postgresql://ada:secret@db.example:5433/runs")
+        >>> hidden("postgresql://ada:secret@db.example:5433/runs?sslpassword=secret")
         'postgresql://ada:***@db.example:5433/runs'
+        >>> hidden("host=db.example password=secret")
+        'the connection string'
     """
-    scheme, _, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "the connection string"
+    user, at, place = rest.partition("?")[0].rpartition("@")
     name, colon, _ = user.partition(":")
-    return f"{scheme}://{name}{colon and ':***'}{at}{place}" if at else url
+    return f"{scheme}://{name}{colon and ':***'}{at}{place}"
 
 
 def _address(given: dict[str, Any]) -> str:
