@@ -74,12 +74,13 @@ class ActiveRun:
         consumed: the signals that its next state has behind it.
         interrupt: "cancel" or "deadline" when its end was asked for; `told`: it has been raised.
         future: what it waits for in memory.
+        request: what it asked for, to be asked again: the store was away.
         shared: the transaction that its code is in.
     """
 
     __slots__ = (
         "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "seals", "seq", "shared",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "request", "seals", "seq", "shared",
         "sharing", "state", "step", "steps", "told",
     )  # fmt: skip
 
@@ -100,6 +101,7 @@ class ActiveRun:
         self.error: BaseException | None = None
         self.interrupt = "cancel" if run.cancelled else ""
         self.future: Future[Any] | None = None
+        self.request: Request | None = None
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None
         self.largest = 65536
@@ -118,7 +120,9 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.fiber, self.told = self.seals.load_state(self.state, self.program)
+            self.fiber, told = self.seals.load_state(self.state, self.program)
+            # A run that was forked, or is tried again, has not been told, whatever the one was whose state it has.
+            self.told = told and (self.interrupt == "cancel" or self.deadline is not None)
             self.state, self.has_generators = None, True
             return
         function = find(self.program)
@@ -134,7 +138,7 @@ class ActiveRun:
         fiber, answer, error = self.fiber, self.answer, self.error
         self.answer = self.error = None
         assert fiber is not None
-        if self.interrupt and not self.told and self.sharing is None:  # a transaction comes to its end first
+        if self.interrupt and not self.told and self.sharing is None:  # a transaction ends first: it holds the store
             self.told = True
             error = _interruption(self.interrupt, self.id)
         if error is not None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from stackful.durable.postgres.reasons import is_passing, reason
+from stackful.durable.postgres.reasons import is_final, is_passing, reason
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -176,7 +176,7 @@ class Sessions:
             raise self._explain(error) from error
 
     def _explain(self, error: psycopg.Error) -> StoreError:
-        return StoreError(f"the store {self.address} cannot be used: {reason(error)}")
+        return StoreError(f"the store {self.address} cannot be used: {reason(error)}", is_final=is_final(error))
 
     def _take(self) -> Connection:
         if self._pid != os.getpid():  # a forked child: these are its parent's

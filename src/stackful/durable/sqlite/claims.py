@@ -243,9 +243,10 @@ class Claims(Rows):
             db.execute("INSERT OR IGNORE INTO awaits VALUES (?, ?)", [target, run_id])
         is_there = self._is_there(db, run_id, change)
         db.execute(
-            "UPDATE runs SET status = ?, waits = ?, question = ?, updated = ?, queued = 0,"
-            " wake = CASE WHEN cancelled OR ? THEN ? ELSE min(coalesce(?, deadline), coalesce(deadline, ?)) END WHERE id = ?",
-            [change.status.value, change.waits, change.question, now, is_there, now, change.wake, change.wake, run_id],
+            "UPDATE runs SET status = ?6, waits = ?7, question = ?8, updated = ?3, queued = 0,"
+            " wake = CASE WHEN ?1 OR (cancelled AND NOT ?2) THEN ?3 WHEN ?2 THEN ?4"
+            " ELSE min(coalesce(?4, deadline), coalesce(deadline, ?4)) END WHERE id = ?5",
+            [is_there, change.told, now, change.wake, run_id, change.status.value, change.waits, change.question],
         )
         db.execute("UPDATE states SET owner = NULL WHERE run = ?", [run_id])
         (wake,) = db.execute("SELECT wake FROM runs WHERE id = ?", [run_id]).fetchone()
