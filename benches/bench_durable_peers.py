@@ -1,5 +1,6 @@
 """Durable runs beside DBOS, and LangGraph's checkpointers: each in a process of its own, with the same settings of the database (fsync on; SQLite
-in WAL mode, synchronous=FULL; PostgreSQL's defaults), in turns."""
+in WAL mode, synchronous=FULL; PostgreSQL's defaults), in turns.
+"""
 
 import contextlib
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from measure import Row, missing, time_text
+from measure import Row, time_text
 from peers import has_dbos, has_langgraph, has_langgraph_postgres, has_langgraph_sqlite
 
 HERE = Path(__file__).parent
@@ -59,9 +60,22 @@ class Contender:
         return line
 
 
-def installed(is_postgres: bool) -> list[str]:
-    has_saver = has_langgraph_postgres if is_postgres else has_langgraph_sqlite
-    return ["stackful", *(["dbos"] if has_dbos else []), *(["langgraph"] if has_langgraph and has_saver else [])]
+def why_not(kind: str, peer: str) -> str:
+    """Why a peer cannot be measured on this kind of database here; nothing when it can."""
+    if peer == "dbos" and has_dbos:
+        # From Python 3.12 on its tables' default values need unixepoch('subsec').
+        is_too_old = kind == "SQLite" and sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42)
+        return f"needs SQLite 3.42, this is {sqlite3.sqlite_version}" if is_too_old else ""
+    has_saver = has_langgraph_postgres if kind == "PostgreSQL" else has_langgraph_sqlite
+    return "" if peer == "stackful" or (peer == "langgraph" and has_langgraph and has_saver) else "not installed"
+
+
+def present(kind: str, *peers: str) -> list[str]:
+    return [peer for peer in ("stackful", *peers) if not why_not(kind, peer)]
+
+
+def absent(kind: str, peer: str) -> str:
+    return f"{NAMES[peer]} {why_not(kind, peer)}"
 
 
 def in_turns(stores: dict[str, str], rounds: int, *words: object) -> dict[str, float]:
@@ -77,57 +91,60 @@ def in_turns(stores: dict[str, str], rounds: int, *words: object) -> dict[str, f
     return {peer: statistics.median(found) for peer, found in answers.items()}
 
 
-def rate_rows(subject: str, peers: list[str], seconds: dict[str, float], count: int, target: int) -> list[Row]:
+def rate_rows(
+    kind: str, subject: str, peers: list[str], seconds: dict[str, float], count: int, target: int
+) -> list[Row]:
     """Steps a second of ours, beside each peer; more is better."""
     ours = count / seconds["stackful"]
     rows = []
     for peer in peers:
+        beside, ratio = absent(kind, peer), None
         if peer in seconds:
             theirs = count / seconds[peer]
-            beside = f"{NAMES[peer]} {theirs:,.0f}/s"
-            rows.append(Row(subject, f"{ours:,.0f}/s", beside, ours / theirs, f"≥ {target:,}/s", ours >= target))
-        else:
-            rows.append(missing(subject, f"{ours:,.0f}/s", NAMES[peer], f"≥ {target:,}/s"))
+            beside, ratio = f"{NAMES[peer]} {theirs:,.0f}/s", ours / theirs
+        rows.append(Row(f"{kind}: {subject}", f"{ours:,.0f}/s", beside, ratio, f"≥ {target:,}/s", ours >= target))
     return rows
 
 
-def beside_dbos(subject: str, answers: dict[str, float], limit: float, text: Callable[[float], str]) -> Row:
+def beside_dbos(kind: str, subject: str, answers: dict[str, float], limit: float, text: Callable[[float], str]) -> Row:
     """A figure of ours beside DBOS's; less is better."""
     ours = answers["stackful"]
-    if "dbos" not in answers:
-        return missing(subject, text(ours), "DBOS", f"≤ {text(limit)}")
-    ratio = ours / answers["dbos"]
-    return Row(subject, text(ours), f"DBOS {text(answers['dbos'])}", ratio, f"≤ {text(limit)}", ours <= limit)
+    beside, ratio = absent(kind, "dbos"), None
+    if "dbos" in answers:
+        beside, ratio = f"DBOS {text(answers['dbos'])}", ours / answers["dbos"]
+    return Row(f"{kind}: {subject}", text(ours), beside, ratio, f"≤ {text(limit)}", ours <= limit)
 
 
 def bytes_text(size: float) -> str:
     return f"{size:,.0f} bytes"
 
 
+def stores(kind: str, new: NewStore, *peers: str) -> dict[str, str]:
+    """A new store for us, and one for each of the peers that are here."""
+    return {peer: new(peer) for peer in present(kind, *peers)}
+
+
 def steps_rows(kind: str, new: NewStore, rounds: int, number: int, targets: tuple[int, int]) -> list[Row]:
-    peers = installed(is_postgres=kind == "PostgreSQL")
     count = min(number, STEPS)
-    one = in_turns({peer: new(peer) for peer in peers}, rounds, "steps", 1, count)
-    rows = rate_rows(f"{kind}: one run, steps a second", ["dbos", "langgraph"], one, count, targets[0])
-    each = max(1, count // 8)
-    both = {peer: new(peer) for peer in peers if peer != "langgraph"}
-    many = in_turns(both, rounds, "steps", 64, each)
-    return rows + rate_rows(f"{kind}: 64 runs together", ["dbos"], many, 64 * each, targets[1])
+    one = in_turns(stores(kind, new, "dbos", "langgraph"), rounds, "steps", 1, count)
+    rows = rate_rows(kind, "one run, steps a second", ["dbos", "langgraph"], one, count, targets[0])
+    each = max(1, count // 40)
+    many = in_turns(stores(kind, new, "dbos"), rounds, "steps", 64, each)
+    return rows + rate_rows(kind, "64 runs together", ["dbos"], many, 64 * each, targets[1])
 
 
 def latency_rows(kind: str, new: NewStore, rounds: int) -> list[Row]:
-    stores = {peer: new(peer) for peer in installed(is_postgres=False) if peer != "langgraph"}
-    started = in_turns(stores, 5 * rounds, "started")
-    queued = in_turns({peer: new(peer) for peer in stores}, min(rounds, 3), "queued")
+    started = in_turns(stores(kind, new, "dbos"), 5 * rounds, "started")
+    queued = in_turns(stores(kind, new, "dbos"), rounds, "queued")
     return [
-        beside_dbos(f"{kind}: start to first line", started, 0.5e-3, time_text),
-        beside_dbos(f"{kind}: queue to first line", queued, 10e-3, time_text),
+        beside_dbos(kind, "start to first line", started, 0.5e-3, time_text),
+        beside_dbos(kind, "queue to first line", queued, 10e-3, time_text),
     ]
 
 
 def restart_row(kind: str, new: NewStore, rounds: int, steps: int) -> Row:
-    """From when the store is opened, by a process that has loaded everything, to the step that comes next; the one before was killed."""
-    answers: dict[str, list[float]] = {peer: [] for peer in installed(is_postgres=False) if peer != "langgraph"}
+    """From when a new process, which has imported what it needs, opens the store to the step that comes next; the one before was killed."""
+    answers: dict[str, list[float]] = {peer: [] for peer in present(kind, "dbos")}
     for _ in range(rounds):
         for peer, found in answers.items():
             store = new(peer)
@@ -136,23 +153,22 @@ def restart_row(kind: str, new: NewStore, rounds: int, steps: int) -> Row:
             with closing(Contender(peer, store)) as after:
                 found.append(after.ask("restart"))
     medians = {peer: statistics.median(found) for peer, found in answers.items()}
-    return beside_dbos(f"{kind}: restart to next step, after {steps:,} steps", medians, 5e-3, time_text)
+    return beside_dbos(kind, f"restart to next step, after {steps:,} steps", medians, 5e-3, time_text)
 
 
 def sleeping_rows(new: NewStore, count: int) -> list[Row]:
-    """What a run takes that sleeps, on the disk and in memory. (Ours takes no memory from when there are more than a process keeps.)"""
+    """What a run takes that sleeps, on the disk and in memory."""
     disk, memory = {}, {}
-    for peer in installed(is_postgres=False):
-        if peer == "langgraph":
-            continue
-        store = new(peer)
+    for peer, store in stores("SQLite", new, "dbos").items():
         with closing(Contender(peer, store)) as contender:
             contender.ask("steps", 1, 1)
             before = _size(store)
             memory[peer] = contender.ask("sleepers", count)
             disk[peer] = (_size(store) - before) / count
-    in_memory = beside_dbos(f"in memory, of {count} in one process", memory, 57 * 1024, bytes_text)
-    return [beside_dbos("SQLite: a sleeping run", disk, 2048, bytes_text), in_memory]
+    return [
+        beside_dbos("SQLite", f"a sleeping run, of {count}", disk, 2048, bytes_text),
+        beside_dbos("SQLite", "the same in the memory of its process", memory, 2048, bytes_text),
+    ]
 
 
 def _size(path: str) -> int:
@@ -172,7 +188,9 @@ def sqlite_stores() -> Iterator[NewStore]:
                 (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
                 (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
             if (mode, synchronous) != ("wal", 2):
-                raise RuntimeError(f"SQLite's settings here are {mode}, synchronous={synchronous}: peers would not be measured as we are")
+                raise RuntimeError(
+                    f"SQLite's settings here are {mode}, synchronous={synchronous}: peers would not be measured as we are"
+                )
             return str(path)
 
         yield new

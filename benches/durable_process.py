@@ -214,7 +214,9 @@ class Langgraph:
         State = TypedDict("State", {"total": int, "number": int, "count": int})  # noqa: UP013 - it is local
 
         builder = StateGraph(State)
-        builder.add_node("add", lambda state: {"total": add(state["total"], state["number"]), "number": state["number"] + 1})
+        builder.add_node(
+            "add", lambda state: {"total": add(state["total"], state["number"]), "number": state["number"] + 1}
+        )
         builder.add_edge(START, "add")
         builder.add_conditional_edges("add", lambda state: "add" if state["number"] < state["count"] else END)
         self.graph = builder.compile(checkpointer=self._checkpointer())
