@@ -8,8 +8,15 @@ import importlib.util
 
 
 def is_installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # not even the package that it would be in
+        return False
 
 
 has_greenlet = is_installed("greenlet")
 has_aleff = is_installed("aleff")
+has_dbos = is_installed("dbos")
+has_langgraph = is_installed("langgraph.graph")
+has_langgraph_sqlite = is_installed("langgraph.checkpoint.sqlite")
+has_langgraph_postgres = is_installed("langgraph.checkpoint.postgres")

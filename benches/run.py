@@ -26,6 +26,7 @@ SUBJECTS = {
     "service": 20_000,
     "durable": 1_000,
     "postgres": 1_000,
+    "durable_peers": 1_000,
 }
 NEEDS_FULL_SIZE = {"memory"}
 
@@ -56,11 +57,18 @@ def main() -> None:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"some of: {', '.join(SUBJECTS)} (all)")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of which the median is taken (7)")
     parser.add_argument("--quick", action="store_true", help="a tenth of the work, in 3 rounds: to see that it runs")
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="X times the work: of durable_peers, 10 is a history of 10,000 steps",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows as JSON")
     options = parser.parse_args()
     if unknown := set(options.subjects) - set(SUBJECTS):
         parser.error(f"no such subject: {', '.join(sorted(unknown))}")
-    rounds, share = (3, 0.1) if options.quick else (options.rounds, 1.0)
+    rounds, share = (3, 0.1) if options.quick else (options.rounds, options.scale)
     rows = []
     for subject in options.subjects or SUBJECTS:
         print(f"measuring {subject} ...", file=sys.stderr)

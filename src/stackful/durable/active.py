@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stackful.durable.contexts import Drives
-    from stackful.durable.records import Claimed, State
+    from stackful.durable.records import Change, Claimed, State
     from stackful.durable.seals import Seals
     from stackful.durable.store import Run, Transaction
+    from stackful.durable.telemetry import RunSpan
 
 __all__ = [
     "ActiveRun",
@@ -76,17 +77,18 @@ class ActiveRun:
         future: what it waits for in memory.
         request: what it asked for, to be asked again: the store was away.
         shared: the transaction that its code is in.
+        span: of this part of the run, where there is telemetry.
     """
 
     __slots__ = (
         "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "program", "request", "seals", "seq", "shared",
-        "sharing", "state", "step", "steps", "told",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "parent", "program", "request", "seals", "seq",
+        "shared", "sharing", "span", "state", "step", "steps", "told",
     )  # fmt: skip
 
     def __init__(self, run: Run, fence: int, drives: Drives, seals: Seals) -> None:
         self.id, self.program, self.fence, self.drives = run.id, run.program, fence, drives
-        self.history, self.deadline = run.history, run.deadline
+        self.history, self.deadline, self.parent = run.history, run.deadline, run.parent
         self.seals = seals
         self.fiber: Fiber | None = None
         self.state: State | None = None
@@ -104,6 +106,7 @@ class ActiveRun:
         self.request: Request | None = None
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None
+        self.span: RunSpan | None = None
         self.largest = 65536
 
     @classmethod
@@ -169,6 +172,13 @@ class ActiveRun:
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.fiber))
         self.fiber = None
+        self.end_span("released")
+
+    def end_span(self, status: str, change: Change | None = None) -> None:
+        """This part of the run is over; see `RunSpan.end`."""
+        if self.span is not None:
+            span, self.span = self.span, None
+            span.end(status, change)
 
     def __repr__(self) -> str:
         return f"<run {self.id} at state {self.seq}>"

@@ -87,10 +87,10 @@ async def step(
     host("step")
     attempt = 1
     while True:
-        operations.enter(function, name, key, attempt)
+        called = operations.enter(function, name, key, attempt)
         try:
             if timeout is None and executor is None and not operations.is_async(function):
-                value = function(*args, **keywords)
+                value = called(*args, **keywords)
             else:
                 here.driver.is_in_step = False  # type: ignore[union-attr]
                 value = await request_of(Submit(function, args, keywords, executor, timeout))
@@ -100,6 +100,7 @@ async def step(
                 raise
         finally:
             here.driver.is_in_step = False  # type: ignore[union-attr]
+            del called
         pause = backoff(attempt) if callable(backoff) else backoff * 2 ** (attempt - 1)
         attempt += 1
         await request_of(Sleep(_now("step") + pause, is_retry=True))
@@ -112,15 +113,15 @@ async def transaction(function: Callable[..., _R], /, *args: Any, name: str | No
     """As `operations.transaction`; the function is an ordinary one."""
     host("transaction")
     connection = await request_of(Begin())
-    operations.enter(function, name, None, 1)
+    called = operations.enter(function, name, None, 1)
     try:
-        value = function(connection, *args, **keywords)
+        value = called(connection, *args, **keywords)
         here.driver.is_in_step = False  # type: ignore[union-attr]
     except BaseException as error:
         here.driver.is_in_step = False  # type: ignore[union-attr]
         await request_of(Abort(error))
         raise
-    del connection, function, args, keywords
+    del connection, function, called, args, keywords
     await request_of(Transact())
     return value
 

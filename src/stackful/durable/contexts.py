@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from stackful.durable.store import Store
+    from stackful.durable.telemetry import Telemetry
     from stackful.fibers import Fiber
 else:
     Protocol = object
@@ -26,6 +27,7 @@ class Drives(Protocol):
     """What the operations need of whoever drives runs: an Engine, or the process of a script."""
 
     version: str
+    telemetry: Telemetry | None
 
     @property
     def store(self) -> Store:

@@ -35,6 +35,7 @@ from stackful.errors import RunNotFoundError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from stackful.durable.telemetry import Telemetry
     from stackful.snapshot import Finding, Keys
 
 __all__ = ["Engine"]
@@ -56,12 +57,15 @@ class Engine:
     Attributes:
         store: the store.
         worker: its id as a worker; None as long as it drives no runs.
+        telemetry: makes spans of the runs that it drives, where `telemetry.instrument` was called.
 
     Example:
         >>> engine = durable.connect("shop.db")  # doctest: +SKIP
         >>> engine.runs()  # doctest: +SKIP
         []
     """
+
+    telemetry: Telemetry | None = None
 
     def __init__(
         self,
@@ -403,6 +407,7 @@ class Engine:
         self._is_closed = True
         self.worker = None
         for run in self.active.values():
+            run.span = None
             run.has_generators = True  # the parent goes on with it: nothing of it may be closed here
             run.abandon()
         self.active = {}

@@ -85,10 +85,10 @@ def step(
     del driver
     attempt = 1
     while True:
-        enter(function, name, key, attempt)
+        called = enter(function, name, key, attempt)
         try:
             if timeout is None and executor is None and not is_async(function):
-                result = function(*args, **keywords)
+                result = called(*args, **keywords)
             else:
                 here.driver.is_in_step = False  # type: ignore[union-attr]
                 result = suspend_to(host("step"), Submit(function, args, keywords, executor, timeout))
@@ -98,6 +98,7 @@ def step(
                 raise
         finally:
             here.driver.is_in_step = False  # type: ignore[union-attr]
+            del called
         pause = backoff(attempt) if callable(backoff) else backoff * 2 ** (attempt - 1)
         attempt += 1
         suspend_to(host("step"), Sleep(here.driver.drives.store.now() + pause, is_retry=True))  # type: ignore[union-attr]
@@ -152,13 +153,15 @@ def is_async(function: Any) -> bool:
     return iscoroutinefunction(function)
 
 
-def enter(function: Any, name: str | None, key: str | None, attempt: int) -> None:
-    """A step's function is about to be called."""
+def enter(function: Any, name: str | None, key: str | None, attempt: int) -> Any:
+    """A step's function is about to be called; what to call here: the function, with a span around it where there is telemetry."""
     driver = here.driver
     if driver is None:
         raise FiberError("a step of a run was called outside of it")
     driver.step = name or getattr(function, "__qualname__", None) or repr(function)
     driver.key, driver.attempt, driver.is_in_step = key, attempt, True
+    telemetry = driver.drives.telemetry
+    return function if telemetry is None else telemetry.within_step(driver, function)
 
 
 def current_step() -> Step | None:
@@ -205,15 +208,15 @@ def transaction(function: Callable[..., _R], /, *args: Any, name: str | None = N
         _refuse("transaction")
     connection = suspend_to(fiber, Begin())
     del fiber
-    enter(function, name, None, 1)
+    called = enter(function, name, None, 1)
     try:
-        result = function(connection, *args, **keywords)
+        result = called(connection, *args, **keywords)
         here.driver.is_in_step = False  # type: ignore[union-attr]
     except BaseException as error:
         here.driver.is_in_step = False  # type: ignore[union-attr]
         suspend_to(host("transaction"), Abort(error))
         raise
-    del connection, function, args, keywords
+    del connection, function, called, args, keywords
     suspend_to(host("transaction"), Transact())
     return result
 

@@ -41,6 +41,7 @@ class ScriptDrives:
     """What operations need to know of whoever drives a script."""
 
     version = ""
+    telemetry = None
 
     def __init__(self, store: Store, key: bytes | tuple[bytes, ...]) -> None:
         self.store = store

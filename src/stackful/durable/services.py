@@ -165,7 +165,10 @@ def _transact(engine: Engine, run: ActiveRun, request: Transact) -> bool:
 def _submit(engine: Engine, run: ActiveRun, request: Submit) -> bool:
     token = elsewhere.set(Step(run.id, run.steps + 1, run.step, run.attempt, run.key or f"{run.id}/{run.steps + 1}"))
     try:
-        future: Future[Any] = future_of(engine, request)
+        if engine.telemetry is None:
+            future: Future[Any] = future_of(engine, request)
+        else:
+            future = engine.telemetry.submit(run, lambda: future_of(engine, request))
     finally:
         elsewhere.reset(token)
     run.future = future

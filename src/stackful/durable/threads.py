@@ -213,6 +213,13 @@ class Threads:
 
     def _turn(self, run: ActiveRun) -> None:
         """Go on with a run until it waits for something, its next commit most often."""
+        telemetry = self._engine.telemetry
+        if telemetry is None:
+            self._go_on(run)
+        else:
+            telemetry.turn(run, self._go_on)
+
+    def _go_on(self, run: ActiveRun) -> None:
         here.driver = run
         try:
             if run.fiber is None:
@@ -378,11 +385,13 @@ class Threads:
             "run %s was taken over by another worker; what was done here since its last state may be done again", run.id
         )
         self._engine.active.pop(run.id, None)
+        run.end_span("lost")
         run.abandon()
 
     def _leave(self, run: ActiveRun, change: Change) -> None:
         """A run is no longer under way here: it has ended, or sleeps."""
         self._engine.active.pop(run.id, None)
+        run.end_span(change.status.value, change)
         if change.status in ENDED:
             run.fiber = None
         else:
