@@ -5,6 +5,9 @@ import sys
 import pytest
 from edits import go_on, run, take
 
+from stackful import Fiber, snapshot, suspend, tail
+from stackful.snapshot.following import POLICIES
+
 pytestmark = pytest.mark.no_leakcheck("the programs run in other processes")
 
 SHOP = """
@@ -359,3 +362,17 @@ def test_tracebacks_show_the_lines_that_run(tmp_path):
     assert (
         f'File "{tmp_path}/shop.py (as in the snapshot)", line 5, in start\n    raise ValueError("as it was")' in shown
     )
+
+
+def waits():
+    return suspend("waiting")
+
+
+def test_frames_of_stackful_itself_go_on_as_they_were(monkeypatch):
+    """An upgrade of Stackful is no change of the program: what its functions were travels along, and is kept under every policy."""
+    fiber = Fiber(tail.trampolined(waits))
+    fiber.resume()
+    data = snapshot.dumps(fiber)
+    assert "_bounce" in [frame.code.co_name for frame in fiber.frames]
+    monkeypatch.setattr(tail._bounce, "__code__", (lambda function, args, kwargs: "upgraded").__code__)
+    assert [snapshot.loads(data, on_change=policy).resume("went on") for policy in POLICIES] == ["went on"] * 3

@@ -5,7 +5,7 @@ import importlib.util
 import golden_programs
 import pytest
 
-from stackful import SealError, SnapshotVersionError, snapshot
+from stackful import CodeChangedError, SealError, SnapshotVersionError, snapshot
 
 FILES = sorted(golden_programs.FOLDER.glob("*.snapshot"))
 MINORS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
@@ -20,10 +20,16 @@ def test_there_is_one_for_each_schema_and_each_minor_version():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_golden_snapshot_loads_or_is_refused_by_name(path):
-    """On its own version of Python everything in it comes back and goes on; elsewhere the message says which one it needs."""
+    """On its own version of Python everything in it comes back and goes on; elsewhere the message says which one it needs.
+
+    Those of schema 1 have a frame in `perform`, which has changed since, and no source that it could go on in.
+    """
     data = path.read_bytes()
     told = snapshot.header(data)
-    if (told["python"], told["bytecode"]) == HERE:
+    if (told["python"], told["bytecode"]) == HERE and told["schema"] == 1:
+        with pytest.raises(CodeChangedError, match='the code of "perform"'):
+            snapshot.loads(data, key=golden_programs.KEY)
+    elif (told["python"], told["bytecode"]) == HERE:
         golden_programs.check(snapshot.loads(data, key=golden_programs.KEY))
     else:
         with pytest.raises(

@@ -62,7 +62,8 @@ _NAMES = {
         "StringIO BytesIO IOBase RawIOBase BufferedIOBase TextIOBase _IOBase _RawIOBase _BufferedIOBase _TextIOBase"
         " BufferedReader BufferedWriter BufferedRandom BufferedRWPair TextIOWrapper IncrementalNewlineDecoder UnsupportedOperation".split()
     ),
-    "logging": {"getLogger", "LogRecord", "Logger", "Formatter"},
+    "logging": {"getLogger", "LogRecord", "Logger", "Formatter", "PercentStyle", "StrFormatStyle", "StringTemplateStyle"},
+    "thread": {"lock", "RLock", "_local"},  # _thread
     "cloudpickle": {"subimport", "dynamic_subimport"},
 }
 _RECONSTRUCTORS = re.compile(r"_\w*(unpickle|reconstruct|_ctor|frombuffer)\w*|_new_\w+|new_block|scalar")
@@ -290,7 +291,7 @@ class Allowed:
         if top == "cloudpickle":
             return name.startswith("_")
         if isinstance(value, FunctionType) and value.__code__.co_flags & _SUSPENDED_AT_FIRST:
-            return _is_standard(top)  # calling it runs nothing of it
+            return _is_standard(top) or top in _TYPES  # calling it runs nothing of it
         return top in _TYPES and _RECONSTRUCTORS.fullmatch(name) is not None
 
     def _own_globals(self) -> Iterator[Any]:

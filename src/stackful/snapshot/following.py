@@ -45,6 +45,11 @@ def _padded(one: list[str], other: list[str]) -> list[tuple[str, str]]:
     return list(zip(one + ["\n"] * (size - len(one)), other + ["\n"] * (size - len(other)), strict=True))
 
 
+def _is_ours(reference: CodeReference) -> bool:
+    """Frames of Stackful's own functions go on as they were: an upgrade of Stackful is no change of the program."""
+    return str(reference.module).partition(".")[0] == "stackful"
+
+
 class Follower:
     """Follows the code references of one load.
 
@@ -119,7 +124,7 @@ class Follower:
     def _change(self, change: Change, stored: Stored, candidates: list[CodeType]) -> CodeType:
         if change.now is not None:
             change = change._replace(new=source_of(change.now, str(change.reference.module)))
-        if self._on_change == "keep":
+        if self._on_change == "keep" or _is_ours(change.reference):
             _check_globals(change, stored.code)
             _remember_text(stored.code.co_filename, stored)
             if stored.is_foreign:
