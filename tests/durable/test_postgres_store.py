@@ -13,6 +13,7 @@ from durable.postgres_stores import other, store  # noqa: F401 - fixtures
 from durable.store_contract import a_run, begun, ids, new, save, worker
 from postgresql import server
 from stackful.durable.postgres import PostgresStore
+from stackful.durable.postgres.attending import Attendant
 from stackful.durable.records import Change, NewRun, NewSignal, Queue
 from stackful.durable.store import Status
 from stackful.errors import StoreError
@@ -321,6 +322,29 @@ def test_a_worker_whose_connection_ends_is_dead_at_once(store, cabled):
     cable.is_cut = False
     assert far.commit([save(data=b"late")]) == ["one"]
     assert far.heartbeat("w2") is False
+
+
+def test_what_is_heard_while_somebody_begins_to_listen_is_told_when_he_does(store, other, monkeypatch):
+    """A callback may want a lock that is held by who is just about to listen: nobody waits for the other."""
+    lock = threading.Lock()
+    heard = threading.Event()
+    hold_wanted = Attendant._hold_wanted
+
+    def with_news(attendant, session):
+        if not attendant._is_listening:
+            other.add_runs([new()])
+            session.execute("SELECT pg_sleep(0.1)")  # the news come with its answer
+            session.execute("SELECT pg_sleep(0.1)")
+        hold_wanted(attendant, session)
+
+    def callback(kind, subject):
+        with lock:
+            heard.set()
+
+    monkeypatch.setattr(Attendant, "_hold_wanted", with_news)
+    with lock:
+        store.listen(callback)
+    assert heard.wait(10)
 
 
 def test_workers_form_a_ring(postgres_url):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import threading
+from collections import deque
 from itertools import count
 
 import psycopg
@@ -52,6 +53,7 @@ class Attendant:
         self._wanted: set[int] = set()
         self._held: set[int] = set()
         self._is_listening = False
+        self._heard: deque[str] = deque()
         self._thread: threading.Thread | None = None
         self._ears = _Ears()
         self._ring = _Ring(sessions)
@@ -145,11 +147,12 @@ class Attendant:
     def _attend(self, session: Connection) -> None:
         self._hold_wanted(session)
         self._ring.watch_before(session, self._held)
+        self._tell_heard()
         ready = self._ears.wait([session.fileno(), *self._ring.files()])
         if session.fileno() in ready:
             session.pgconn.consume_input()
             while (heard := session.pgconn.notifies()) is not None:
-                self._tell_heard(heard.extra.decode())
+                self._heard.append(heard.extra.decode())
         if self._ring.is_lost(ready):
             self.tell("worker")
 
@@ -164,14 +167,17 @@ class Attendant:
             self._changed.notify_all()
 
     def _hear(self, heard: psycopg.Notify) -> None:
-        self._tell_heard(heard.payload)
+        """Called in the midst of other statements, while somebody may wait for us: to be told when they are through."""
+        self._heard.append(heard.payload)
 
-    def _tell_heard(self, text: str) -> None:
-        kind, _, subject = text.partition(" ")
-        if kind == "worker":
-            self._ring.is_stale = True
-            self._ring.gone.clear()  # whoever has a lock again, or is no worker any more
-        self.tell(kind, subject)
+    def _tell_heard(self) -> None:
+        while self._heard:
+            kind, _, subject = self._heard.popleft().partition(" ")
+            if kind == "worker":
+                self._ring.is_stale = True
+                self._ring.gone.clear()  # whoever has a lock again, or is no worker any more
+                self._ears.poke()
+            self.tell(kind, subject)
 
 
 class _Ring:
