@@ -5,12 +5,14 @@ bad moment. Others go on, and each run either goes on later or ends by name.
 import logging
 import os
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
 
+from durable.commands import SOURCES
 from durable.ledger import PROGRAMS
 from durable.test_functions import PATIENCE, failure, until
 from stackful import SnapshotError, StoreError, durable
@@ -305,3 +307,136 @@ def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
     assert found["good"].result(PATIENCE) == 2
     assert isinstance(failure(found["bad"]).__cause__, SnapshotError)
     assert all(schedule.next > time.time() for schedule in engine.store.schedules())
+
+
+# --- a disk that is full ----------------------------------------------------------------------------------------------
+
+FULL = """
+import os, resource, sys, threading, time
+import troubled
+from stackful import StoreError, durable
+from stackful.durable.starting import new_run
+
+with durable.connect("runs.db") as engine:
+    durable.start(troubled.grows, 1, 10).result(60)
+    size = max(os.path.getsize(name) for name in ("runs.db", "runs.db-wal"))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 200_000, resource.RLIM_INFINITY))
+    begun = engine.start_all([new_run(engine, troubled.grows, (20, 20_000), {}, f"r{n}") for n in range(8)])
+    time.sleep(1)
+    print(sum(handle.run.steps for handle in begun) < 160)
+    try:
+        durable.start(troubled.grows, 1, 500_000)
+        durable.start(troubled.gets, bytes(500_000))
+    except StoreError as error:
+        print(error)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print([handle.result(60) for handle in begun])
+    print([handle.run.steps for handle in begun])
+"""
+
+
+def test_a_full_disk_is_waited_for(tmp_path):
+    """States that cannot be stored wait; when there is room again all runs go on, and come to their end."""
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
+    done = subprocess.run(
+        [sys.executable, "-c", FULL], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    waited, refused, results, steps = done.stdout.splitlines()
+    assert waited == "True"
+    assert "the disk" in refused
+    assert results == str([20_000] * 8)
+    assert steps == str([20] * 8)
+    assert "are not stored yet, their runs wait" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- clocks that are set ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(engine, monkeypatch):
+    """The clock of the store: what is added to the time."""
+    added, plain = [0.0], engine.store.now
+    monkeypatch.setattr(engine.store, "now", lambda: plain() + added[0])
+
+    def set_by(seconds):
+        added[0] += seconds
+        engine.alarms.hear("due")  # as any event does, and the hour that it looks at least
+
+    return set_by
+
+
+def test_a_sleep_whose_time_has_come_by_a_leap_of_the_clock_is_over(engine, clock):
+    """The clock is set forward by a day."""
+    handle = durable.start(troubled.naps, 86_000)
+    until(lambda: handle.status is Status.SLEEPING)
+    clock(86_400)
+    assert handle.result(PATIENCE) < 10
+
+
+def test_a_clock_that_is_set_back_makes_sleeps_longer_and_stops_nothing(engine, clock):
+    """A sleep ends by the clock of the wall; what does not sleep goes on."""
+    handle, deadline = durable.start(troubled.naps, 0.3), waiting(troubled.hears_all, 1, deadline=0.3)
+    clock(-3600)
+    assert durable.start(troubled.grows, 3, 10).result(PATIENCE) == 10
+    time.sleep(0.5)
+    assert handle.status is Status.SLEEPING
+    assert deadline.status is Status.WAITING
+    clock(3600)
+    assert handle.result(PATIENCE) < PATIENCE
+    assert deadline.wait(PATIENCE) is Status.CANCELLED
+
+
+def test_a_queue_with_a_rate_goes_on_when_the_clock_is_set_back(engine, clock):
+    """Runs that began in what is the future now count for as long as the rate says, and no run is begun twice."""
+    engine.put_queue(durable.Queue("q", rate=(1, 60.0)))
+    first, second = (durable.start(troubled.gets, number, queue="q") for number in range(2))
+    assert first.result(PATIENCE) == 0
+    clock(-30)
+    time.sleep(0.2)
+    assert second.status is Status.PENDING
+    clock(100)
+    assert second.result(PATIENCE) == 1
+
+
+# --- what comes twice -------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_that_is_delivered_again_and_again_is_taken_in_once(engine):
+    """By several senders at once, before and after it was consumed."""
+    handle = waiting(troubled.hears_all, 3)
+    taken = []
+
+    def send(number):
+        taken.append(engine.send(handle.id, "s", number, f"k{number}"))
+
+    for number in range(3):
+        senders = [threading.Thread(target=send, args=[number]) for _ in range(4)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        assert taken.count(True) == number + 1
+    assert handle.result(PATIENCE) == [0, 1, 2]
+    assert engine.send(handle.id, "s", 0, "k0") is False
+
+
+def test_of_two_workers_that_have_one_run_one_commits_it(tmp_path, monkeypatch):
+    """The first is late: the second has taken its run over while its step was under way, and what it does in the end is refused."""
+    monkeypatch.chdir(tmp_path)
+    with durable.connect("runs.db") as late:
+        handle = late.start(new_run(late, troubled.holds, (), {}, "h"))
+        until(lambda: (tmp_path / "held").exists())
+        (tmp_path / "held").unlink()
+        with durable.connect("runs.db") as other:
+            with other.store._transaction() as db:
+                other.store._free(db, late.worker)  # as when it is taken for dead
+            other.alarms.hear("due")
+            until(lambda: (tmp_path / "held").exists())
+            assert handle.run.owner == other.worker
+            commits = counted(monkeypatch, late.store, "commit")
+            (tmp_path / "go").touch()
+            assert handle.result(PATIENCE) == "done"
+            until(lambda: commits and not late.active)
+            assert handle.run.steps == 1

@@ -239,6 +239,6 @@ class Alarms:
             _, _, run, future = heapq.heappop(self._timeouts)
             if future is None:
                 self._engine.threads.offer(run)
-            elif future is run.future:
+            elif run.future is future:
                 settle(self._engine, run, future, TimeoutError(f"step {run.step} took longer than its timeout"))
-                future.cancel()
+                future.cancel()  # type: ignore[union-attr]
