@@ -474,6 +474,18 @@ def test_cancelling_wakes_what_sleeps_and_marks_what_runs(store):
     assert not store.run("ended").cancelled
 
 
+@pytest.mark.parametrize("status", [Status.SLEEPING, Status.WAITING])
+def test_a_run_that_has_been_told_of_its_end_sleeps_as_others_do(store, status):
+    """Neither the flag nor a deadline that has passed makes it due."""
+    begun(store, deadline=store.now() + 0.01)
+    store.cancel("one")
+    time.sleep(0.02)
+    wake = store.now() + 100
+    assert store.commit([save(change=Change(status, wake=wake, told=True))]) == []
+    assert store.claim("w1", 10) == []
+    assert store.next_due() == wake
+
+
 def test_a_run_that_was_cancelled_does_not_fall_asleep(store):
     """A cancellation that comes while it runs is not slept through."""
     begun(store)
@@ -683,6 +695,16 @@ def test_a_schedule_fires_once_for_each_time(store, other):
     assert other.fire(schedule, 150.0, new("n50b")) is False
     assert [run.id for run in store.runs()] == ["n50"]
     assert store.schedules()[0].next == 150.0
+
+
+def test_a_schedule_is_due_for_those_who_take_its_runs(store):
+    """Who cannot start its run is not woken for it."""
+    when = store.now() + 10
+    store.put_schedule(Schedule("s", "m:f", "* * * * *", "UTC", when, b"", "q"))
+    assert store.next_due() == when
+    assert store.next_due(Reach(("m:f",), ("q",))) == when
+    assert store.next_due(Reach(("m:g",))) is None
+    assert store.next_due(Reach(queues=("-",))) is None
 
 
 def test_a_schedule_that_is_put_again_keeps_its_next_time(store):

@@ -241,4 +241,4 @@ class Alarms:
                 self._engine.threads.offer(run)
             elif run.future is future:
                 settle(self._engine, run, future, TimeoutError(f"step {run.step} took longer than its timeout"))
-                future.cancel()
+                future.cancel()  # type: ignore[union-attr]

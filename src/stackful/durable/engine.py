@@ -168,13 +168,15 @@ class Engine:
         try:
             if self.worker is not None:
                 self.store.leave(self.worker)
+        except StoreError as error:
+            _log.warning("the store could not be told that this worker ends: %s", error)
+        try:
             self.store.close()
         except StoreError as error:
             _log.warning("the store could not be closed: %s", error)
         for run in list(self.active.values()):
             run.abandon()
-        for wake in [wake for wakes in self._waiters.values() for wake in wakes]:
-            wake()
+        _call_all([wake for wakes in self._waiters.values() for wake in wakes])
 
     def __enter__(self) -> Self:
         return self
@@ -389,8 +391,7 @@ class Engine:
                 wakes = list(self._waiters.get(subject, ()))
                 if kind == "lost":
                     wakes = [wake for waiting in self._waiters.values() for wake in waiting]
-            for wake in wakes:
-                wake()
+            _call_all(wakes)
         if self.worker is not None:
             self.alarms.hear(kind)
 
@@ -413,6 +414,15 @@ class Engine:
         self.active = {}
         self._lock = threading.Lock()
         set_current(self, False)
+
+
+def _call_all(wakes: list[Callable[[], None]]) -> None:
+    """One that raises is not the store's fault, which has committed what it tells of."""
+    for wake in wakes:
+        try:
+            wake()
+        except Exception:  # noqa: BLE001 - as it says
+            _log.exception("who waits for the end of a run raised an error when told of it")
 
 
 def _weakly(engine: Engine, name: str) -> Callable[[], None]:

@@ -9,9 +9,8 @@ from zoneinfo import ZoneInfo
 
 from stackful.durable.connections import current_engine
 from stackful.durable.functions import name_of, options_of
-from stackful.durable.records import NewRun, Schedule
+from stackful.durable.records import NewRun, Reach, Schedule
 from stackful.durable.starting import new_run_of
-from stackful.errors import StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
@@ -92,18 +91,27 @@ def _sealed_for(name: str) -> str:
 
 
 def fire_due(engine: Engine) -> None:
-    """Start what schedules say is due."""
+    """Start what schedules say is due, and this process takes up: only that does it know."""
     now = engine.store.now()
     for due in engine.store.schedules():
-        if due.next <= now:
+        if due.next <= now and _is_within(engine.reach, due):
             engine.store.fire(due, next_time(due.cron, due.zone, now), _run_of(engine, due))
 
 
+def _is_within(reach: Reach | None, due: Schedule) -> bool:
+    return reach is None or (
+        (reach.programs is None or due.program in reach.programs)
+        and (reach.queues is None or (due.queue or "-") in reach.queues)
+    )
+
+
 def _run_of(engine: Engine, due: Schedule) -> NewRun:
-    try:
-        args, keywords = engine.unseal(_sealed_for(due.name), due.arguments)
-    except Exception as error:
-        raise StoreError(f"the arguments of schedule {due.name!r} cannot be read: {error}; schedule it anew") from error
     when = datetime.fromtimestamp(due.next, UTC)
     run_id = f"{due.name.replace('.', '-').replace('<', '').replace('>', '')[:40]}-{when:%Y%m%d-%H%M%S}"
+    try:
+        args, keywords = engine.unseal(_sealed_for(due.name), due.arguments)
+    except Exception:  # noqa: BLE001 - a value's own class may raise anything; it ends this run by name, not the schedules
+        run = new_run_of(engine, due.program, (), {}, run_id, due.queue)
+        run.arguments = due.arguments
+        return run
     return new_run_of(engine, due.program, args, keywords, run_id, due.queue)

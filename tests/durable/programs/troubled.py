@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from stackful import durable
 
@@ -87,8 +88,25 @@ def gets(value):
     return value
 
 
-class Sealed:
-    """Can be stored, and not be read again."""
+def hold():
+    """Takes its time, until it may go on."""
+    Path("held").touch()
+    for _ in range(3000):
+        if Path("go").exists():
+            return "done"
+        time.sleep(0.01)
+    raise TimeoutError("nobody let it go on")
 
-    def __reduce__(self):
-        return int, ("x",)
+
+@durable.run
+def holds():
+    """Is in a step."""
+    return durable.step(hold)
+
+
+@durable.run
+def tells(other, count):
+    """Sends signals."""
+    for number in range(count):
+        durable.send(other, "s", number)
+    return "told"

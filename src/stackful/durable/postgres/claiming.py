@@ -95,7 +95,7 @@ _NEXT = f"""
     WITH {_QUEUES}
     SELECT least(
         (SELECT min(wake) FROM stackful.runs WHERE wake IS NOT NULL AND kind = 'function' AND {_WITHIN}),
-        (SELECT min(next) FROM stackful.schedules),
+        (SELECT min(next) FROM stackful.schedules WHERE {_WITHIN}),
         (SELECT min(CASE WHEN q.rate IS NULL THEN {_NOW} ELSE coalesce((
                 SELECT b.started + q.seconds FROM stackful.runs b WHERE b.queue = q.name AND b.started > {_NOW} - q.seconds
                 ORDER BY b.started DESC LIMIT 1 OFFSET greatest(q.rate - 1, 0)), {_NOW}) END)

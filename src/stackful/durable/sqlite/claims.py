@@ -60,7 +60,9 @@ class Claims(Rows):
             chosen = self._due(db, now, limit, reach)
             if len(chosen) < limit:
                 chosen += self._admitted(db, now, limit - len(chosen), reach)
-            return [self._take(db, run_id, worker, now) for run_id in chosen]
+            taken = [self._take_if_sound(db, run_id, worker, now) for run_id in chosen]
+        self._tell_all([("ended", run_id) for run_id, claimed in zip(chosen, taken, strict=True) if claimed is None])
+        return [claimed for claimed in taken if claimed is not None]
 
     def _has_due(self, db: sqlite3.Connection, now: float) -> bool:
         query = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function') OR EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
@@ -91,6 +93,24 @@ class Claims(Rows):
             if room > 0:
                 chosen += [row[0] for row in db.execute(query, [name, *names, room]).fetchall()]
         return chosen
+
+    def _take_if_sound(self, db: sqlite3.Connection, run_id: str, worker: str, now: float) -> Claimed | None:
+        """One whose row is damaged fails, and stops no other."""
+        try:
+            return self._take(db, run_id, worker, now)
+        except (ValueError, TypeError, sqlite3.Error, StoreError) as error:
+            cause = error.__cause__ or error
+            if getattr(cause, "sqlite_errorname", None):
+                raise  # it is not the row, but the file
+            reason = f"the row of this run is damaged: {cause}"
+        db.execute(
+            "UPDATE runs SET status = 'failed', error = ?, wake = NULL, queued = 0, waits = NULL, updated = ?,"
+            " attributes = CASE WHEN json_valid(attributes) THEN attributes END, deadline = NULL WHERE id = ?",
+            [reason, now, run_id],
+        )
+        db.execute("UPDATE states SET owner = NULL, fence = fence + 1 WHERE run = ?", [run_id])
+        self._end(db, run_id, Status.FAILED, now)
+        return None
 
     def _take(self, db: sqlite3.Connection, run_id: str, worker: str, now: float) -> Claimed:
         from stackful.durable.records import Claimed, State
@@ -362,7 +382,7 @@ class Claims(Rows):
         with self._reading() as db:
             found = [
                 db.execute(due, names).fetchone()[0],
-                db.execute("SELECT min(next) FROM schedules").fetchone()[0],
+                db.execute(f"SELECT min(next) FROM schedules WHERE 1{known}", names).fetchone()[0],
             ]
             for name, concurrency, rate, seconds in db.execute(_QUEUES).fetchall():
                 if _room(db, name, concurrency, None, None, now) > 0 and db.execute(queued, [name, *names]).fetchone():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import socket
 import threading
+import time
 from itertools import count
 
 from stackful.errors import StoreError
@@ -19,6 +21,10 @@ __all__ = ["LifeLock", "Wakeups"]
 _numbers = count()
 # A socket's queue holds a few datagrams (net.unix.max_dgram_qlen): whoever finds that many may have missed one.
 _BURST = 8
+# Nanoseconds: longer than any kernel's tick.
+_TICK = 100_000_000
+
+_log = logging.getLogger("stackful.durable")
 
 
 class Wakeups:
@@ -59,9 +65,14 @@ class Wakeups:
         distinct = list(dict.fromkeys(told))
         for kind, subject in distinct:
             self.call(kind, subject)
-        for name in self._listeners():
-            for kind, subject in distinct:
-                self._send(name, f"{kind} {subject}".encode())
+        try:
+            for name in self._listeners():
+                for kind, subject in distinct:
+                    self._send(name, f"{kind} {subject}".encode())
+        except (
+            OSError
+        ) as error:  # no file descriptor is left; what is told of is committed, and no reason to do it again
+            _log.warning("other processes that use %s could not be told of what changed: %s", self._path, error)
 
     def call(self, kind: str, subject: str = "") -> None:
         """Call the callbacks of this process."""
@@ -123,7 +134,8 @@ class Wakeups:
         """The sockets of other processes; the folder is read again when something in it has come or gone."""
         folder, base = os.path.split(self._path)
         changed = os.stat(folder).st_mtime_ns
-        if self._others[0] != changed:
+        # A folder that has just changed may change again within the same tick of the clock that its time is read from.
+        if self._others[0] != changed or time.time_ns() - changed < _TICK:
             found = [n for n in os.listdir(folder) if n.startswith(f"{base}-") and n.endswith(".wake")]
             self._others = (changed, found)
         return [name for name in self._others[1] if name != self._name]

@@ -74,10 +74,12 @@ class Workers(Claims):
     def leave(self, worker: str) -> None:
         """Be a worker no more; runs that it still holds are due for others at once."""
         life = self._lives.pop(worker, None)
-        with self._transaction(is_durable=False) as db:
-            count = self._free(db, worker)
-        if life:
-            life.release()
+        try:
+            with self._transaction(is_durable=False) as db:
+                count = self._free(db, worker)
+        finally:
+            if life:
+                life.release()  # if the store could not be told, it is as if we had died
         if count:
             self._tell("due")
 
@@ -268,7 +270,10 @@ def _weakly(store: Workers) -> Callable[[], None]:
 def _is_heard(path: str) -> bool:
     """Whether any process listens."""
     folder, base = os.path.split(os.path.abspath(path))
-    return any(name.startswith(f"{base}-") and name.endswith(".wake") for name in os.listdir(folder))
+    try:
+        return any(name.startswith(f"{base}-") and name.endswith(".wake") for name in os.listdir(folder))
+    except OSError:
+        return True  # whoever tells them will say what is wrong
 
 
 def _report_death(path: str, wakeups: ref[Wakeups]) -> None:
