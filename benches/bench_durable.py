@@ -144,10 +144,13 @@ def sleeping_row(folder: Path, runs: int) -> Row:
 
 
 def _size(path: Path) -> int:
+    """Bytes of the pages that are in use."""
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
     db.close()
-    return path.stat().st_size
+    return (pages - free) * size
 
 
 def benchmark(rounds: int, number: int) -> list[Row]:

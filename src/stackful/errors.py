@@ -140,7 +140,17 @@ class CodeChangedError(SnapshotError):
 
 
 class StoreError(StackfulError):
-    """The store of runs cannot be read or written."""
+    """The store of runs cannot be read or written.
+
+    ``is_final``: it never takes this; else the same may succeed later, when the disk has room again, or the database is back.
+    """
+
+    is_final = False
+
+    def __init__(self, message: str = "", *, is_final: bool = False) -> None:
+        super().__init__(message)
+        if is_final:
+            self.is_final = True
 
 
 class KeyFileError(StoreError):
@@ -149,6 +159,8 @@ class KeyFileError(StoreError):
 
 class RunNotFoundError(StoreError, LookupError):
     """No run in the store has that id."""
+
+    is_final = True
 
 
 class RunLockedError(StoreError):

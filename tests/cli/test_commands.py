@@ -47,7 +47,7 @@ def test_ps_lists_runs_newest_first(killed):
     """Id, script with its arguments, status, last checkpoint and size stand in a table."""
     killed.stackful("run", "--name", "quick", killed.script("raise SystemExit(3)"))
     heading, first, second = killed.stackful("ps").stdout.splitlines()
-    assert heading.split() == ["RUN", "SCRIPT", "STATUS", "STARTED", "LAST", "CHECKPOINT", "SIZE"]
+    assert heading.split() == ["RUN", "PROGRAM", "STATUS", "STARTED", "LAST", "CHECKPOINT", "SIZE"]
     assert first.split()[:4] == ["quick", "program.py", "finished", "(3)"]
     assert second.split()[:4] == ["tree", "tree.py", "--flag", "interrupted"]
     assert "(no. 1)" in second

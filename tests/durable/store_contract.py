@@ -483,6 +483,28 @@ def test_a_run_that_was_cancelled_does_not_fall_asleep(store):
     assert claimed.run.cancelled
 
 
+def test_who_listens_is_told_when_a_run_that_falls_asleep_is_due_at_once(store):
+    """It was cancelled meanwhile: nobody else would tell that there is something to claim."""
+    begun(store)
+    heard = []
+
+    def hear_of(*kinds):
+        for _ in range(1000):
+            if set(kinds) <= set(heard):
+                return
+            time.sleep(0.01)
+        raise AssertionError(heard)
+
+    end = store.listen(lambda kind, _: heard.append(kind))
+    store.cancel("one")
+    hear_of("cancel", "due")
+    time.sleep(0.2)  # there is no more to come of that
+    heard.clear()
+    store.commit([save(change=Change(Status.WAITING, waits="signal:go"))])
+    hear_of("due")
+    end()
+
+
 # --- queues -----------------------------------------------------------------------------------------------------------
 
 

@@ -175,6 +175,21 @@ def test_code_in_a_transaction_cannot_commit(engine):
     assert "COMMIT is not for the code within transaction()" in text
 
 
+def test_a_run_that_is_cancelled_within_a_transaction_ends_after_it(engine):
+    """The transaction is committed; then `finally` runs."""
+    handle = durable.start(shop.slow_transaction)
+    until(lambda: "in transaction" in shop.effects())
+    threading.Timer(0.2, Path("let go").touch).start()
+    engine.active[handle.id].interrupt = "cancel"
+    assert failure(handle).status == "cancelled"
+    assert shop.effects() == ["in transaction", "after the transaction"]
+
+
+def test_suspending_a_run_by_hand_is_refused(engine):
+    """Nobody would resume it; the code is told."""
+    assert "nobody would resume it" in str(failure(durable.start(shop.suspends)))
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +359,12 @@ def test_a_key_lets_one_run_be_under_way(engine):
     second = durable.start(shop.waiter, "go", key="k")
     assert second != first
     second.cancel()
+
+
+@pytest.mark.parametrize("name", ["starts_twice", "async_starts_twice"])
+def test_a_key_holds_among_children_too(engine, name):
+    """A run that starts two with one key has two handles of the first."""
+    assert durable.start(getattr(shop, name)).result(PATIENCE) == (True, 7)
 
 
 def test_runs_are_found_by_their_attributes(engine):

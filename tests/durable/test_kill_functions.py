@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,70 +18,90 @@ from stackful import durable
 PROGRAMS = Path(__file__).parent / "programs"
 
 
-def play(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}"}
-    command = [sys.executable, PROGRAMS / "killed.py", *map(str, arguments)]
+def play(folder, number, when, store="runs.db"):
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}", "STACKFUL_KEY": "00" * 32}
+    command = [sys.executable, PROGRAMS / "killed.py", str(number), when, store]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
     )
 
 
-def check(folder, steps_in_flight):
+def rows(folder, store, query):
+    """What is in the store."""
+    if "://" in store:
+        import psycopg
+
+        with psycopg.connect(store, options="-c search_path=public,stackful") as session:
+            return session.execute(query).fetchall()
+    with closing(sqlite3.connect(folder / store)) as db:
+        return db.execute(query).fetchall()
+
+
+def check(folder, steps_in_flight, store="runs.db"):
     """What must be true when the run is over, however often it was killed."""
     done = Counter((folder / "effects.log").read_text().splitlines())
     assert set(done) == {"one begins", "child one", "one was approved by me", "one ends"}
     assert sum(done.values()) - len(done) <= steps_in_flight, done
-    with sqlite3.connect(folder / "runs.db") as db:
-        assert db.execute("SELECT text FROM notes").fetchall() == [("one",)]  # exactly once
-        assert db.execute("SELECT id, status FROM runs ORDER BY number").fetchall() == [
-            ("main", "finished"),
-            ("main.2", "finished"),
-        ]
-    db.close()
+    assert rows(folder, store, "SELECT text FROM notes") == [("one",)]  # exactly once
+    assert rows(folder, store, "SELECT id, status FROM runs ORDER BY number") == [
+        ("main", "finished"),
+        ("main.2", "finished"),
+    ]
 
 
-def kill_at(folder, number, when):
+def kill_at(folder, number, when, store="runs.db"):
     """Kill once, then go on to the end; whether it came to the kill."""
-    first = play(folder, number, when)
+    first = play(folder, number, when, store)
     if first.returncode == 0:
-        check(folder, 0)
+        check(folder, 0, store)
         return False
     assert first.returncode == -9, first.stderr
-    second = play(folder, 0, "never")
+    second = play(folder, 0, "never", store)
     assert (second.returncode, second.stdout) == (0, "child of one\n"), second.stderr
-    check(folder, 2)  # the step in flight of the run, and of its child
+    check(folder, 2, store)  # the step in flight of the run, and of its child
     return True
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request):
+    """A fresh store on either database."""
+    if request.param == "sqlite":
+        return "runs.db"
+    pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
+    return request.getfixturevalue("postgres_url")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", [1, 2, 4, 7])
-def test_a_run_survives_a_kill_at_some_commits(tmp_path, number, when):
+def test_a_run_survives_a_kill_at_some_commits(tmp_path, store, number, when):
     """Killed before or after a commit, the run ends in another process as if nothing had been."""
-    assert kill_at(tmp_path, number, when)
+    assert kill_at(tmp_path, number, when, store)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_run_survives_a_kill_at_each_commit(tmp_path, when):
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_run_survives_a_kill_at_each_commit(tmp_path, request, when, kind):
     """The same for every commit that there is."""
     number = 1
     while True:
         folder = tmp_path / str(number)
         folder.mkdir()
-        if not kill_at(folder, number, when):
+        store = "runs.db" if kind == "sqlite" else request.getfixturevalue("postgres_server").new_database()
+        if not kill_at(folder, number, when, store):
             break
         number += 1
     assert number > 8
 
 
 @pytest.mark.slow
-def test_a_run_survives_being_killed_again_and_again(tmp_path):
+def test_a_run_survives_being_killed_again_and_again(tmp_path, store):
     """Killed at the sixth commit of each process, it comes to its end, and each step is repeated at most once for each kill."""
     kills = 0
-    while play(tmp_path, 6, "after").returncode == -9:
+    while play(tmp_path, 6, "after", store).returncode == -9:
         kills += 1
         assert kills < 50
-    check(tmp_path, 2 * kills)
+    check(tmp_path, 2 * kills, store)
 
 
 HELD = """

@@ -376,6 +376,19 @@ def test_workers_take_their_queues_only(any_site):
         )
 
 
+def test_a_script_is_not_kept_in_postgresql(tmp_path):
+    """It is said, and no file of that name is made."""
+    (tmp_path / "script.py").write_text("print('never')")
+    command = [sys.executable, "-m", "stackful", "run", "--store", "postgresql://db.example/runs", "script.py"]
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=100
+    )
+    assert (done.returncode, done.stdout) == (74, "")
+    assert "runs of functions may be in PostgreSQL" in done.stderr
+    assert os.listdir(tmp_path) == ["script.py"]
+
+
 def test_a_worker_says_what_it_cannot_work_on(tmp_path):
     """A module that is not there, one without runs, a store that is none: one message, and a status of its own."""
     environment = {**os.environ, "PYTHONPATH": f"{SOURCES}{os.pathsep}{PROGRAMS}", "STACKFUL_KEY": "00" * 32}

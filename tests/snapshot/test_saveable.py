@@ -22,9 +22,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:(?i)(unclosed|implicitly):ResourceWarning"),
 ]
 
-HERE = [entry for entry in ENTRIES if entry.is_here]
-SAVED = [entry for entry in HERE if entry.how != REFUSED]
-REFUSALS = [entry for entry in HERE if entry.how == REFUSED]
+SAVED = [entry for entry in ENTRIES if entry.how != REFUSED]
+REFUSALS = [entry for entry in ENTRIES if entry.how == REFUSED]
 
 
 ATOMS = (int, float, complex)  # equal ones are as good as the same
@@ -32,7 +31,13 @@ PLACES = [in_a_local, on_the_stack, in_a_cell]
 
 
 def each(entries):
-    return pytest.mark.parametrize("entry", entries, ids=str)
+    """Parametrise a test with entries; what this Python has not, or what is not installed, is skipped by name."""
+    return pytest.mark.parametrize("entry", [with_reason(entry) for entry in entries], ids=str)
+
+
+def with_reason(entry):
+    reason = f"needs {entry.needs or 'Python {}.{}'.format(*entry.since)}"
+    return pytest.param(entry, marks=pytest.mark.skipif(not entry.is_here, reason=reason))
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
@@ -86,7 +91,7 @@ def test_what_is_refused_is_named_with_its_variable(entry):
 def test_another_process_restores_them_all(tmp_path):
     """With another hash seed and another working directory."""
     saved = {}
-    for entry in SAVED:
+    for entry in filter(lambda entry: entry.is_here, SAVED):
         saved[str(entry)] = snapshot.dumps(stopped(in_a_local, entry.make))
     bodies = tmp_path / "bodies"
     bodies.write_bytes(pickle.dumps(saved))

@@ -16,6 +16,7 @@ from stackful.durable.store import Status
 from stackful.errors import DeadlineError, FiberError, RunCancelled, StackfulError, UnsaveableError
 from stackful.fibers import Fiber, suspend_to
 from stackful.fibers.frames import line_of
+from stackful.snapshot.pickler import generators_saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,14 +75,15 @@ class ActiveRun:
         consumed: the signals that its next state has behind it.
         interrupt: "cancel" or "deadline" when its end was asked for; `told`: it has been raised.
         future: what it waits for in memory.
+        request: what it asked for, to be asked again: the store was away.
         shared: the transaction that its code is in.
         span: of this part of the run, where there is telemetry.
     """
 
     __slots__ = (
         "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "parent", "program", "seals", "seq", "shared",
-        "sharing", "span", "state", "step", "steps", "told",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "parent", "program", "request", "seals", "seq",
+        "shared", "sharing", "span", "state", "step", "steps", "told",
     )  # fmt: skip
 
     def __init__(self, run: Run, fence: int, drives: Drives, seals: Seals) -> None:
@@ -94,12 +96,14 @@ class ActiveRun:
         self.seq, self.steps, self.step, self.line = run.seq, run.steps, run.step, run.line
         self.key: str | None = None
         self.attempt = 1
-        self.is_in_step = self.told = self.has_generators = False
+        self.is_in_step = self.told = False
+        self.has_generators = True  # as long as nobody has looked
         self.consumed: list[int] = []
         self.answer: Any = None
         self.error: BaseException | None = None
         self.interrupt = "cancel" if run.cancelled else ""
         self.future: Future[Any] | None = None
+        self.request: Request | None = None
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None
         self.span: RunSpan | None = None
@@ -119,8 +123,10 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.fiber, self.told = self.seals.load_state(self.state, self.program)
-            self.state = None
+            self.fiber, told = self.seals.load_state(self.state, self.program)
+            # A run that was forked, or is tried again, has not been told, whatever the one was whose state it has.
+            self.told = told and (self.interrupt == "cancel" or self.deadline is not None)
+            self.state, self.has_generators = None, True
             return
         function = find(self.program)
         args, keywords = self.seals.unseal(self.id, self.arguments)
@@ -135,7 +141,7 @@ class ActiveRun:
         fiber, answer, error = self.fiber, self.answer, self.error
         self.answer = self.error = None
         assert fiber is not None
-        if self.interrupt and not self.told:
+        if self.interrupt and not self.told and self.sharing is None:  # a transaction ends first: it holds the store
             self.told = True
             error = _interruption(self.interrupt, self.id)
         if error is not None:
@@ -149,9 +155,10 @@ class ActiveRun:
             UnsaveableError, FiberError: it cannot be stored.
         """
         assert self.fiber is not None
+        before = generators_saved[0]
         data = self.seals.seal_state(self.id, self.seq, self.fiber, self.told)
         self.line = place_of(self.fiber)
-        self.has_generators = b"generator" in data or b"coroutine" in data
+        self.has_generators = generators_saved[0] != before
         return data
 
     def abandon(self) -> None:

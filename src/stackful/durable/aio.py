@@ -27,6 +27,7 @@ from stackful.durable.requests import (
     CancelRuns,
     Commit,
     Receive,
+    Resolve,
     Sleep,
     Submit,
     Transact,
@@ -206,11 +207,14 @@ async def start(
     if _is_outside():
         engine = current_engine()
         return await asyncio.to_thread(engine.start, new_run(engine, function, args, keywords, *options))
-    run = child_of(here.driver, function, args, keywords, *options)  # type: ignore[arg-type]
-    handle: Handle[_R] = Handle(run.run.id, key)
-    del function, args, keywords, attributes, options
-    await request_of(Commit(runs=[run]))
-    return handle
+    new = child_of(here.driver, function, args, keywords, *options)  # type: ignore[arg-type]
+    run_id = new.run.id
+    request = [Commit(runs=[new])]
+    del function, args, keywords, attributes, options, new
+    await request_of(request.pop())
+    if key is not None:
+        run_id = await request_of(Resolve(run_id, key))
+    return Handle(run_id)
 
 
 async def cancel(run: Handle[Any] | str) -> None:

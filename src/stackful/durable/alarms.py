@@ -99,6 +99,11 @@ class Alarms:
         heapq.heappush(self._timeouts, (time.monotonic() + seconds, next(self._numbers), run, future))
         self._ring()
 
+    def ask_again(self, run: ActiveRun) -> None:
+        """The store did not answer a run: have it ask again, in a while."""
+        heapq.heappush(self._timeouts, (time.monotonic() + _AGAIN, next(self._numbers), run, None))
+        self._ring()
+
     def _ring(self) -> None:
         try:
             self._bell.release()
@@ -232,6 +237,8 @@ class Alarms:
                 self._interrupt(run, "deadline")
         while self._timeouts and self._timeouts[0][0] <= time.monotonic():
             _, _, run, future = heapq.heappop(self._timeouts)
-            if run.future is future and future is not None:
+            if future is None:
+                self._engine.threads.offer(run)
+            elif run.future is future:
                 settle(self._engine, run, future, TimeoutError(f"step {run.step} took longer than its timeout"))
                 future.cancel()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from stackful.durable.connections import current_engine
 from stackful.durable.contexts import here, host
-from stackful.durable.requests import AwaitRuns, CancelRuns, Resolve
+from stackful.durable.requests import AwaitRuns, CancelRuns
 from stackful.durable.store import Status
 from stackful.errors import RunFailedError
 from stackful.fibers import suspend_to
@@ -14,7 +14,7 @@ from stackful.fibers import suspend_to
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
     from stackful.durable.records import Outcome
-    from stackful.durable.store import Run
+    from stackful.durable.store import Run, Store
 
 __all__ = ["Handle", "error_of", "result_of"]
 
@@ -26,22 +26,15 @@ class Handle(Generic[_T_co]):
 
     Args:
         run_id: the run's id.
-        dedup: the key that it was started with, if another run may have been under way with that key.
+
+    Attributes:
+        id: the same.
     """
 
-    __slots__ = ("_dedup", "_id")
+    __slots__ = ("id",)
 
-    def __init__(self, run_id: str, dedup: str | None = None) -> None:
-        self._id = run_id
-        self._dedup = dedup
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        if self._dedup is not None:
-            self._id = _resolve(self._id, self._dedup)
-            self._dedup = None
-        return self._id
+    def __init__(self, run_id: str) -> None:
+        self.id = run_id
 
     def result(self, timeout: float | None = None) -> _T_co:
         """What the run returns: within a run waits durably, elsewhere blocks.
@@ -59,12 +52,12 @@ class Handle(Generic[_T_co]):
     @property
     def status(self) -> Status:
         """How the run stands now."""
-        return _engine().store.outcomes([self.id])[0].status
+        return _store().outcomes([self.id])[0].status
 
     @property
     def run(self) -> Run:
         """The run's record."""
-        return _engine().store.run(self.id)
+        return _store().run(self.id)
 
     def cancel(self) -> None:
         """Ask for its end: `RunCancelled` is raised where it is suspended. Harmless if it has ended."""
@@ -80,7 +73,7 @@ class Handle(Generic[_T_co]):
         while True:
             outcomes = suspend_to(host("result"), AwaitRuns((self.id,), until))
             if outcomes == ():
-                raise TimeoutError(f"run {self._id} has not ended within {timeout} seconds")
+                raise TimeoutError(f"run {self.id} has not ended within {timeout} seconds")
             if outcomes is not None:
                 return outcomes[0]  # type: ignore[no-any-return]
 
@@ -91,20 +84,19 @@ class Handle(Generic[_T_co]):
         return hash(self.id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Handle, (self._id,) if self._dedup is None else (self._id, self._dedup)
+        return Handle, (self.id,)
 
     def __repr__(self) -> str:
-        return f"Handle({self._id!r})"
-
-
-def _resolve(run_id: str, dedup: str) -> str:
-    if here.driver is None or here.driver.is_in_step:
-        return _engine().resolve(run_id, dedup)
-    return str(suspend_to(host("id"), Resolve(run_id, dedup)))
+        return f"Handle({self.id!r})"
 
 
 def _engine() -> Engine:
     return current_engine()
+
+
+def _store() -> Store:
+    """The store of the run that this code belongs to, else the one that is connected."""
+    return current_engine().store if here.driver is None else here.driver.drives.store
 
 
 def result_of(outcome: Outcome) -> Any:

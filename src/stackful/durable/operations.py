@@ -27,6 +27,7 @@ from stackful.durable.requests import (
     CancelRuns,
     Commit,
     Receive,
+    Resolve,
     Sleep,
     Submit,
     Transact,
@@ -367,11 +368,15 @@ def start(
     options = (id, queue, priority, key, deadline, attributes, delay)
     if here.driver is None or here.driver.is_in_step:
         return current_engine().start(new_run(current_engine(), function, args, keywords, *options))
-    run = child_of(here.driver, function, args, keywords, *options)
-    handle: Handle[_R] = Handle(run.run.id, key)
+    new = child_of(here.driver, function, args, keywords, *options)
+    run_id = new.run.id
     del function, args, keywords, attributes, options
-    suspend_to(host("start"), Commit(runs=[run]))
-    return handle
+    request = [Commit(runs=[new])]
+    del new
+    suspend_to(host("start"), request.pop())
+    if key is not None:  # whose run it is now
+        run_id = suspend_to(host("start"), Resolve(run_id, key))
+    return Handle(run_id)
 
 
 def cancel(run: Handle[Any] | str) -> None:

@@ -272,6 +272,10 @@ def _new_run(script: Script, every: float | None, run_id: str) -> Run:
 
 def make_folder(store_path: str | PathLike[str]) -> str:
     """A store in a folder of our own gets that folder, which no version control should pick up."""
+    if os.fspath(store_path).startswith(("postgresql:", "postgres:")):
+        raise StoreError(
+            "the run of a script is kept in an SQLite file on its machine; runs of functions may be in PostgreSQL: see docs/workers.md"
+        )
     path = os.path.realpath(store_path)
     folder = os.path.dirname(path)
     if os.path.basename(folder) == _FOLDER and not os.path.exists(folder):

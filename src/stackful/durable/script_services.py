@@ -60,7 +60,7 @@ class ScriptDrives:
 def serve(execution: Execution, request: Any) -> Any:
     """Do what a script's run asks for; the answer."""
     run = execution.drives.store.run(execution.id)
-    if run.cancelled and not execution.is_told:
+    if run.cancelled and not execution.is_told and execution.sharing is None:  # a transaction comes to its end first
         execution.is_told = True
         raise RunCancelled(f"run {execution.id} was cancelled")
     return _SERVICES[type(request)](execution, request)

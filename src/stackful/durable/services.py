@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
 
-__all__ = ["SERVICES", "future_of", "settle", "stop_loop"]
+__all__ = ["QUESTIONS", "SERVICES", "future_of", "settle", "stop_loop"]
 
 
 def _done(engine: Engine, run: ActiveRun, request: Done) -> bool:
@@ -59,7 +59,8 @@ def _check_id(engine: Engine, run_id: str, program: str) -> None:
         return
     if found.id == run_id and found.program != program:
         raise StoreError(
-            f"there is already a run called {run_id} in {engine.store.path}, of {found.program}; choose another id"
+            f"there is already a run called {run_id} in {engine.store.path}, of {found.program}; choose another id",
+            is_final=True,
         )
 
 
@@ -271,3 +272,6 @@ SERVICES: dict[type, Callable[[Engine, ActiveRun, Any], bool]] = {
     Submit: _submit,
     Transact: _transact,
 }
+
+# What can be asked again if the store did not answer.
+QUESTIONS = frozenset({AwaitRuns, Begin, CancelRuns, Receive, Resolve})

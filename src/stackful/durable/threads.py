@@ -17,9 +17,9 @@ from stackful.durable.active import ending_of, largest_local, seal_error
 from stackful.durable.contexts import here
 from stackful.durable.records import Change, Save
 from stackful.durable.requests import DONE
-from stackful.durable.services import SERVICES
+from stackful.durable.services import QUESTIONS, SERVICES
 from stackful.durable.store import ENDED, Status
-from stackful.errors import StoreError
+from stackful.errors import FiberError, StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
@@ -225,7 +225,7 @@ class Threads:
             if run.fiber is None:
                 run.load()
             while True:
-                request = run.go()
+                request, run.request = run.request or run.go(), None
                 if request is DONE:
                     run.steps += 1
                     self.save(run)
@@ -242,10 +242,20 @@ class Threads:
             here.driver = None
 
     def _serve(self, run: ActiveRun, request: Any) -> bool:
-        """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code."""
+        """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code, but that the store is away."""
+        service = SERVICES.get(type(request))
+        if service is None:
+            run.error = FiberError(
+                "suspend() was called outside of every fiber that the run made: nobody would resume it"
+            )
+            return True
         try:
-            return SERVICES[type(request)](self._engine, run, request)
+            return service(self._engine, run, request)
         except Exception as error:  # noqa: BLE001 - raised again in the run
+            if _is_passing(error) and type(request) in QUESTIONS:
+                run.request = request
+                self._engine.alarms.ask_again(run)
+                return False
             run.error = error.with_traceback(None)
             return True
 
@@ -264,6 +274,8 @@ class Threads:
         if run.consumed:
             change = change or Change()
             change.consumed, run.consumed = tuple(run.consumed), []
+        if change is not None:
+            change.told = run.told
         save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, data, change, run.history)
         self._pending.append((run, save))
 
@@ -324,30 +336,32 @@ class Threads:
         return self._pause_until == 0.0
 
     def _commit_singly(self, batch: _Batch, error: Exception) -> tuple[_Batch, list[str]]:
-        """The store refused them together: commit those that it takes.
-
-        If it takes none because it cannot be used now (StoreError), all wait and are tried again.
-        """
+        """The store did not take them together: all wait if it cannot be used now, else those are committed that it takes."""
+        if _is_passing(error):
+            self._postpone(batch, error)
+            return [], []
         done: _Batch = []
         lost: list[str] = []
-        refused: list[tuple[ActiveRun, Save, Exception]] = []
-        for run, save in batch if len(batch) > 1 else ():
+        for run, save in batch:
             try:
+                if len(batch) == 1:
+                    raise error
                 lost += self._engine.store.commit([save])
+            except Exception as raised:  # noqa: BLE001 - no state may be lost, whatever the store raises
+                if _is_passing(raised):
+                    self._postpone([(run, save)], raised)
+                else:
+                    self._refuse(run, save, raised)
+            else:
                 done.append((run, save))
-            except Exception as raised:  # noqa: BLE001 - as above
-                refused.append((run, save, raised))
-        if len(batch) == 1 and not isinstance(error, StoreError):
-            refused.append((*batch[0], error))
-        elif not done:
-            refused = []
-            self._pending.extendleft(reversed(batch))
-            self._pause_until = time.monotonic() + self._again
-            self._again = min(2 * self._again, _AGAIN_AT_MOST)
-            _log.warning("%d states are not stored yet, their runs wait: %s", len(batch), error)
-        for run, save, reason in refused:
-            self._refuse(run, save, reason)
         return done, lost
+
+    def _postpone(self, batch: _Batch, error: Exception) -> None:
+        """Try again later, after longer and longer pauses."""
+        self._pending.extendleft(reversed(batch))
+        self._pause_until = time.monotonic() + self._again
+        self._again = min(2 * self._again, _AGAIN_AT_MOST)
+        _log.warning("%d states are not stored yet, their runs wait: %s", len(batch), error)
 
     def _refuse(self, run: ActiveRun, save: Save, reason: Exception) -> None:
         """The store takes others, but not this state: its code is told."""
@@ -361,6 +375,8 @@ class Threads:
             self._pending.append((run, Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)))
             return
         run.seq -= 1
+        if save.change is not None:
+            run.consumed = [*save.change.consumed]
         run.error = reason.with_traceback(None)
         self._ready.append(run)
 
@@ -382,7 +398,8 @@ class Threads:
             self._asleep[run.id] = run
             if len(self._asleep) > _KEPT:
                 self._forget_one()
-            self._engine.alarms.left(min((w for w in (change.wake, run.deadline) if w is not None), default=None))
+            deadline = None if change.told else run.deadline
+            self._engine.alarms.left(min((w for w in (change.wake, deadline) if w is not None), default=None))
             return
         self._engine.alarms.left(None)
 
@@ -400,3 +417,8 @@ class Threads:
     def committed(self, run: ActiveRun) -> None:
         """A run whose state was committed by a transaction of its own goes on."""
         self._ready.append(run)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether the store may do later what it has not done now."""
+    return isinstance(error, StoreError) and not error.is_final

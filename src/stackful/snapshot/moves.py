@@ -58,10 +58,7 @@ class Move(NamedTuple):
     def frame(self, offset: int, slots: tuple[Any, ...], stack: tuple[Any, ...], waiting: str) -> Mapped:
         """Offset, locals and stack of a frame in the new code; `MoveError` where there is no place for it."""
         if self.stored.is_foreign:
-            try:
-                offset, slots, stack = crossing.cross(self.stored, offset, slots, stack, waiting)
-            except ValueError as error:
-                raise MoveError(str(error)) from None
+            offset, slots, stack = _crossed(self.stored, offset, slots, stack, waiting)
         if self.change is None:
             return offset, slots, stack
         _check_same_kind(self.stored.code, self.code)
@@ -82,13 +79,25 @@ class Move(NamedTuple):
             return new, closure
         try:
             _check_same_signature(old, new)
-            cells = dict(zip(old.co_freevars, closure or (), strict=True))
-            missing = [name for name in new.co_freevars if name not in cells]
-            if missing:
-                raise MoveError(f'the variable "{missing[0]}" of the function around it is not in its closure')
+            return new, _closure_for(old, new, closure)
         except MoveError as error:
             raise error.as_refusal(self) from None
-        return new, tuple(cells[name] for name in new.co_freevars) or None
+
+
+def _closure_for(old: CodeType, new: CodeType, closure: tuple[CellType, ...] | None) -> tuple[CellType, ...] | None:
+    """The cells of a function of the old code, in the order in which the new one wants them."""
+    cells = dict(zip(old.co_freevars, closure or (), strict=True))
+    missing = [name for name in new.co_freevars if name not in cells]
+    if missing:
+        raise MoveError(f'the variable "{missing[0]}" of the function around it is not in its closure')
+    return tuple(cells[name] for name in new.co_freevars) or None
+
+
+def _crossed(stored: Stored, *place: Any) -> Mapped:
+    try:
+        return crossing.cross(stored, *place)
+    except ValueError as error:
+        raise MoveError(str(error)) from None
 
 
 def _check_same_signature(old: CodeType, new: CodeType) -> None:
@@ -128,13 +137,17 @@ def _way(old_source: Source, old: CodeType, new_source: Source, new: CodeType) -
     if here is None:
         raise MoveError("the source of the new code is not known")
     renamed = renamed_locals(old_source, old, new_source, here)
-    try:
-        alignment = align(text_of(old_source, renamed), text_of(new_source))
-    except ValueError as error:
-        raise MoveError(str(error)) from None
+    alignment = _aligned(text_of(old_source, renamed), text_of(new_source))
     gone, come = unlike_locals(old, here)
     blurred = text_of(old_source, dict.fromkeys(gone, "?")), text_of(new_source, dict.fromkeys(come, "?"))
     return _Way(old, here, alignment, blurred, {new_name: old_name for old_name, new_name in renamed.items()})
+
+
+def _aligned(old: Text, new: Text) -> Alignment:
+    try:
+        return align(old, new)
+    except ValueError as error:
+        raise MoveError(str(error)) from None
 
 
 def _position(code: CodeType, offset: int) -> Place | None:

@@ -30,7 +30,7 @@ from stackful.snapshot.rebuild import Rebuilder
 if TYPE_CHECKING:
     from stackful.snapshot.following import Follower
 
-__all__ = ["Attached", "Outside", "SnapshotPickler", "SnapshotUnpickler"]
+__all__ = ["Attached", "Outside", "SnapshotPickler", "SnapshotUnpickler", "generators_saved"]
 
 PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
@@ -66,6 +66,10 @@ def _dispatch_table() -> dict[type, Any]:
     return {
         kind: reducer for kind, reducer in _cloudpickle().Pickler.dispatch_table.items() if kind is not TextIOWrapper
     }
+
+
+generators_saved = [0]
+"""So many generators and coroutines has this process saved so far: CPython closes them when they are dropped, which not everybody wants."""
 
 
 class _Code:
@@ -306,6 +310,7 @@ class SnapshotPickler(pickle.Pickler):
         return Rebuilder.cell, (), state, None, None, Rebuilder.fill_cell
 
     def _reduce_generator(self, generator: Any) -> Any:
+        generators_saved[0] += 1
         state = _core.capture_generator(generator)
         kind, code_of = _GENERATORS[type(generator)]
         function = state[0]
@@ -430,6 +435,9 @@ class SnapshotUnpickler(pickle.Unpickler):
             return codecs.find_rebuilder(module, name)
         if name == "getattr" and module == "builtins":
             return self._allowed.getter()
+        return self._named(module, name)
+
+    def _named(self, module: str, name: str) -> Any:
         try:
             self._allowed.check(module, name)
             # Interned, because CPython's method cache keeps each new string that is looked up in a type.

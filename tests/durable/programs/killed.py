@@ -1,4 +1,7 @@
-"""Drive the runs of a store to their end; die by SIGKILL at the n-th commit, before or after it."""
+"""Drive the runs of a store to their end; die by SIGKILL at the n-th commit, before or after it.
+
+Arguments: n, "before" or "after", the store.
+"""
 
 import os
 import signal
@@ -10,7 +13,27 @@ import shop
 from stackful import durable
 from stackful.durable.sqlite.database import Database
 
-number, when = int(sys.argv[1]), sys.argv[2]
+number, when, place = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+
+def dying_at_a_commit(execute):
+    """What `execute` does, but for the n-th commit."""
+
+    def counting(text, *arguments, **keywords):
+        global number
+        # On PostgreSQL a step is one statement, committed by itself.
+        is_commit = text == "COMMIT" or str(text).lstrip().startswith("UPDATE stackful.states SET seq")
+        if not is_commit or not threading.current_thread().name.startswith("stackful"):
+            return execute(text, *arguments, **keywords)
+        number -= 1
+        if number == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = execute(text, *arguments, **keywords)
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return counting
 
 
 class Dying:
@@ -18,27 +41,24 @@ class Dying:
 
     def __init__(self, db):
         self._db = db
+        self.execute = dying_at_a_commit(db.execute)
 
     def __getattr__(self, name):
         return getattr(self._db, name)
 
-    def execute(self, text, *arguments):
-        global number
-        if text != "COMMIT" or not threading.current_thread().name.startswith("stackful"):
-            return self._db.execute(text, *arguments)
-        number -= 1
-        if number == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        done = self._db.execute(text, *arguments)
-        if number == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
 
+if "://" in place:
+    import psycopg
 
-plain = Database._connect
-Database._connect = lambda store: Dying(plain(store))
+    plain_execute = psycopg.Connection.execute
+    psycopg.Connection.execute = lambda session, text, *arguments, **keywords: dying_at_a_commit(
+        lambda *rest, **named: plain_execute(session, *rest, **named)
+    )(text, *arguments, **keywords)
+else:
+    plain = Database._connect
+    Database._connect = lambda store: Dying(plain(store))
 
-with durable.connect("runs.db"):
+with durable.connect(place):
     main = durable.start(shop.everything, "one", id="main")
     durable.send(main, "approval", {"by": "me"}, key="once")
     print(main.result(timeout=60))

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from stackful import checkpoint, durable
+from stackful import checkpoint, durable, suspend
 from stackful.durable import aio
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
@@ -38,7 +38,7 @@ def order(item, steps=3):
 
 def _write(connection, text):
     connection.execute("CREATE TABLE IF NOT EXISTS notes (text TEXT)")
-    mark = "?" if isinstance(connection, sqlite3.Connection) else "%s"
+    mark = "%s" if hasattr(connection, "pgconn") else "?"
     connection.execute(f"INSERT INTO notes VALUES ({mark})", [text])
     return text
 
@@ -117,6 +117,22 @@ def flaky(until):
 def retrying(until, retries):
     """A step that needs several attempts."""
     return durable.step(flaky, until, retries=retries, backoff=0.01)
+
+
+@durable.run
+def starts_twice():
+    """The same key, twice."""
+    first, second = durable.start(waiter, "go", key="k"), durable.start(waiter, "go", key="k")
+    durable.send(first, "go", 7)
+    return first == second, second.result()
+
+
+@durable.run
+async def async_starts_twice():
+    """The same, awaited."""
+    first, second = await aio.start(waiter, "go", key="k"), await aio.start(waiter, "go", key="k")
+    await aio.send(first, "go", 7)
+    return first == second, await aio.result(second)
 
 
 @durable.run
@@ -245,11 +261,12 @@ def generates():
         finally:
             effect("generator closed")
 
+    ballast = os.urandom(10_000)  # large enough to be compressed
     found = []
     for number in numbers():
         durable.sleep(0.01)
         found.append(number)
-    return found
+    return found if ballast else None
 
 
 @durable.run
@@ -308,6 +325,29 @@ async def async_wrong():
 async def async_sync_step():
     """Takes a step without awaiting it."""
     return durable.step(effect, "never")
+
+
+@durable.run
+def suspends():
+    """Suspends as if somebody would resume it."""
+    suspend("anybody?")
+
+
+def wait_in_transaction(connection):
+    """Holds a transaction until somebody has let go of it."""
+    effect("in transaction")
+    while not os.path.exists("let go"):
+        time.sleep(0.01)
+
+
+@durable.run
+def slow_transaction():
+    """A transaction during which the run is cancelled."""
+    try:
+        durable.transaction(wait_in_transaction)
+        durable.sleep(1000)
+    finally:
+        durable.step(effect, "after the transaction")
 
 
 @durable.run

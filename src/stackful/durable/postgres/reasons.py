@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-__all__ = ["is_passing", "reason"]
+__all__ = ["is_final", "is_passing", "reason"]
 
 # Beginnings of SQLSTATE, the longer before the shorter.
 _REASONS = {
@@ -28,6 +28,9 @@ _REASONS = {
 # They pass by themselves: the server restarts, fails over, has too many sessions for the moment, or has chosen a victim.
 # 23503: what a blob was wanted for has just been deleted.
 _PASSING = ("08", "57P01", "57P02", "57P03", "57P05", "40", "55P03", "53300", "25006", "25P03", "23503")
+
+# They say that the server is well, and what was to be written is not: a value, a constraint, a size, a rule of ours.
+_FINAL = ("22", "23", "54", "SF")
 
 # A connection that cannot be made has no code: its text, in English or not, is all there is.
 _REFUSALS = (
@@ -59,6 +62,11 @@ def is_passing(error: psycopg.Error) -> bool:
     if state:
         return state.startswith(_PASSING)
     return isinstance(error, psycopg.OperationalError)
+
+
+def is_final(error: psycopg.Error) -> bool:
+    """Whether the same will never succeed."""
+    return not is_passing(error) and _state(error).startswith(_FINAL)
 
 
 def _state(error: psycopg.Error) -> str:

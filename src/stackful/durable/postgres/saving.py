@@ -52,8 +52,8 @@ _ENDED = "('finished', 'failed', 'cancelled')"
 _CHANGE = f"""
     UPDATE stackful.runs r SET
         status = v.status, updated = stackful.clock(), queued = false,
-        wake = CASE WHEN v.status = 'running' OR v.status IN {_ENDED} THEN NULL WHEN r.cancelled THEN stackful.clock()
-            ELSE least(v.wake, r.deadline) END,
+        wake = CASE WHEN v.status = 'running' OR v.status IN {_ENDED} THEN NULL WHEN v.told THEN v.wake
+            WHEN r.cancelled THEN stackful.clock() ELSE least(v.wake, r.deadline) END,
         waits = v.waits, question = CASE v.status WHEN 'waiting' THEN v.question END,
         result = CASE WHEN v.status IN {_ENDED} THEN v.result ELSE r.result END,
         error = CASE WHEN v.status IN {_ENDED} THEN v.error ELSE r.error END,
@@ -61,8 +61,8 @@ _CHANGE = f"""
         attributes = CASE WHEN v.attributes IS NULL THEN r.attributes ELSE
             nullif((coalesce(r.attributes, '{{}}') || v.attributes) - ARRAY(SELECT jsonb_array_elements_text(v.removed)), '{{}}') END
     FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::double precision[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::integer[],
-            %s::jsonb[], %s::jsonb[])
-        AS v(run, fence, status, wake, waits, question, result, error, exit_status, attributes, removed)
+            %s::boolean[], %s::jsonb[], %s::jsonb[])
+        AS v(run, fence, status, wake, waits, question, result, error, exit_status, told, attributes, removed)
         JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
     WHERE r.id = v.run
 """
@@ -179,12 +179,12 @@ def change_script(session: Connection, run_id: str, change: Change) -> None:
 def _change_runs(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:
     rows = [
         (save.run, save.fence, change.status.value, change.wake, change.waits, text(change.question), change.result, text(change.error),
-         change.exit_status, *_attributes(change))
+         change.exit_status, change.told, *_attributes(change))
         for save, change in changes
         if change.status is not Status.RUNNING or change.attributes
     ]  # fmt: skip
     if rows:
-        session.execute(_CHANGE, _columns(rows, 11))
+        session.execute(_CHANGE, _columns(rows, 12))
 
 
 def _attributes(change: Change) -> tuple[str | None, str | None]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from stackful.durable.postgres.reasons import is_passing, reason
+from stackful.durable.postgres.reasons import is_final, is_passing, reason
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -176,7 +176,7 @@ class Sessions:
             raise self._explain(error) from error
 
     def _explain(self, error: psycopg.Error) -> StoreError:
-        return StoreError(f"the store {self.address} cannot be used: {reason(error)}")
+        return StoreError(f"the store {self.address} cannot be used: {reason(error)}", is_final=is_final(error))
 
     def _take(self) -> Connection:
         if self._pid != os.getpid():  # a forked child: these are its parent's
@@ -202,16 +202,20 @@ class Sessions:
 
 
 def hidden(url: str) -> str:
-    """A URL without its password.
+    """A URL without what may be secret.
 
     Example:
-        >>> hidden("postgresql://ada:secret@db.example:5433/runs")
+        >>> hidden("postgresql://ada:secret@db.example:5433/runs?sslpassword=secret")
         'postgresql://ada:***@db.example:5433/runs'
+        >>> hidden("host=db.example password=secret")
+        'the connection string'
     """
-    scheme, _, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return "the connection string"
+    user, at, place = rest.partition("?")[0].rpartition("@")
     name, colon, _ = user.partition(":")
-    return f"{scheme}://{name}{colon and ':***'}{at}{place}" if at else url
+    return f"{scheme}://{name}{colon and ':***'}{at}{place}"
 
 
 def _address(given: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
 from stackful.durable.postgres.shared import SharedTransaction
+from stackful.durable.store import Status
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         State,
         Worker,
     )
-    from stackful.durable.store import Checkpoint, Run, SavedState, Status
+    from stackful.durable.store import Checkpoint, Run, SavedState
 
 __all__ = ["PostgresStore"]
 
@@ -44,6 +44,8 @@ _LEASE = 15.0
 
 # Seconds for which the difference between the server's clock and this process's is taken as known.
 _CLOCK_FOR = 5.0
+
+_SUSPENDED = frozenset({Status.PENDING, Status.SLEEPING, Status.WAITING})
 
 
 class PostgresStore:
@@ -75,7 +77,6 @@ class PostgresStore:
         self._numbers: dict[str, int] = {}
         self._attendant = Attendant(self._sessions)
         self._clock: tuple[float, float] | None = None
-        self._clock_lock = threading.Lock()
         try:
             self._sessions.run(partial(migrate, address=self.path, create=create))
         except BaseException:
@@ -303,8 +304,8 @@ class PostgresStore:
         return self._attendant.add(callback)
 
     def _tell_suspended(self, saves: Sequence[Save]) -> None:
-        """When the next run is due has changed; others have their own, and look at ours when we are gone."""
-        if any(save.change is not None and save.change.wake is not None for save in saves):
+        """When the next run is due has changed, and may be now: for one that was cancelled, or whose signal is there. Others have their own."""
+        if any(save.change is not None and save.change.status in _SUSPENDED for save in saves):
             self._attendant.tell("due")
 
     # --- scripts ------------------------------------------------------------------------------------------------------

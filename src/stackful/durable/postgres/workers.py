@@ -28,7 +28,7 @@ _ADD = """
 # What a late worker has begun it holds locked, be it paused or cut off: its sessions are ended.
 _END_SESSIONS = """
     SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN stackful.workers w ON w.sessions = a.application_name
-    WHERE w.id = ANY(%s) AND a.pid <> pg_backend_pid()
+    WHERE w.id = ANY(%s) AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
 # A run whose owner is no worker (any more) has none.
 _FREE = """

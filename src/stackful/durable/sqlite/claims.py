@@ -22,8 +22,8 @@ __all__ = ["Claims"]
 
 _ADVANCE = "UPDATE states SET seq = ?, steps = ?, step = ?, line = ?, taken = ?, data = ? WHERE run = ? AND fence = ?"
 _REPLACE = (
-    "INSERT OR REPLACE INTO states (run, fence, seq, steps, step, line, taken, data)"
-    " SELECT run, fence, ?, ?, ?, ?, ?, ? FROM states WHERE run = ? AND fence = ?"
+    "INSERT OR REPLACE INTO states (run, fence, owner, seq, steps, step, line, taken, data)"
+    " SELECT run, fence, owner, ?, ?, ?, ?, ?, ? FROM states WHERE run = ? AND fence = ?"
 )
 # The queues in which runs wait for their turn: one look at the index for each, not one for each run.
 _QUEUES = """
@@ -136,14 +136,13 @@ class Claims(Rows):
 
     def _save_all(self, db: sqlite3.Connection, saves: Sequence[Save], told: list[tuple[str, str]]) -> list[str]:
         now = self.now()
-        plain = [save for save in saves if save.change is None and not save.history and not save.blobs]
-        lost = self._advance(db, plain, now)
+        plain: list[Save] = []
+        special: list[Save] = []
         for save in saves:
-            if save.change is not None or save.history or save.blobs:
-                if self._save(db, save, now, told):
-                    continue
-                lost.append(save.run)
-        return lost
+            is_plain = save.change is None and save.seq > 1 and not save.history and not save.blobs
+            (plain if is_plain else special).append(save)
+        lost = self._advance(db, plain, now)
+        return lost + [save.run for save in special if not self._save(db, save, now, told)]
 
     def _advance(self, db: sqlite3.Connection, saves: Sequence[Save], now: float) -> list[str]:
         """The common case, all in one statement."""
@@ -154,10 +153,8 @@ class Claims(Rows):
         return [s.run for s in saves if not db.execute(query, [s.run, s.fence]).fetchone()]
 
     def _save(self, db: sqlite3.Connection, save: Save, now: float, told: list[tuple[str, str]]) -> bool:
-        if (
-            save.data is not None
-            and save.change is not None
-            and save.change.status in (Status.SLEEPING, Status.WAITING)
+        if save.data is not None and (
+            save.seq == 1 or (save.change is not None and save.change.status is not Status.RUNNING)
         ):
             # A new row at the end of the table: rows that have grown in their place take a page each.
             row = (save.seq, save.steps, save.step, save.line, now, save.data, save.run, save.fence)
@@ -246,9 +243,10 @@ class Claims(Rows):
             db.execute("INSERT OR IGNORE INTO awaits VALUES (?, ?)", [target, run_id])
         is_there = self._is_there(db, run_id, change)
         db.execute(
-            "UPDATE runs SET status = ?, waits = ?, question = ?, updated = ?, queued = 0,"
-            " wake = CASE WHEN cancelled OR ? THEN ? ELSE min(coalesce(?, deadline), coalesce(deadline, ?)) END WHERE id = ?",
-            [change.status.value, change.waits, change.question, now, is_there, now, change.wake, change.wake, run_id],
+            "UPDATE runs SET status = ?6, waits = ?7, question = ?8, updated = ?3, queued = 0,"
+            " wake = CASE WHEN ?1 OR (cancelled AND NOT ?2) THEN ?3 WHEN ?2 THEN ?4"
+            " ELSE min(coalesce(?4, deadline), coalesce(deadline, ?4)) END WHERE id = ?5",
+            [is_there, change.told, now, change.wake, run_id, change.status.value, change.waits, change.question],
         )
         db.execute("UPDATE states SET owner = NULL WHERE run = ?", [run_id])
         (wake,) = db.execute("SELECT wake FROM runs WHERE id = ?", [run_id]).fetchone()

@@ -35,6 +35,9 @@ _REASONS = {
     "SQLITE_AUTH": "access is denied; check the permissions of the file and its folder",
 }
 
+# These say that the database is well, and what was to be written is not.
+_FINAL = ("SQLITE_TOOBIG", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
+
 
 class Database:
     """The file, and one connection to it that threads take turns with.
@@ -139,7 +142,8 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"the store {self.path} cannot be used: {_reason(error)}") from error
+            is_final = (getattr(error, "sqlite_errorname", "") or "").startswith(_FINAL)
+            raise StoreError(f"the store {self.path} cannot be used: {_reason(error)}", is_final=is_final) from error
 
 
 def _reason(error: sqlite3.Error) -> str:
