@@ -17,7 +17,7 @@ from stackful.durable.engine import Engine
 trace = pytest.importorskip("opentelemetry.trace", reason="opentelemetry-api is not installed: NOT RUN")
 pytest.importorskip("opentelemetry.sdk.trace", reason="opentelemetry-sdk is not installed: NOT RUN")
 
-from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider  # noqa: E402
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor  # noqa: E402
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: E402
 
@@ -331,6 +331,46 @@ def test_nothing_is_loaded_and_no_span_made_unless_asked_for(tmp_path):
     (tmp_path / "program.py").write_text(program)
     done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout == "2 []\n"
+
+
+class Failing(SpanProcessor):
+    """What nobody should have installed."""
+
+    def __init__(self, when):
+        self.when = when
+
+    def on_start(self, span, parent_context=None):
+        if self.when == "start":
+            raise OSError("no start")
+
+    def on_end(self, span):
+        if self.when == "end":
+            raise OSError("no end")
+
+
+@pytest.mark.parametrize("when", ["start", "end"])
+def test_no_run_fails_for_want_of_a_span(when, tmp_path, spans, caplog):
+    """Where what makes or takes the spans raises, that is logged; runs and steps go on as ever, each step called once."""
+    spans.provider.add_span_processor(Failing(when))
+    with durable.connect(tmp_path / "runs.db") as engine:
+        telemetry.instrument(engine, spans.provider)
+        CALLS.clear()
+        assert durable.start(counting).result() == [1, 2, 3]
+    assert CALLS == [1, 2, 3]
+    assert "a span could not be made, or ended" in caplog.text
+
+
+CALLS = []
+
+
+def count(number):
+    CALLS.append(number)
+    return number
+
+
+@durable.run
+def counting():
+    return [durable.step(count, 1), durable.step(count, 2, timeout=60), durable.step(count, 3)]
 
 
 def test_all_engines_of_a_process_can_be_instrumented(tmp_path, spans, monkeypatch):

@@ -153,7 +153,7 @@ def is_async(function: Any) -> bool:
     return iscoroutinefunction(function)
 
 
-def enter(function: Any, name: str | None, key: str | None, attempt: int) -> Any:
+def enter(function: Callable[..., _R], name: str | None, key: str | None, attempt: int) -> Callable[..., _R]:
     """A step's function is about to be called; what to call here: the function, with a span around it where there is telemetry."""
     driver = here.driver
     if driver is None:

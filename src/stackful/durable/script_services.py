@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.execution import Execution
     from stackful.durable.store import Store
+    from stackful.durable.telemetry import Telemetry
 
 __all__ = ["ScriptDrives", "serve"]
 
@@ -41,7 +42,7 @@ class ScriptDrives:
     """What operations need to know of whoever drives a script."""
 
     version = ""
-    telemetry = None
+    telemetry: Telemetry | None = None
 
     def __init__(self, store: Store, key: bytes | tuple[bytes, ...]) -> None:
         self.store = store

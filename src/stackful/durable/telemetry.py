@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.trace import Span, Tracer, TracerProvider
+    from opentelemetry.trace import Span, SpanContext, Tracer, TracerProvider
 
     from stackful.durable.active import ActiveRun
     from stackful.durable.contexts import Driver
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from stackful.durable.records import Change
 
 __all__ = ["RunSpan", "Telemetry", "instrument", "trace_id"]
+
+_R = TypeVar("_R")
+
+_log = logging.getLogger("stackful.durable")
 
 # Of the span that all parts of a run have as their parent; it is never made, since it would have to be open as long as the run.
 _ROOT = 1
@@ -80,6 +85,9 @@ class RunSpan:
             status: how it left: "sleeping", "waiting", or as it ended; "released": to go on elsewhere; "lost": another worker had taken it over.
             change: what was stored with that.
         """
+        _quietly(self._end, status, change)
+
+    def _end(self, status: str, change: Change | None) -> None:
         from opentelemetry.trace import StatusCode
 
         self.span.set_attribute("stackful.run.status", status)
@@ -93,50 +101,58 @@ class RunSpan:
 
 
 class Telemetry:
-    """Makes the spans of an engine.
+    """Makes the spans of an engine. Where the making of one fails, that is logged, and the run goes on without.
 
     Args:
         tracer: OpenTelemetry's.
     """
 
     def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
+        from opentelemetry.trace import use_span
+
+        self._tracer, self._use = tracer, use_span
 
     def turn(self, run: ActiveRun, go_on: Callable[[ActiveRun], None]) -> None:
         """Have a run go on, with its span as the current one; the span begins here where the run was just taken up."""
-        from opentelemetry.trace import use_span
-
         if run.span is None:
-            run.span = self._begin(run)
-        with use_span(run.span.span, record_exception=False, set_status_on_exception=False):
+            run.span = _quietly(self._begin, run)
+        if run.span is None:
+            go_on(run)
+            return
+        with self._use(run.span.span, record_exception=False, set_status_on_exception=False):
             go_on(run)
 
     def within_step(self, driver: Driver, function: Callable[..., Any]) -> Callable[..., Any]:
         """A step's function, with a span around it."""
-        start, name, attributes = self._tracer.start_as_current_span, driver.step, _step_attributes(driver)
+        span = self._step(driver)
+        if span is None:
+            return function
 
         def call(*args: Any, **keywords: Any) -> Any:
-            with start(name, attributes=attributes):
-                return function(*args, **keywords)
+            try:
+                with self._use(span):
+                    return function(*args, **keywords)
+            finally:
+                _quietly(span.end)
 
         return call
 
     def submit(self, run: ActiveRun, submit: Callable[[], Any]) -> Any:
         """Have a step's function called elsewhere: its span ends with the future that `submit` gives."""
-        from opentelemetry.trace import use_span
-
-        span = self._tracer.start_span(run.step, attributes=_step_attributes(run))
+        span = self._step(run)
+        if span is None:
+            return submit()
         try:
-            with use_span(span):
+            with self._use(span):
                 future = submit()
         except BaseException:
-            span.end()
+            _quietly(span.end)
             raise
-        future.add_done_callback(lambda done: _end_with(span, done))
+        future.add_done_callback(lambda done: _quietly(_end_with, span, done))
         return future
 
     def _begin(self, run: ActiveRun) -> RunSpan:
-        from opentelemetry.trace import Link
+        from opentelemetry.trace import Link, NonRecordingSpan, set_span_in_context
 
         attributes = {
             "stackful.run.id": run.id,
@@ -144,30 +160,25 @@ class Telemetry:
             "stackful.worker": getattr(run.drives, "worker", None) or "",
         }
         links = [Link(_context_of(run.parent))] if run.parent else []
-        return RunSpan(self._tracer.start_span(run.program, _within(run.id), attributes=attributes, links=links))
+        whole = set_span_in_context(NonRecordingSpan(_context_of(run.id)))
+        return RunSpan(self._tracer.start_span(run.program, whole, attributes=attributes, links=links))
+
+    def _step(self, driver: Driver) -> Span | None:
+        number = driver.steps + 1
+        attributes = {
+            "stackful.run.id": driver.id,
+            "stackful.step.number": number,
+            "stackful.step.attempt": driver.attempt,
+            "stackful.step.key": driver.key or f"{driver.id}/{number}",
+        }
+        return _quietly(self._tracer.start_span, driver.step, attributes=attributes)
 
 
-def _context_of(run_id: str) -> Any:
+def _context_of(run_id: str) -> SpanContext:
     """What stands for a run as a whole. It is sampled: who wants fewer decides by the trace's id, and so the same for all its parts."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     return SpanContext(trace_id(run_id), _ROOT, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
-
-def _within(run_id: str) -> Any:
-    from opentelemetry.trace import NonRecordingSpan, set_span_in_context
-
-    return set_span_in_context(NonRecordingSpan(_context_of(run_id)))
-
-
-def _step_attributes(driver: Driver) -> dict[str, Any]:
-    number = driver.steps + 1
-    return {
-        "stackful.run.id": driver.id,
-        "stackful.step.number": number,
-        "stackful.step.attempt": driver.attempt,
-        "stackful.step.key": driver.key or f"{driver.id}/{number}",
-    }
 
 
 def _end_with(span: Span, future: Any) -> None:
@@ -181,3 +192,12 @@ def _end_with(span: Span, future: Any) -> None:
         span.record_exception(error)
         span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
     span.end()
+
+
+def _quietly(call: Callable[..., _R], *args: Any, **keywords: Any) -> _R | None:
+    """Call what a sampler or an exporter may fail in; None where it did. No run may fail for want of a span."""
+    try:
+        return call(*args, **keywords)
+    except Exception:  # noqa: BLE001 - they are anybody's code
+        _log.warning("a span could not be made, or ended", exc_info=True)
+        return None
