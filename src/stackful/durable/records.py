@@ -105,6 +105,7 @@ class Change:
         runs: to be added with this commit: children. One whose dedup key or id is taken is not added.
         attributes: merged into those of the run; a value None removes the name.
         result, error, exit_status: with a status that ends the run.
+        source: of a script's run, the text that its checkpoint belongs to from now on.
     """
 
     status: Status = Status.RUNNING
@@ -119,6 +120,7 @@ class Change:
     result: bytes | None = None
     error: str | None = None
     exit_status: int | None = None
+    source: bytes | None = None
 
 
 @dataclass(slots=True)

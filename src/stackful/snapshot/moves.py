@@ -18,11 +18,12 @@ from stackful import stackmap
 from stackful._core import NULL
 from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
-from stackful.snapshot.changes import Change, Stored, changed_error, version_error
+from stackful.snapshot.changes import SCRIPT_WAY_OUT, Change, Stored, changed_error, version_error
 from stackful.snapshot.fingerprints import fingerprint, globals_read
 from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
 from stackful.snapshot.statements import Alignment, Statement, Text, align, moved_across, text_of
+from stackful.stackmap.instructions import instructions
 
 if TYPE_CHECKING:
     from stackful.errors import CodeChangedError, SnapshotVersionError
@@ -42,7 +43,7 @@ class MoveError(Exception):
         """The error for users."""
         if move.change is None:
             return version_error(move.stored.waits.name, move.stored.made_by, str(self))
-        return changed_error(move.change, str(self), _WAY_OUT)
+        return changed_error(move.change, str(self), _WAY_OUT if move.change.reference.module else SCRIPT_WAY_OUT)
 
 
 _WAY_OUT = 'go back to the code of the snapshot, or load it with on_change="keep", which runs the code that it carries'
@@ -101,7 +102,7 @@ def _crossed(stored: Stored, *place: Any) -> Mapped:
 
 
 def _check_same_signature(old: CodeType, new: CodeType) -> None:
-    if new.co_name.startswith("<"):
+    if new.co_name.startswith("<") and new.co_name != "<module>":
         raise MoveError("a function without a name cannot be found again")
     arguments = old.co_argcount + old.co_kwonlyargcount
     parts = ("co_argcount", "co_kwonlyargcount", "co_posonlyargcount", "co_flags")
@@ -185,12 +186,19 @@ def _waits(code: CodeType, waiting: str) -> list[int]:
     return found
 
 
+def _instruction_at(code: CodeType, offset: int) -> str:
+    """What an instruction does; which global it loads tells the checks of ``--every`` from what stands in the same place."""
+    op, arg, _, _ = instructions(code)[offset]
+    name = opcode.opname[op]
+    return f"{name} {code.co_names[arg >> 1]}" if name == "LOAD_GLOBAL" else name
+
+
 def _shape(way: _Way, offset: int, waiting: str, is_new: bool) -> list[tuple[Any, ...]]:
     """What the stack holds at an instruction: of each slot the kind, and who put it there, in terms of the new text."""
     code, text = (way.new, way.alignment.new) if is_new else (way.old, way.alignment.old)
     shape = []
     for slot in _stack(code, offset, waiting):
-        name = opcode.opname[code.co_code[slot.origin]] if slot.origin >= 0 else ""
+        name = _instruction_at(code, slot.origin) if slot.origin >= 0 else ""
         place = _position(code, slot.origin) if slot.origin >= 0 else None
         statement = text.at(place) if place else None
         if statement is not None and not is_new:
