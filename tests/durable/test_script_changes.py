@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -67,7 +69,11 @@ RIGHT = {
     "a function changes that is not suspended": ("<{value}>", "[{value}]", ["[440]", "[460]", "done"]),
     "a constant changes in a statement that has run": ("RATE = 5", "RATE = 6", REST),
     "the script's own end changes": ('"done"', '"finished"', ["<440>", "<460>", "finished"]),
-    "the script's own loop body changes": ("print(label(first)", 'print("=", label(first)', ["= <440>", "= <460>", "done"]),
+    "the script's own loop body changes": (
+        "print(label(first)",
+        'print("=", label(first)',
+        ["= <440>", "= <460>", "done"],
+    ),
     "a global is made behind the position": (
         'print("done")',
         'last = number * 7\nprint("done", last)',
@@ -106,9 +112,19 @@ WRONG = {
         "def decorated(value):\n    return value\n\ndef label(value):\n    return decorated('!') +",
         'the global "decorated"',
     ),
-    "a parameter is added": ("label(value)", "label(value, width=3)", "its parameters are others now"),
-    "the position comes to stand in a branch": ("        halt()", "        if extra:\n            halt()", "other blocks"),
-    "the statement of the position is there twice": ("        halt()", "        halt()\n        halt()", "more than one"),
+    "a parameter is renamed": ("def label(value):", "def label(text):", "its parameters are others now"),
+    "a parameter with a default is added": ("label(value):", "label(value, width=3):", "its decorators or defaults"),
+    "a decorator is added": ("def label", "@str\ndef label", "its decorators or defaults"),
+    "the position comes to stand in a branch": (
+        "        halt()",
+        "        if extra:\n            halt()",
+        "other blocks",
+    ),
+    "the statement of the position is there twice": (
+        "        halt()",
+        "        halt()\n        halt()",
+        "more than one",
+    ),
     "the statement of the position is gone": ("        halt()", "        pass", "is not in the new code"),
     "a local is read that has no value": ("return total * RATE", "return total * factor", "factor"),
     "a function becomes a generator": ("    return total * RATE", "    yield total * RATE", "another kind"),
@@ -161,23 +177,29 @@ def resumed(commands, *options):
 
 def refusal(commands, *options):
     """The error of a resume that is refused; nothing has run, and the run is as it was."""
-    before = commands.stackful("log", commands.ids()[0], "--json").stdout
+    before = checkpoints(commands)
     done = commands.stackful("resume", *options)
     assert (done.stdout, done.returncode) == ("", CODE_CHANGED), done.stderr
-    assert commands.stackful("log", commands.ids()[0], "--json").stdout == before
+    assert checkpoints(commands) == before
     return done.stderr
 
 
-@pytest.mark.parametrize("change", [*RIGHT.values(), *WRONG.values()], ids=[*RIGHT, *WRONG])
+def checkpoints(commands):
+    """The checkpoints in the store, and the run's text."""
+    with closing(sqlite3.connect(commands.folder / ".stackful/runs.db")) as database:
+        return database.execute("SELECT seq, taken, source FROM checkpoints JOIN runs ON run = id").fetchall()
+
+
+@pytest.mark.parametrize("change", RIGHT.values(), ids=RIGHT)
 def test_a_run_keeps_to_its_text_whatever_the_file_says(halted, change):
     """With --on-change keep the run ends as if nobody had touched the script."""
     halted.script(edited(*change[:-1]))
     assert resumed(halted, "--on-change", "keep") == REST
 
 
-@pytest.mark.parametrize("change", [c for c in RIGHT.values()], ids=RIGHT)
+@pytest.mark.parametrize("change", RIGHT.values(), ids=RIGHT)
 def test_a_run_moves_to_a_text_in_which_it_has_a_place(halted, change):
-    """With --on-change move it goes on in the new text, doctor says so before, and from then on that is its text."""
+    """With --on-change move it goes on in the new text, and doctor says so before."""
     halted.script(edited(*change[:-1]))
     assert halted.stackful("doctor", "--on-change", "move").returncode == 0
     assert resumed(halted, "--on-change", "move") == change[-1]
@@ -205,3 +227,166 @@ def test_a_comment_is_no_change(halted):
     """A run goes on by itself where only comments and blank lines have come."""
     halted.script("# first\n" + OLD)
     assert resumed(halted) == REST
+
+
+# --- the text that a run has from then on -----------------------------------------------------------------------------
+
+
+def killed_again(commands, *options, at="3"):
+    """Resume, until it kills itself; what it has printed. The call that it goes on from is the first."""
+    second = commands.stackful("resume", *options, env={**commands.environment, "HALT_AT": at})
+    assert second.returncode == -9, second.stderr
+    return second.stdout.splitlines()
+
+
+def shown(commands):
+    """The suspended line of each frame, as the command shows it."""
+    frames = json.loads(commands.stackful("show", commands.ids()[0], "--json").stdout)["frames"]
+    return [frame["source"] for frame in frames]
+
+
+STEP = ("        halt()\n", "        halt()\n        total -= 1\n")
+
+
+def test_a_run_that_has_moved_has_the_new_text(halted):
+    """Killed again after it has moved, it needs no option, and shows its new lines; the old text is now the changed one."""
+    halted.script(edited("print(label(first), flush=True)", "print(label(first),  flush=True)", *STEP))
+    assert killed_again(halted, "--on-change", "move") == ["<410>"]
+    assert shown(halted)[:2] == ["first = work(number)", "halt()"]
+    assert resumed(halted) == ["<430>", "done"]
+
+
+def test_a_run_that_is_killed_as_soon_as_it_has_moved_has_the_new_text(halted):
+    """The checkpoint of the new text is stored before anything runs, in one transaction with the text."""
+    halted.script(edited(*STEP))
+    assert killed_again(halted, "--on-change", "move", at="1") == []
+    assert resumed(halted) == ["<410>", "<430>", "done"]
+
+
+def test_a_run_that_is_kept_keeps_its_text(halted):
+    """Killed again it is shown with its own lines, and asks again for the option."""
+    halted.script(edited(*STEP, "work(number)\n", "work(number) - 0\n"))
+    assert killed_again(halted, "--on-change", "keep") == ["<440>"]
+    assert shown(halted)[0] == "first = work(number)"
+    assert "constants" in refusal(halted) or "bytecode" in refusal(halted)
+    assert resumed(halted, "--on-change", "keep") == ["<460>", "done"]
+
+
+def test_a_run_is_kept_when_its_script_is_gone(halted):
+    """The store has the text."""
+    (halted.folder / "program.py").unlink()
+    assert resumed(halted, "--on-change", "keep") == REST
+
+
+def test_a_traceback_of_a_kept_run_shows_the_lines_that_run(commands):
+    """Not those that stand at these numbers in the file now."""
+    commands.script(HALTING, "halting.py")
+    commands.script("from halting import halt\nhalt()\nraise ValueError('as it was')\n")
+    killed(commands, at="1")
+    commands.script("from halting import halt\n\n# another line\nhalt(); 1 + 1\nraise KeyError\n")
+    done = commands.stackful("resume", "--on-change", "keep")
+    assert done.returncode == 1
+    assert "line 3, in <module>\n    raise ValueError('as it was')\n" in done.stderr
+
+
+# --- other ways to be suspended ---------------------------------------------------------------------------------------
+
+TIMED = """
+import itertools, os, signal, time
+seen = []
+
+def work(number):
+    for turn in itertools.count():
+        seen.append(turn)
+        if os.environ.get("HALT_AT") and len(seen) == 5 * 10 ** 4:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "enough" in os.environ and len(seen) >= 5 * 10 ** 4:
+            return number * 2
+
+print(work(21), seen == [*range(len(seen))])
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "result"),
+    [("number * 2", "number * 3", "63 True"), ("\ndef work", "\n\ndef other(): pass\n\ndef work", "42 True")],
+)
+def test_a_run_moves_from_a_checkpoint_by_the_clock(commands, old, new, result):
+    """Where --every has put its checks the position is found as everywhere, and nothing is done twice or left out."""
+    commands.script(TIMED)
+    killed(commands, "--every", "0.01", at="yes")
+    commands.script(TIMED.replace(old, new))
+    commands.environment["enough"] = "yes"
+    assert resumed(commands, "--on-change", "move") == [result]
+
+
+def test_a_run_does_not_move_from_a_checkpoint_by_the_clock_that_is_elsewhere_now(commands):
+    """The check stands in front of the loop body's first statement, and is looked for there."""
+    commands.script(TIMED)
+    killed(commands, "--every", "0.01", at="yes")
+    commands.script(TIMED.replace("        seen.append", "        turn += 0\n        seen.append"))
+    assert "in front of line 8" in refusal(commands, "--on-change", "move")
+
+
+HELD = """
+from halting import halt
+class Ledger:
+    kind = "book"
+    def __init__(self): self.rows = []
+    def add(self, row):
+        self.rows.append(row)
+        halt()
+        return f"{self.kind} has {len(self.rows)}"
+def numbers():
+    n = 0
+    while True:
+        n += 1
+        yield n
+def counter(step):
+    count = 0
+    def more():
+        nonlocal count
+        count += step
+        return count
+    return more
+ledger, stream, more = Ledger(), numbers(), counter(10)
+add = ledger.add
+for _ in range(3):
+    print(add("x"), next(stream), more(), flush=True)
+"""
+
+
+def test_what_a_script_holds_moves_with_it(commands):
+    """Methods, a generator that waits, a closure: each goes on with its values in the new code."""
+    commands.script(HALTING, "halting.py")
+    commands.script(HELD)
+    assert killed(commands, at="2") == ["book has 1 1 10"]
+    commands.script(
+        HELD.replace(" has ", " holds ")
+        .replace("yield n", "yield n\n        n += 100")
+        .replace("+= step", "+= step + 1")
+    )
+    assert resumed(commands, "--on-change", "move") == ["book holds 2 102 21", "book holds 3 203 32"]
+
+
+MODULE = """
+from halting import halt
+def task():
+    halt()
+    return "old"
+"""
+
+
+def test_modules_of_a_script_are_kept_or_moved_too(commands):
+    """What the option says holds for functions of modules in which the script is suspended."""
+    commands.script(HALTING, "halting.py")
+    commands.script(MODULE, "helper.py")
+    commands.script("import helper\nfor _ in range(2):\n    print(helper.task(), flush=True)\n")
+    killed(commands, at="1")
+    commands.script(MODULE.replace("old", "newer"), "helper.py")
+    shutil.copytree(commands.folder / ".stackful", commands.folder / "kept")
+    assert '"task"' in refusal(commands)
+    assert resumed(commands, "--on-change", "keep") == ["old", "newer"]
+    shutil.rmtree(commands.folder / ".stackful")
+    (commands.folder / "kept").rename(commands.folder / ".stackful")
+    assert resumed(commands, "--on-change", "move") == ["newer", "newer"]

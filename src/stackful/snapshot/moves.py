@@ -23,7 +23,6 @@ from stackful.snapshot.fingerprints import fingerprint, globals_read
 from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
 from stackful.snapshot.statements import Alignment, Statement, Text, align, moved_across, text_of
-from stackful.stackmap.instructions import instructions
 
 if TYPE_CHECKING:
     from stackful.errors import CodeChangedError, SnapshotVersionError
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Move", "MoveError"]
 
+_LOAD_GLOBAL = opcode.opmap["LOAD_GLOBAL"]
 _YIELD = opcode.opmap["YIELD_VALUE"]
 
 Mapped = tuple[int, tuple[Any, ...], tuple[Any, ...]]
@@ -79,6 +79,7 @@ class Move(NamedTuple):
         if self.change is None:
             return new, closure
         try:
+            _check_same_kind(old, new)
             _check_same_signature(old, new)
             return new, _closure_for(old, new, closure)
         except MoveError as error:
@@ -158,12 +159,25 @@ def _position(code: CodeType, offset: int) -> Place | None:
     return None
 
 
+_BEFORE = -1
+
+
+def _is_put_in(code: CodeType, offset: int, place: Place) -> bool:
+    """Whether a call is none of the text's: what ``--every`` has put in has one place for the call and the name that it calls."""
+    if not stackmap.is_call(code, offset):
+        return False
+    origins = [slot.origin for slot in stackmap.stack_before(code, offset)[-2:] if slot.origin >= 0]
+    return any(code.co_code[at] == _LOAD_GLOBAL and _position(code, at) == place for at in origins)
+
+
 def _anchor(code: CodeType, text: Text, offset: int) -> tuple[int, int] | None:
-    """The statement and the expression of it that an instruction belongs to."""
+    """The statement and the expression of it that an instruction belongs to; `_BEFORE` for a call that was put in front of the statement."""
     place = _position(code, offset)
     statement = None if place is None else text.at(place)
     if place is None or statement is None:
         return None
+    if _is_put_in(code, offset, place):
+        return statement, _BEFORE
     node = text.node_at(statement, place)
     return None if node is None else (statement, node)
 
@@ -186,19 +200,12 @@ def _waits(code: CodeType, waiting: str) -> list[int]:
     return found
 
 
-def _instruction_at(code: CodeType, offset: int) -> str:
-    """What an instruction does; which global it loads tells the checks of ``--every`` from what stands in the same place."""
-    op, arg, _, _ = instructions(code)[offset]
-    name = opcode.opname[op]
-    return f"{name} {code.co_names[arg >> 1]}" if name == "LOAD_GLOBAL" else name
-
-
 def _shape(way: _Way, offset: int, waiting: str, is_new: bool) -> list[tuple[Any, ...]]:
     """What the stack holds at an instruction: of each slot the kind, and who put it there, in terms of the new text."""
     code, text = (way.new, way.alignment.new) if is_new else (way.old, way.alignment.old)
     shape = []
     for slot in _stack(code, offset, waiting):
-        name = _instruction_at(code, slot.origin) if slot.origin >= 0 else ""
+        name = opcode.opname[code.co_code[slot.origin]] if slot.origin >= 0 else ""
         place = _position(code, slot.origin) if slot.origin >= 0 else None
         statement = text.at(place) if place else None
         if statement is not None and not is_new:
@@ -246,6 +253,10 @@ def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], 
     line = _line_of(statement)
     if found and not fitting:
         raise MoveError(f"in the new code something else lies on the evaluation stack in line {line}")
+    if not found and target[1] == _BEFORE:
+        raise MoveError(
+            f"the checkpoint by the clock that it stands in has no counterpart in front of line {line} of the new code"
+        )
     if not fitting or (max(len(fitting), len(twins)) > 1 and not statement.has_equal_copies):
         raise MoveError(f"the compiler has made several copies of line {line}, and which is meant cannot be told")
     return fitting[0]
@@ -253,7 +264,7 @@ def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], 
 
 def _same_node(old: Text, new: Text, statement: int, partner: int, node: int) -> int:
     """The same expression in the partner; where only a label joins the two, the only one that calls the same."""
-    if old.statements[statement].head == new.statements[partner].head:
+    if node == _BEFORE or old.statements[statement].head == new.statements[partner].head:
         return node
     wanted = old.own_nodes(statement)[node]
     found = [

@@ -45,7 +45,7 @@ class Scan(NamedTuple):
     functions: list[tuple[CodeReference, tuple[Any, ...] | None]]
     names: list[tuple[str, str]]
     root: list[Any]
-    """The value itself, in as far as it is made of dicts, lists and the like."""
+    """The value itself in a list, in as far as it is made of dicts, lists and the like."""
 
 
 class _Inert:
