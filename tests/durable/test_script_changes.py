@@ -369,6 +369,24 @@ def test_what_a_script_holds_moves_with_it(commands):
     assert resumed(commands, "--on-change", "move") == ["book holds 2 102 21", "book holds 3 203 32"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"book"', '"journal"'),
+        ("    def add", "    def size(self): return 1\n    def add"),
+        ("class Ledger:", "class Ledger(list):"),
+    ],
+)
+def test_a_class_that_has_been_made_must_be_made_alike(commands, old, new):
+    """Its attributes, bases and which methods it has were settled when its statement ran: another one is refused by its name."""
+    commands.script(HALTING, "halting.py")
+    commands.script(HELD)
+    killed(commands, at="2")
+    commands.script(HELD.replace(old, new))
+    assert 'the class "Ledger"' in commands.stackful("doctor", "--on-change", "move").stdout
+    assert 'the class "Ledger"' in refusal(commands, "--on-change", "move")
+
+
 MODULE = """
 from halting import halt
 def task():

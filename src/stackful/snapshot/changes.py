@@ -7,13 +7,16 @@ import sys
 from collections.abc import Collection, Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.errors import CodeChangedError, SnapshotVersionError
 from stackful.snapshot.codes import CodeReference, Program, look_up_in_program, reference_in_program
-from stackful.snapshot.editions import names_missing
+from stackful.snapshot.editions import classes_changed, names_missing
 from stackful.snapshot.fingerprints import differences, fingerprint, tree_of
 from stackful.snapshot.sources import Source, Waits, decode, find_in
+
+if TYPE_CHECKING:
+    from stackful.snapshot.editions import Edition
 
 __all__ = [
     "SCRIPT_WAY_OUT",
@@ -187,22 +190,36 @@ def check_same_program(before: CodeType, now: CodeType, texts: tuple[bytes, byte
 
 
 def check_globals(program: Program, names: Collection[str], offset: int) -> None:
-    """`CodeChangedError` where a script that goes on at `offset` of a new text would miss a global that the old one did not need.
+    """`CodeChangedError` where a script cannot go on at `offset` of a new text with its globals as they are, whose `names` are given.
 
-    `names` are the globals that it has. What the new text has added above the position has not run.
+    What the new text has added above the position has not run, and classes that the old one has made stay as they are.
     """
     before, now = program.before, program.now
     if before is None or now is None:
         return
+    for name in classes_changed(before.text, now.text):
+        if name in names:
+            raise _globals_error(
+                before,
+                now,
+                f'the class "{name}" is made otherwise now, and the run goes on with the one that it has made',
+            )
     old = set(names_missing(before.code, names, 0))
     missing = [name for name in names_missing(program.code, names, offset) if name not in old]
     if missing:
-        text = (
-            f'the code of {now.code.co_filename} has changed since the snapshot: it uses the global "{missing[0]}" now, which the run has not'
-            f" got and would not make: what was added above its position does not run; {SCRIPT_WAY_OUT}"
+        raise _globals_error(
+            before,
+            now,
+            f'it uses the global "{missing[0]}" now, which the run has not got and would not make: what was added above its'
+            " position does not run",
         )
-        lines = "\n".join(_diff(before.text, now.text, now.code.co_filename, ""))
-        raise CodeChangedError(f"{text}\n{lines}", "<module>", lines)
+
+
+def _globals_error(before: Edition, now: Edition, why: str) -> CodeChangedError:
+    file = now.code.co_filename
+    lines = "\n".join(_diff(before.text, now.text, file, ""))
+    text = f"the code of {file} has changed since the snapshot: {why}; {SCRIPT_WAY_OUT}"
+    return CodeChangedError(f"{text}\n{lines}", "<module>", lines)
 
 
 def _program_diff(now: CodeType, texts: tuple[bytes, bytes] | None) -> list[str]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from stackful.snapshot.fingerprints import fingerprint, names_bound_behind, names_read
 from stackful.snapshot.sources import Source, file_of, find_in, unit_in
 
-__all__ = ["Edition", "defined_as", "names_missing"]
+__all__ = ["Edition", "classes_changed", "defined_as", "names_missing"]
 
 
 class Edition(NamedTuple):
@@ -57,6 +57,40 @@ def defined_as(source: Source, code: CodeType) -> list[str]:
                 values = [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
                 return ["" if value is None else ast.dump(value) for value in values]
     return []
+
+
+def classes_changed(before: str, now: str) -> list[str]:
+    r"""The classes of a script, outside of functions, that the new text would make otherwise; what its methods do may be another.
+
+    >>> before = "class A:\n    x = 1\n    def f(self): return 1"
+    >>> classes_changed(before, before.replace("return 1", "return 2")), classes_changed(before, before.replace("x = 1", "x = 2"))
+    ([], ['A'])
+    """
+    old, new = _classes(before), _classes(now)
+    return [name for name, made in old.items() if new.get(name, made) != made]
+
+
+def _classes(text: str) -> dict[str, list[str]]:
+    """By name how each class of a module is made, with the bodies of its methods left out."""
+    outline = _Outline()
+    outline.visit(ast.parse(text))
+    return outline.classes
+
+
+class _Outline(ast.NodeTransformer):
+    def __init__(self) -> None:
+        self.classes: dict[str, list[str]] = {}
+
+    def _without_body(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        node.body, node.returns = [], None
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = _without_body  # noqa: N815 - so called by ast
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        self.classes.setdefault(node.name, []).append(ast.dump(node))
+        return node
 
 
 def names_missing(code: CodeType, names: Collection[str], offset: int) -> list[str]:
