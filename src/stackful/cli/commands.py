@@ -9,7 +9,12 @@ from pathlib import Path
 import click
 
 from stackful.cli import acting, completing, keeping, looking, serving, working
+from stackful.cli.options import on_change
 from stackful.cli.status import USAGE
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from stackful.durable.runs import OnChange
 
 __all__ = ["parse"]
 
@@ -84,15 +89,16 @@ def _run(every: float | None, store: Path, name: str | None, script: str, args: 
 
 @_cli.command("resume")
 @_store
+@on_change
 @click.argument("run", required=False)
-def _resume(store: Path, run: str | None) -> _Todo:
+def _resume(store: Path, on_change: OnChange, run: str | None) -> _Todo:
     """Go on with a run from its last checkpoint.
 
     RUN is an id or its beginning; by default the newest run that did not finish.
     """
     from stackful.cli.scripts import go_on
 
-    return lambda: go_on(store, run)
+    return lambda: go_on(store, run, on_change)
 
 
 @_cli.command("check", context_settings={"allow_interspersed_args": False})

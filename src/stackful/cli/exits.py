@@ -89,7 +89,7 @@ def _hide_frames(execution: Execution) -> None:
             notice(hint)
         return _from_script_on(traceback, code)
 
-    _wrap_hook(trim)
+    _wrap_hook(trim, execution.script.on_change == "keep")
 
 
 def _hint(execution: Execution) -> str | None:
@@ -98,9 +98,19 @@ def _hint(execution: Execution) -> str | None:
     return f"interrupted; `stackful resume {execution.run.id}` goes on from the last checkpoint"
 
 
-def _wrap_hook(trim: Callable[[BaseException, TracebackType | None], TracebackType | None]) -> None:
-    """Put a hook before the script's own, or python's, that trims the traceback."""
+def _wrap_hook(
+    trim: Callable[[BaseException, TracebackType | None], TracebackType | None], shows_old_lines: bool = False
+) -> None:
+    """Put a hook before the script's own, or python's, that trims the traceback.
+
+    Python's own reads the lines from the file up to 3.12 (v3.12.1 Python/traceback.c, _Py_DisplaySourceLine); `shows_old_lines` takes
+    them from `linecache`.
+    """
     shown: Any = getattr(sys, "excepthook", None)
+    if shows_old_lines and shown is sys.__excepthook__:
+        import traceback as traceback_module
+
+        shown = traceback_module.print_exception
 
     def hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         sys.last_traceback = error.__traceback__ = trim(error, traceback)

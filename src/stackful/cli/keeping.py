@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackful.cli.options import as_json, command, connected, store, the_run
+from stackful.cli.options import as_json, command, connected, on_change, store, the_run
 from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 
 if TYPE_CHECKING:
+    from stackful.durable.runs import OnChange
     from stackful.durable.store import Run
     from stackful.snapshot import Finding
 
@@ -25,9 +26,10 @@ _DAY = 86400.0
 
 @command("doctor")
 @store
+@on_change
 @as_json
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
+def _doctor(store: str, on_change: OnChange, as_json: bool, runs: tuple[str, ...]) -> None:
     """Find out whether stored runs would resume with the code that is here now, before it is deployed.
 
     RUN is an id or its beginning; by default all that can go on. Nothing is resumed; modules are imported. Status 68 where one would not resume.
@@ -35,7 +37,7 @@ def _doctor(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
     from stackful.durable.doctor import examine
 
     with connected(store) as engine:
-        examined = examine(engine, runs)
+        examined = examine(engine, runs, on_change)
     if as_json:
         found = [{"run": run.id, "findings": [finding._asdict() for finding in findings]} for run, findings in examined]
         print(json.dumps(found))

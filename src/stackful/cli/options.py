@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stackful.durable.engine import Engine
     from stackful.durable.store import Run
 
-__all__ = ["as_json", "command", "connected", "exists", "store", "the_run"]
+__all__ = ["as_json", "command", "connected", "exists", "on_change", "store", "the_run"]
 
 DEFAULT_STORE = ".stackful/runs.db"
 
@@ -30,6 +30,13 @@ store = click.option(
     show_default=True,
     show_envvar=True,
     help="The SQLite file, or the PostgreSQL database (postgresql://...), that holds the runs.",
+)
+on_change = click.option(
+    "--on-change",
+    type=click.Choice(["refuse", "keep", "move"]),
+    default="refuse",
+    show_default=True,
+    help="Where a script has changed: refuse; keep to it as it was; or move to the same statement of the new text.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
 

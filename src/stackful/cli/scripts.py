@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from stackful.durable.runs import OnChange
+
 __all__ = ["go_on", "start"]
 
 
@@ -32,16 +34,17 @@ def start(
     play(execution)
 
 
-def go_on(store: str | PathLike[str], run: str | None) -> None:
+def go_on(store: str | PathLike[str], run: str | None, on_change: OnChange = "refuse") -> None:
     """Go on with a run; ends as the script ends.
 
     Args:
         store: the store.
         run: the id or its beginning; None for the newest that did not finish.
+        on_change: see :func:`runs.resume`.
 
     Raises:
         SystemExit: as for :func:`start`.
     """
     with one_message():
-        execution = runs.resume(store, run)
+        execution = runs.resume(store, run, on_change)
     play(execution, True)

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-__all__ = ["parse_with_checks"]
+__all__ = ["parse_with_checks", "with_checks"]
 
 _Loop = TypeVar("_Loop", ast.For, ast.While)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -40,7 +40,17 @@ def parse_with_checks(source: bytes, filename: str, due: str, check: str) -> ast
                 c()
             pass
     """
-    tree = ast.parse(source, filename)
+    return with_checks(ast.parse(source, filename), due, check)
+
+
+def with_checks(tree: ast.Module, due: str, check: str) -> ast.Module:
+    """The tree itself, with checks in it; ``due`` and ``check`` as for :func:`parse_with_checks`.
+
+    Example:
+        >>> print(ast.unparse(with_checks(ast.parse("x = 1"), "d", "c")))
+        global d, c
+        x = 1
+    """
     _Checks(due, check).visit(tree)
     # Without this line the module's own loops would look the names up with LOAD_NAME, at three times the cost.
     if tree.body:

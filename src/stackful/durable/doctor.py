@@ -15,17 +15,21 @@ from stackful.snapshot import Finding
 
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
+    from stackful.durable.runs import OnChange
     from stackful.durable.store import Run
 
 __all__ = ["examine"]
 
 
-def examine(engine: Engine, run_ids: Sequence[str] = ()) -> list[tuple[Run, list[Finding]]]:
+def examine(
+    engine: Engine, run_ids: Sequence[str] = (), on_change: OnChange = "refuse"
+) -> list[tuple[Run, list[Finding]]]:
     """What speaks against going on with the runs of a store, each with its last state; an empty list where nothing does.
 
     Args:
         engine: of the store; it need not work.
         run_ids: the runs, or beginnings of their ids; by default all that can go on: those that have not ended, failed ones, and killed scripts.
+        on_change: how runs of scripts would be resumed; those of functions say it themselves, by ``@run(on_change=...)``.
 
     Raises:
         RunNotFoundError: there is no such run.
@@ -39,7 +43,7 @@ def examine(engine: Engine, run_ids: Sequence[str] = ()) -> list[tuple[Run, list
     """
     named = [engine.store.run(run_id) for run_id in run_ids]
     runs = named or [run for run in engine.runs() if _can_go_on(engine, run)]
-    return [(run, _examine(engine, run)) for run in runs]
+    return [(run, _examine(engine, run, on_change)) for run in runs]
 
 
 def _can_go_on(engine: Engine, run: Run) -> bool:
@@ -48,15 +52,15 @@ def _can_go_on(engine: Engine, run: Run) -> bool:
     return run.status not in ENDED or run.status is Status.FAILED
 
 
-def _examine(engine: Engine, run: Run) -> list[Finding]:
+def _examine(engine: Engine, run: Run, on_change: OnChange) -> list[Finding]:
     try:
-        return _examine_script(engine, run) if run.kind == "script" else engine.check_code(run.id)
+        return _examine_script(engine, run, on_change) if run.kind == "script" else engine.check_code(run.id)
     except (ScriptError, CodeChangedError, SnapshotVersionError) as error:
         return [Finding(getattr(error, "function", ""), "__main__", str(error), getattr(error, "diff", ""))]
 
 
-def _examine_script(engine: Engine, run: Run) -> list[Finding]:
-    script = load_script(run, engine.store.source(run))
+def _examine_script(engine: Engine, run: Run, on_change: OnChange) -> list[Finding]:
+    script = load_script(run, engine.store.source(run), on_change)
     stored = engine.store.checkpoints(run.id)
     if not stored:
         return []

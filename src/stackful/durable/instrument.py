@@ -9,9 +9,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
+    import ast
     from types import CodeType
 
-__all__ = ["CHECK", "DUE", "compile_script"]
+__all__ = ["CHECK", "DUE", "add_checks", "compile_script"]
 
 DUE = "__stackful_due__"
 CHECK = "__stackful_check__"
@@ -41,3 +42,16 @@ def compile_script(source: bytes, filename: str, every: bool) -> CodeType:
     from stackful.durable.checks import parse_with_checks
 
     return compile(parse_with_checks(source, filename, DUE, CHECK), filename, "exec", dont_inherit=True)
+
+
+def add_checks(tree: ast.Module) -> ast.Module:
+    """Put the checks that ``--every`` needs into a tree, as `compile_script` does.
+
+    Example:
+        >>> import ast
+        >>> ast.unparse(add_checks(ast.parse("x = 1"))).splitlines()[0]
+        'global __stackful_due__, __stackful_check__'
+    """
+    from stackful.durable.checks import with_checks
+
+    return with_checks(tree, DUE, CHECK)

@@ -56,6 +56,8 @@ class Script:
         source: the bytes of the file.
         argv: ``sys.argv``, the script's name first.
         every: whether the code must notice that a checkpoint is due.
+        on_change: what loading does where code has changed: see `snapshot.loads`.
+        before: the text that the run's checkpoints belong to, where it is another one; None where not.
 
     Raises:
         SyntaxError: as under plain ``python``.
@@ -67,7 +69,18 @@ class Script:
         1
     """
 
-    def __init__(self, filename: str, source: bytes, argv: tuple[str, ...], every: bool) -> None:
+    def __init__(
+        self,
+        filename: str,
+        source: bytes,
+        argv: tuple[str, ...],
+        every: bool,
+        on_change: str = "refuse",
+        before: bytes | None = None,
+    ) -> None:
+        self.on_change = on_change
+        self.before = before
+        self.every = every
         self.filename = filename
         self.source = source
         self.argv = argv
@@ -81,9 +94,19 @@ class Script:
     def install(self) -> None:
         """Make this the process's program: ``__main__``, ``sys.argv`` and the script's folder on ``sys.path``."""
         sys.modules["__main__"] = self.module
+        if self.on_change == "keep":
+            self._remember_text()
         sys.argv = list(self.argv)
         if not sys.flags.safe_path:
             sys.path[0] = os.path.dirname(os.path.realpath(self.filename))  # as python does
+
+    def _remember_text(self) -> None:
+        """Tracebacks show the lines that run, whatever the file says now."""
+        import importlib.util
+        import linecache
+
+        text = importlib.util.decode_source(self.source)
+        linecache.cache[self.filename] = (len(text), None, text.splitlines(keepends=True), self.filename)
 
     def fiber(self) -> Fiber:
         """A fresh fiber for the script; module code runs with its globals as locals."""

@@ -106,6 +106,7 @@ class Change:
         attributes: merged into those of the run; a value None removes the name.
         result, error, exit_status: with a status that ends the run.
         told: the run has been told of its end: that it is cancelled, or late, does not make it due any more.
+        source: of a script's run, the text that its checkpoint belongs to from now on.
     """
 
     status: Status = Status.RUNNING
@@ -121,6 +122,7 @@ class Change:
     error: str | None = None
     exit_status: int | None = None
     told: bool = False
+    source: bytes | None = None
 
 
 @dataclass(slots=True)

@@ -32,8 +32,11 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
+    from typing import Literal
 
     from stackful.fibers import Fiber
+
+    OnChange = Literal["refuse", "keep", "move"]
 
 __all__ = [
     "NothingToResumeError",
@@ -103,12 +106,14 @@ def start(
     return Execution(run, script, script.fiber(), store=store, keeper=keeper, lock=lock)
 
 
-def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execution:
+def resume(store_path: str | PathLike[str], run_id: str | None = None, on_change: OnChange = "refuse") -> Execution:
     """Make a stored run this process's program, suspended where its last checkpoint was.
 
     Args:
         store_path: the store.
         run_id: the run, or the beginning of its id; by default the newest that nobody is at work on.
+        on_change: where the script, or code of a module that its frames stand in, has changed: "refuse"; "keep" to the code as it was; or
+            "move" to the same statement of the new text, which then is the run's text: a checkpoint that belongs to it is stored at once.
 
     Returns:
         What plays the rest of the script, when told to with the value True.
@@ -116,7 +121,7 @@ def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execut
     Raises:
         RunNotFoundError: there is no such run, or it has nothing to resume.
         RunLockedError: another process is at work on it.
-        ScriptError, CodeChangedError: the script is gone, or is not what it was.
+        ScriptError, CodeChangedError: the script is gone, or is not what it was, and `on_change` does not help.
         SnapshotError: the checkpoint is damaged, sealed with another key, or of another Python.
         StoreError: the store cannot be used.
     """
@@ -126,7 +131,7 @@ def resume(store_path: str | PathLike[str], run_id: str | None = None) -> Execut
         lock = RunLock(path, (store.run(run_id) if run_id else _newest_unfinished(path, store)).id)
         undo.callback(lock.release)
         run = store.run(lock.run_id)  # read again: only now nobody else changes it
-        script, fiber, keeper = _load(path, store, run)
+        script, fiber, keeper = _load(path, store, run, on_change)
         run = run._replace(seq=store.checkpoints(run.id)[0].seq)
         store.set_status(run.id, Status.RUNNING)
         undo.pop_all()
@@ -151,15 +156,15 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
         return Suspended(run, source, stored[0], fiber)
 
 
-def load_script(run: Run, before: bytes) -> Script:
-    """The script of a run as it is now; ``before`` is its text as it was.
+def load_script(run: Run, before: bytes, on_change: OnChange = "refuse") -> Script:
+    """The script of a run as it is now, or as `on_change` says; ``before`` is its text as it was.
 
     Raises:
         ScriptError, CodeChangedError: the script is gone, or is not what it was.
         SnapshotVersionError: the run belongs to another version of Python.
     """
     _check_version(run)
-    return _script_of(run, before)
+    return _script_of(run, before, on_change)
 
 
 def load_raw(store_path: str | PathLike[str], run_id: str) -> tuple[Run, bytes, SavedState, tuple[bytes, ...] | None]:
@@ -182,15 +187,15 @@ def load_raw(store_path: str | PathLike[str], run_id: str) -> tuple[Run, bytes, 
         return run, store.source(run), store.load(stored[0]), keys
 
 
-def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
-    """The newest checkpoint that is whole."""
+def _load(path: str, store: Store, run: Run, on_change: OnChange) -> tuple[Script, Fiber, Keeper]:
+    """The newest checkpoint that is whole; one that has come to be of a new text is stored as such before anything runs."""
     stored = store.checkpoints(run.id)
     _check_resumable(run, stored)
     _check_version(run)
     keeper = Keeper(load_key(path))
     damage: StackfulError | None = None
     for checkpoint in stored:
-        script = _script_of(run, store.source(run))
+        script = _script_of(run, store.source(run), on_change)
         try:
             fiber = _load_checkpoint(script, keeper, store, checkpoint)
         except (SealError, SnapshotFormatError) as error:
@@ -198,18 +203,27 @@ def _load(path: str, store: Store, run: Run) -> tuple[Script, Fiber, Keeper]:
             continue
         if damage:
             notice(f"warning: the last checkpoint is damaged; going on from checkpoint {checkpoint.seq}: {damage}")
+        if script.before is not None:
+            from stackful.durable.records import Change
+
+            state = keeper.save(script, fiber, keeper.progress)
+            store.add_checkpoint(run.id, state, Change(source=script.source))
         return script, fiber, keeper
     raise damage or StoreError(f"run {run.id} has lost its checkpoints")
 
 
-def _script_of(run: Run, before: bytes) -> Script:
-    """The script as it is now, which must be what it was, but for comments and the like."""
+def _script_of(run: Run, before: bytes, on_change: OnChange) -> Script:
+    """The script as it is now, which must be what it was, but for comments and the like; or as `on_change` says."""
+    if on_change == "keep":
+        return Script(run.program, before, run.argv, run.every is not None, on_change)
     source = read_script(run.program)
     try:
-        script = Script(run.program, source, run.argv, run.every is not None)
+        script = Script(run.program, source, run.argv, run.every is not None, on_change)
     except SyntaxError as error:
         raise CodeChangedError(f"the script of run {run.id} was changed and no longer compiles: {error}") from error
-    if source != before:
+    if source != before and on_change == "move":
+        script.before = before
+    elif source != before:
         from stackful.snapshot.changes import check_same_program  # only a changed script pays for it
 
         before_code = compile_script(before, run.program, run.every is not None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import sys
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.program import Script
     from stackful.fibers import Fiber
-    from stackful.snapshot import Finding
+    from stackful.snapshot import Finding, Program
 
 __all__ = ["Keeper"]
 
@@ -47,10 +47,10 @@ class Keeper:
         Raises:
             UnsaveableError: the program refers to a value that cannot be stored.
         """
-        from stackful.snapshot import Program, dumps
+        from stackful.snapshot import dumps
         from stackful.snapshot.reconnectors import registered
 
-        program = Program(script.module, script.code)
+        program = _program(script)
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
         state["progress"] = progress or {"answer": True}
         state["reconnectors"] = registered()  # the script does not run again, and would not register them
@@ -82,10 +82,12 @@ class Keeper:
             CodeChangedError: the script is not what it was.
             SnapshotError: the bytes cannot be understood by this Python.
         """
-        from stackful.snapshot import Program, loads
+        from stackful.snapshot import loads
 
-        program = Program(script.module, script.code)
-        saved = loads(state.program, key=self.key, program=program)
+        program = _program(script)
+        saved = loads(state.program, key=self.key, program=program, on_change=script.on_change)
+        if program.before is not None:
+            _check_globals(program, saved)
         script.set_globals(saved["globals"])
         for name, stream in saved["streams"].items():
             setattr(sys, name, stream)
@@ -102,9 +104,9 @@ class Keeper:
         Raises:
             SealError, SnapshotFormatError: the bytes are not those that were stored.
         """
-        from stackful.snapshot import Program, check_code
+        from stackful.snapshot import check_code
 
-        return check_code(state.program, key=self.key, program=Program(script.module, script.code))
+        return check_code(state.program, key=self.key, program=_program(script), on_change=script.on_change)
 
     def _environment(self) -> dict[str, Any]:
         return {
@@ -119,6 +121,34 @@ class Keeper:
         changed: dict[str, str | None] = dict.fromkeys(self._variables.keys() - os.environ.keys())
         changed |= {name: value for name, value in os.environ.items() if self._variables.get(name) != value}
         return changed
+
+
+def _program(script: Script) -> Program:
+    from stackful.snapshot import Program
+
+    if script.before is None:
+        return Program(script.module, script.code)
+    from stackful.durable.instrument import add_checks, compile_script
+    from stackful.snapshot.editions import Edition
+
+    instrument = add_checks if script.every else None
+    before, now = (
+        Edition(importlib.util.decode_source(text), code, instrument)
+        for text, code in (
+            (script.before, compile_script(script.before, script.filename, script.every)),
+            (script.source, script.code),
+        )
+    )
+    return Program(script.module, script.code, False, before, now)
+
+
+def _check_globals(program: Program, saved: dict[str, Any]) -> None:
+    from stackful.snapshot.changes import check_globals
+
+    given = {*saved["globals"], *vars(program.module)}
+    for frame in saved["fiber"].frames:
+        if frame.code is program.code:
+            check_globals(program, given, frame.offset)
 
 
 def _enter(cwd: str) -> None:

@@ -365,7 +365,7 @@ class Store(Protocol):
         """Record a new run of a script with this source; StoreError if its id is taken."""
 
     def source(self, run: Run) -> bytes:
-        """The script as it was when the run started."""
+        """The script as it was when the run started, or when it went on in a new text."""
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
         """Record how a script's run stands; a finished run's checkpoints are dropped in the same transaction."""

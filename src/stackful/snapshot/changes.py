@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.errors import CodeChangedError, SnapshotVersionError
 from stackful.snapshot.codes import CodeReference, Program, look_up_in_program, reference_in_program
+from stackful.snapshot.editions import classes_changed, names_missing
 from stackful.snapshot.fingerprints import differences, fingerprint, tree_of
 from stackful.snapshot.sources import Source, Waits, decode, find_in
 
+if TYPE_CHECKING:
+    from stackful.snapshot.editions import Edition
+
 __all__ = [
+    "SCRIPT_WAY_OUT",
     "Change",
     "Stored",
     "changed_error",
+    "check_globals",
     "check_same_program",
     "diff",
     "program_error",
@@ -30,6 +36,9 @@ _WAY_OUT = (
     'go back to the code of the snapshot, or load it with on_change="keep", which runs the code that it carries,'
     ' or "move", which goes on in the new code'
 )
+_PROGRAM_WAY_OUT = "go back to the code of the snapshot, resume with --on-change keep or move, or start anew"
+SCRIPT_WAY_OUT = "go back to the script as it was, or resume with --on-change keep, which runs it as it was"
+"""What can be done where a script cannot go on in its new text."""
 
 
 class Stored(NamedTuple):
@@ -126,6 +135,10 @@ def _gone(change: Change) -> str:
     name = f'"{reference.qualname}" ({change.file}:{reference.line})'
     similar = list(_similar(reference)) if reference.module in sys.modules else []
     hint = f" (is it {similar[0]}() now?)" if similar else ""
+    if reference.module is None:
+        return (
+            f"the run uses {name}, which the script has not got any more; restore it, or resume with --on-change keep"
+        )
     keep = (
         ', or load the snapshot with on_change="keep", which runs the code that it carries' if reference.source else ""
     )
@@ -163,7 +176,7 @@ def check_same_program(before: CodeType, now: CodeType, texts: tuple[bytes, byte
     >>> one, two = (compile(f"def f():\n    return {n}", "s.py", "exec") for n in (1000, 2000))
     >>> check_same_program(one, two)
     Traceback (most recent call last):
-    stackful.errors.CodeChangedError: the code of "f" (s.py:1) has changed since the snapshot: constants; go back to the code of the snapshot, or start anew
+    stackful.errors.CodeChangedError: the code of "f" (s.py:1) has changed since the snapshot: constants; go back to the code of the snapshot, resume with --on-change keep or move, or start anew
     """
     program = Program(sys.modules["__main__"], now)
     for path, code in sorted(tree_of(before), key=lambda entry: -len(entry[0])):  # the function, not the one around it
@@ -172,10 +185,41 @@ def check_same_program(before: CodeType, now: CodeType, texts: tuple[bytes, byte
         if found is None:
             raise program_error(program, reference, candidates, texts)
     if len(list(tree_of(before))) != len(list(tree_of(now))):
-        text = (
-            f"{now.co_filename} has functions now that it had not; go back to the code of the snapshot, or start anew"
-        )
+        text = f"{now.co_filename} has functions now that it had not; {_PROGRAM_WAY_OUT}"
         raise CodeChangedError("\n".join((text, *_program_diff(now, texts))))
+
+
+def check_globals(program: Program, names: Collection[str], offset: int) -> None:
+    """`CodeChangedError` where a script cannot go on at `offset` of a new text with its globals as they are, whose `names` are given.
+
+    What the new text has added above the position has not run, and classes that the old one has made stay as they are.
+    """
+    before, now = program.before, program.now
+    if before is None or now is None:
+        return
+    for name in classes_changed(before.text, now.text):
+        if name in names:
+            raise _globals_error(
+                before,
+                now,
+                f'the class "{name}" is made otherwise now, and the run goes on with the one that it has made',
+            )
+    old = set(names_missing(before.code, names, 0))
+    missing = [name for name in names_missing(program.code, names, offset) if name not in old]
+    if missing:
+        raise _globals_error(
+            before,
+            now,
+            f'it uses the global "{missing[0]}" now, which the run has not got and would not make: what was added above its'
+            " position does not run",
+        )
+
+
+def _globals_error(before: Edition, now: Edition, why: str) -> CodeChangedError:
+    file = now.code.co_filename
+    lines = "\n".join(_diff(before.text, now.text, file, ""))
+    text = f"the code of {file} has changed since the snapshot: {why}; {SCRIPT_WAY_OUT}"
+    return CodeChangedError(f"{text}\n{lines}", "<module>", lines)
 
 
 def _program_diff(now: CodeType, texts: tuple[bytes, bytes] | None) -> list[str]:
@@ -189,6 +233,6 @@ def program_error(
     """The error for code of a script that has changed."""
     file = program.code.co_filename
     change = Change(reference, file, candidates[0] if candidates else None)
-    error = changed_error(change, way_out="go back to the code of the snapshot, or start anew")
+    error = changed_error(change, way_out=_PROGRAM_WAY_OUT)
     lines = _program_diff(program.code, texts)
     return CodeChangedError("\n".join((str(error), *lines)), reference.qualname, "\n".join(lines))

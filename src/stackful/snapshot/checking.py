@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stackful.errors import CodeChangedError, NameRefusedError, SnapshotFormatError, SnapshotVersionError
+from stackful.snapshot.changes import check_globals
 from stackful.snapshot.scanning import Carried, Scan, carried_codes, scan
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from stackful.snapshot.allowed import Allowed
-    from stackful.snapshot.codes import CodeReference
+    from stackful.snapshot.codes import CodeReference, Program
     from stackful.snapshot.following import Follower
 
 __all__ = ["Finding", "check_body"]
@@ -95,15 +96,31 @@ def _foreign(carried: list[Carried], follower: Follower) -> list[Finding]:
     return [Finding("", module, str(follower.bytecode_error(module)))]
 
 
+def _globals(program: Program, state: Any, places: list[tuple[CodeType, int]]) -> list[Finding]:
+    """Of globals that a script's new text needs."""
+    names = state.get("globals") if isinstance(state, dict) else None
+    offset = next((offset for code, offset in places if code is program.code), None)
+    if not isinstance(names, dict) or offset is None:
+        return []
+    try:
+        check_globals(program, {*names, *vars(program.module)}, offset)
+    except CodeChangedError as error:
+        return [Finding("<module>", "__main__", str(error), error.diff)]
+    return []
+
+
 def check_body(body: bytes, follower: Follower, allowed: Allowed) -> list[Finding]:
     """A finding for each function that `follower` refuses, for each frame that has no place, for each name that leads nowhere."""
     scanned = _scan(body)
     codes, found = _codes(scanned.references, follower)
+    places: list[tuple[CodeType, int]] = []
     for reference, *place in scanned.frames:
         if reference in codes:
-            found += _refused(reference, follower.check_place, codes[reference], *place)
+            found += _refused(reference, lambda *at: places.append(follower.check_place(*at)), codes[reference], *place)
     for reference, closure in scanned.functions:
         if reference in codes:
             found += _refused(reference, follower.fit_function, codes[reference], closure)
+    if not found and follower.program is not None:
+        found += _globals(follower.program, scanned.root[0], places)
     found += [*_foreign(scanned.carried, follower), *_names(scanned, allowed, follower.is_foreign)]
     return list(dict.fromkeys(found))

@@ -11,12 +11,15 @@ import importlib.util
 import marshal
 import sys
 from types import CellType, CodeType, FunctionType, ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stackful.errors import CodeChangedError
 from stackful.fibers.portable import SCRIPTS
 from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
 from stackful.snapshot.sources import encoded_source
+
+if TYPE_CHECKING:
+    from stackful.snapshot.editions import Edition
 
 __all__ = [
     "CodeReference",
@@ -37,11 +40,14 @@ class Program(NamedTuple):
 
     With it, functions of the script are saved as references into `code` and come back bound to `module`'s globals. With `is_there`, the
     script has been run where the snapshot is loaded: it is a module like others, and its code, functions and classes are saved by name.
+    Where `before`, the text that the snapshot was made with, is given besides `now`, loading with ``on_change="move"`` goes on in `code`, that of `now`.
     """
 
     module: ModuleType
     code: CodeType
     is_there: bool = False
+    before: Edition | None = None
+    now: Edition | None = None
 
 
 class CodeReference(NamedTuple):

@@ -7,10 +7,10 @@ import opcode
 from collections.abc import Iterator
 from types import CodeType
 
-from stackful import _core
+from stackful import _core, stackmap
 from stackful.stackmap.instructions import instructions
 
-__all__ = ["differences", "fingerprint", "fits", "globals_read", "tree_of"]
+__all__ = ["differences", "fingerprint", "fits", "globals_read", "names_bound_behind", "names_read", "tree_of"]
 
 _PARTS = ("bytecode", "constants", "names", "exception handlers", "signature")
 _SIZE = 8  # bytes of each hash
@@ -79,6 +79,35 @@ def globals_read(code: CodeType) -> set[str]:
             if op == _LOAD_GLOBAL:
                 found.add(part.co_names[arg >> shift])
     return found
+
+
+def names_read(code: CodeType) -> set[str]:
+    """The globals that the code of a script reads, its own and that of all functions in it.
+
+    >>> sorted(names_read(compile("a + (lambda x: x + b)(1)", "s.py", "exec")))
+    ['a', 'b']
+    """
+    return globals_read(code) | {name for _, part in tree_of(code) for name in _named(part, "LOAD_NAME")}
+
+
+def names_bound_behind(code: CodeType, offset: int) -> set[str]:
+    """The globals that the code of a script can still make when it goes on at `offset`, and those that functions in it can.
+
+    >>> code = compile("a = 1; b = 2", "s.py", "exec")
+    >>> sorted(names_bound_behind(code, 0)), sorted(names_bound_behind(code, len(code.co_code) - 4))
+    (['a', 'b'], [])
+    """
+    here = stackmap.reachable(code, offset)
+    found = {name for made in ("STORE_NAME", "STORE_GLOBAL") for name in _named(code, made, here)}
+    return found | {name for _, part in tree_of(code) if part is not code for name in _named(part, "STORE_GLOBAL")}
+
+
+def _named(code: CodeType, name: str, where: frozenset[int] | None = None) -> Iterator[str]:
+    """The names that the instructions of one kind have."""
+    wanted = opcode.opmap[name]
+    for at, (op, arg, _, _) in instructions(code).items():
+        if op == wanted and (where is None or at in where):
+            yield code.co_names[arg]
 
 
 def _of_schema_1(code: CodeType) -> tuple[str, ...]:

@@ -13,15 +13,26 @@ from stackful import _core
 from stackful.errors import SnapshotFormatError, SnapshotVersionError
 from stackful.fibers.frames import slot_names
 from stackful.fibers.portable import SCRIPTS
-from stackful.snapshot.changes import Change, Stored, changed_error, program_error, stored_code, version_error
+from stackful.snapshot.changes import (
+    SCRIPT_WAY_OUT,
+    Change,
+    Stored,
+    changed_error,
+    program_error,
+    stored_code,
+    version_error,
+)
 from stackful.snapshot.codes import CodeReference, Program, function_with, look_up, look_up_in_program
-from stackful.snapshot.fingerprints import fingerprint, globals_read
+from stackful.snapshot.editions import defined_as
+from stackful.snapshot.fingerprints import fingerprint, fits, globals_read, tree_of
 from stackful.snapshot.moves import Move, MoveError
-from stackful.snapshot.sources import source_of
+from stackful.snapshot.sources import source_of, waits_of
 
 __all__ = ["POLICIES", "Follower"]
 
 POLICIES = ("refuse", "keep", "move")
+
+_MADE = "its decorators or defaults are others now, and the function that exists was made with the old ones"
 
 _modules: dict[int, tuple[CodeType, str]] = {}
 
@@ -59,12 +70,13 @@ class Follower:
     def __init__(
         self, program: Program | None, on_change: str = "refuse", made_by: tuple[int, int] = sys.version_info[:2]
     ) -> None:
-        self._program = program
+        self.program = program
         self._on_change = on_change
         self._made_by = made_by
         self.is_foreign = made_by != sys.version_info[:2]
         self.moves: dict[int, Move] = {}
         self._generators: dict[int, tuple[object, Move]] = {}
+        self._made_otherwise: dict[int, Change] = {}
 
     def code(self, reference: CodeReference) -> CodeType:
         """The code that a reference means; `CodeChangedError` where there is none that frames can go on in.
@@ -91,16 +103,40 @@ class Follower:
         return version_error(f"a function of {module or '__main__'}", self._made_by, "its code travels as bytecode")
 
     def _code_of_program(self, reference: CodeReference) -> CodeType:
-        if self._program is None:
+        if self.program is None:
             raise SnapshotFormatError("this snapshot belongs to a script's run: it is loaded by `stackful resume`")
         if self.is_foreign:
             raise version_error(
                 reference.qualname, self._made_by, "the code of a script is bound to the version of Python"
             )
-        found, candidates = look_up_in_program(self._program, reference)
+        if self._on_change == "move" and self.program.before is not None:
+            return self._code_of_edition(self.program, reference)
+        found, candidates = look_up_in_program(self.program, reference)
         if found is None:
-            raise program_error(self._program, reference, candidates)
+            raise program_error(self.program, reference, candidates)
         return found
+
+    def _code_of_edition(self, program: Program, reference: CodeReference) -> CodeType:
+        """The same code in the new text of the script; or else the old one, with the move to what has its name now."""
+        assert program.before is not None
+        assert program.now is not None
+        old, _ = look_up_in_program(program._replace(code=program.before.code), reference)
+        found = [code for _, code in tree_of(program.code) if code.co_qualname == reference.qualname]
+        same = next((code for code in found if fits(code, reference.fingerprint)), None)
+        now = same or (found[0] if found else None)
+        source = None if old is None else program.before.source_of(old)
+        new = None if now is None else program.now.source_of(now)
+        change = Change(reference, program.code.co_filename, now, source, new)
+        if now is None or old is None or source is None or new is None:
+            raise changed_error(change, "the text that it was compiled from is not known", SCRIPT_WAY_OUT)
+        if same is None and len({fingerprint(code) for code in found}) > 1:
+            raise changed_error(change, "several functions have its name now", SCRIPT_WAY_OUT)
+        code = same or old
+        if defined_as(source, old) != defined_as(new, now):
+            self._made_otherwise[id(code)] = change
+        if same is None:
+            self.moves[id(old)] = Move(Stored(source, old, waits_of(old, source.line)), now, change)
+        return code
 
     def _follow_change(self, reference: CodeReference, candidates: list[CodeType]) -> CodeType:
         """The code for a reference that leads to no code with its fingerprint, or comes from another Python."""
@@ -181,11 +217,10 @@ class Follower:
 
     def check_place(
         self, code: CodeType, offset: int, slots: tuple[Any, ...], stack: tuple[Any, ...], waiting: str
-    ) -> None:
-        """`CodeChangedError` where a frame of `code` has no place in the code that is here; its values need not be the true ones."""
+    ) -> tuple[CodeType, int]:
+        """The code and offset of a frame of `code` in the code that is here, `CodeChangedError` where it has none; its values need not be the true ones."""
         move = self.moves.get(id(code))
-        if move is not None:
-            _moved(move, offset, slots, stack, waiting)
+        return (code, offset) if move is None else _moved(move, offset, slots, stack, waiting)[:2]
 
     def _function(self, function: object, code: CodeType, slots: tuple[Any, ...]) -> FunctionType:
         """Not what a decorator that was added since has made of it: that has the globals of another module."""
@@ -201,6 +236,9 @@ class Follower:
 
     def fit_function(self, code: CodeType, closure: tuple[CellType, ...] | None) -> tuple[CodeType, Any]:
         """Code and closure for a function object of `code`, which the snapshot holds by value."""
+        made_otherwise = self._made_otherwise.get(id(code))
+        if made_otherwise is not None:
+            raise changed_error(made_otherwise, _MADE, SCRIPT_WAY_OUT)
         move = self.moves.get(id(code))
         return (code, closure) if move is None else move.function(closure)
 

@@ -128,7 +128,7 @@ def _scanned(pickle: bytes) -> tuple[Scan, str]:
     try:
         return scan(pickle), ""
     except Exception as error:  # noqa: BLE001 - damaged bytes end in any of them
-        return Scan([], [], [], [], [], []), f"the pickle is damaged: {error}"
+        return Scan([], [], [], [], [], [], []), f"the pickle is damaged: {error}"
 
 
 def _place(code: CodeReference | Carried, offset: int, stack: Any, program: Program | None, is_trusted: bool) -> Place:

@@ -18,7 +18,7 @@ from stackful import stackmap
 from stackful._core import NULL
 from stackful.fibers.frames import slot_names
 from stackful.snapshot import crossing
-from stackful.snapshot.changes import Change, Stored, changed_error, version_error
+from stackful.snapshot.changes import SCRIPT_WAY_OUT, Change, Stored, changed_error, version_error
 from stackful.snapshot.fingerprints import fingerprint, globals_read
 from stackful.snapshot.renames import renamed_locals, unlike_locals
 from stackful.snapshot.sources import Place, Source, find_in
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Move", "MoveError"]
 
+_LOAD_GLOBAL = opcode.opmap["LOAD_GLOBAL"]
 _YIELD = opcode.opmap["YIELD_VALUE"]
 
 Mapped = tuple[int, tuple[Any, ...], tuple[Any, ...]]
@@ -42,7 +43,7 @@ class MoveError(Exception):
         """The error for users."""
         if move.change is None:
             return version_error(move.stored.waits.name, move.stored.made_by, str(self))
-        return changed_error(move.change, str(self), _WAY_OUT)
+        return changed_error(move.change, str(self), _WAY_OUT if move.change.reference.module else SCRIPT_WAY_OUT)
 
 
 _WAY_OUT = 'go back to the code of the snapshot, or load it with on_change="keep", which runs the code that it carries'
@@ -78,6 +79,7 @@ class Move(NamedTuple):
         if self.change is None:
             return new, closure
         try:
+            _check_same_kind(old, new)
             _check_same_signature(old, new)
             return new, _closure_for(old, new, closure)
         except MoveError as error:
@@ -101,7 +103,7 @@ def _crossed(stored: Stored, *place: Any) -> Mapped:
 
 
 def _check_same_signature(old: CodeType, new: CodeType) -> None:
-    if new.co_name.startswith("<"):
+    if new.co_name.startswith("<") and new.co_name != "<module>":
         raise MoveError("a function without a name cannot be found again")
     arguments = old.co_argcount + old.co_kwonlyargcount
     parts = ("co_argcount", "co_kwonlyargcount", "co_posonlyargcount", "co_flags")
@@ -157,12 +159,25 @@ def _position(code: CodeType, offset: int) -> Place | None:
     return None
 
 
+_BEFORE = -1
+
+
+def _is_put_in(code: CodeType, offset: int, place: Place) -> bool:
+    """Whether a call is none of the text's: what ``--every`` has put in has one place for the call and the name that it calls."""
+    if not stackmap.is_call(code, offset):
+        return False
+    origins = [slot.origin for slot in stackmap.stack_before(code, offset)[-2:] if slot.origin >= 0]
+    return any(code.co_code[at] == _LOAD_GLOBAL and _position(code, at) == place for at in origins)
+
+
 def _anchor(code: CodeType, text: Text, offset: int) -> tuple[int, int] | None:
-    """The statement and the expression of it that an instruction belongs to."""
+    """The statement and the expression of it that an instruction belongs to; `_BEFORE` for a call that was put in front of the statement."""
     place = _position(code, offset)
     statement = None if place is None else text.at(place)
     if place is None or statement is None:
         return None
+    if _is_put_in(code, offset, place):
+        return statement, _BEFORE
     node = text.node_at(statement, place)
     return None if node is None else (statement, node)
 
@@ -238,6 +253,10 @@ def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], 
     line = _line_of(statement)
     if found and not fitting:
         raise MoveError(f"in the new code something else lies on the evaluation stack in line {line}")
+    if not found and target[1] == _BEFORE:
+        raise MoveError(
+            f"the checkpoint by the clock that it stands in has no counterpart in front of line {line} of the new code"
+        )
     if not fitting or (max(len(fitting), len(twins)) > 1 and not statement.has_equal_copies):
         raise MoveError(f"the compiler has made several copies of line {line}, and which is meant cannot be told")
     return fitting[0]
@@ -245,7 +264,7 @@ def _instruction(way: _Way, offset: int, waiting: str, anchor: tuple[int, int], 
 
 def _same_node(old: Text, new: Text, statement: int, partner: int, node: int) -> int:
     """The same expression in the partner; where only a label joins the two, the only one that calls the same."""
-    if old.statements[statement].head == new.statements[partner].head:
+    if node == _BEFORE or old.statements[statement].head == new.statements[partner].head:
         return node
     wanted = old.own_nodes(statement)[node]
     found = [

@@ -44,6 +44,8 @@ class Scan(NamedTuple):
     all_frames: list[tuple[CodeReference | Carried, int, tuple[Any, ...], Any]]
     functions: list[tuple[CodeReference, tuple[Any, ...] | None]]
     names: list[tuple[str, str]]
+    root: list[Any]
+    """The value itself in a list, in as far as it is made of dicts, lists and the like."""
 
 
 class _Inert:
@@ -72,7 +74,7 @@ class _Scanner(pickle.Unpickler):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(BytesIO(data), buffers=_Buffers())
-        self.scan = Scan([], [], [], [], [], [])
+        self.scan = Scan([], [], [], [], [], [], [])
         known = {
             "code": self._code,
             "code_by_value": self._code_by_value,
@@ -152,7 +154,7 @@ class _Buffers:
 def scan(body: bytes) -> Scan:
     """The code references and the frames in the body of a snapshot, whose seal has been checked."""
     scanner = _Scanner(body)
-    scanner.load()
+    scanner.scan.root.append(scanner.load())
     return scanner.scan
 
 

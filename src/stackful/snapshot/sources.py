@@ -16,7 +16,7 @@ import opcode
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, reduce
 from operator import or_
 from pathlib import Path
@@ -27,7 +27,19 @@ from stackful import stackmap
 from stackful.fibers.frames import slot_names
 from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
 
-__all__ = ["Place", "Source", "Waits", "decode", "encoded_source", "find_in", "source_of", "waits_of"]
+__all__ = [
+    "File",
+    "Place",
+    "Source",
+    "Waits",
+    "decode",
+    "encoded_source",
+    "file_of",
+    "find_in",
+    "source_of",
+    "unit_in",
+    "waits_of",
+]
 
 _FUTURE = reduce(or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
 _YIELD = opcode.opmap["YIELD_VALUE"]
@@ -61,6 +73,8 @@ class Source(NamedTuple):
     flags: int
     line: int
     waits: tuple[Waits, ...] = ()
+    instrument: Callable[[ast.Module], ast.Module] | None = None
+    """What is done to the tree before it is compiled; it does not travel."""
 
     @property
     def bare(self) -> Source:
@@ -84,7 +98,8 @@ class Source(NamedTuple):
 
     def compiled(self, file: str) -> CodeType:
         """The code of the text, made by this Python; `SyntaxError` where it has no such syntax."""
-        code: CodeType = compile(self.tree(), file, "exec", flags=self.flags, dont_inherit=True)
+        tree = self.tree() if self.instrument is None else self.instrument(self.tree())
+        code: CodeType = compile(tree, file, "exec", flags=self.flags, dont_inherit=True)
         return code
 
 
@@ -92,6 +107,10 @@ class _Unit(NamedTuple):
     first: int
     last: int
     classes: tuple[str, ...]
+
+
+File = tuple[str, tuple[_Unit, ...], frozenset[str]]
+"""The text of a file, the definitions in it, and the names that it imports."""
 
 
 def _first_line(node: ast.stmt) -> int:
@@ -125,9 +144,13 @@ def _imports(body: list[ast.stmt]) -> Iterator[str]:
 
 
 @lru_cache(maxsize=64)
-def _file(name: str, module: str, version: tuple[int, int]) -> tuple[str, tuple[_Unit, ...], frozenset[str]]:
-    """The text of a file, the definitions in it, and what it imports; `version` is another one when the file has been written."""
-    text = _text_from_loader(name, module) or "".join(_lines(name))
+def _file(name: str, module: str, version: tuple[int, int]) -> File:
+    """The file of a module; `version` is another one when the file has been written."""
+    return file_of(_text_from_loader(name, module) or "".join(_lines(name)))
+
+
+def file_of(text: str) -> File:
+    """A text, the definitions in it, and what it imports."""
     body = _parsed(text)
     return (text, tuple(_units(body)), frozenset(_imports(body))) if body else ("", (), frozenset())
 
@@ -191,7 +214,12 @@ def find_in(compiled: CodeType, code_name: str, prints: bytes | tuple[str, ...])
 
 def _unit_of(code: CodeType, module: str) -> Source | None:
     """The definition that the code seems to stand in, still without a look at whether it gives this code."""
-    text, units, imports = _file(code.co_filename, module, _version(code.co_filename))
+    return unit_in(_file(code.co_filename, module, _version(code.co_filename)), code)
+
+
+def unit_in(file: File, code: CodeType) -> Source | None:
+    """The definition in a file that the code seems to stand in, still without a look at whether it gives this code."""
+    text, units, imports = file
     flags, line = code.co_flags & _FUTURE, code.co_firstlineno
     if code.co_name == "<module>":
         return Source(text, (), (), flags, 1) if text else None

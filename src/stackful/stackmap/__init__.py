@@ -5,7 +5,7 @@ empty. A frame that is built from stored data must therefore satisfy what the co
 computes that from the bytecode, for code that has not run, too.
 
 `kinds` names what a slot can hold, `effects` is the table of all instructions, `instructions` decodes a code object, `flow` finds the
-stack before each instruction, `liveness` the locals that must be bound, and `names` puts an instruction into words.
+stack before each instruction, `liveness` the locals that must be bound, `reach` what can still run, and `names` puts an instruction into words.
 """
 
 from .flow import is_call, local_kinds, name_kinds, stack_before, stack_during_call, stack_when_fresh
@@ -13,6 +13,7 @@ from .instructions import instruction_start
 from .kinds import MANY, Kind, Slot
 from .liveness import cells_needed, locals_needed, locals_read
 from .names import describe_call
+from .reach import reachable
 
 __all__ = [
     "MANY",
@@ -26,6 +27,7 @@ __all__ = [
     "locals_needed",
     "locals_read",
     "name_kinds",
+    "reachable",
     "stack_before",
     "stack_during_call",
     "stack_when_fresh",

@@ -174,6 +174,8 @@ def save_all(session: Connection, saves: Sequence[Save]) -> Callable[[], list[st
 def change_script(session: Connection, run_id: str, change: Change) -> None:
     """The same for the change of a script, which nobody claims and whose fence is never lost."""
     save_all(session, [Save(run_id, 0, 0, 0, "", "", None, change)])
+    if change.source is not None:
+        session.execute("UPDATE stackful.runs SET source = %s WHERE id = %s", [change.source, run_id])
 
 
 def _change_runs(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:

@@ -221,6 +221,8 @@ class Claims(Rows):
             "UPDATE runs SET status = ?, waits = ?, question = ?, wake = ? WHERE id = ?",
             [change.status.value, change.waits, change.question, wake, run_id],
         )
+        if change.source is not None:
+            db.execute("UPDATE runs SET source = ? WHERE id = ?", [change.source, run_id])
 
     def _change(
         self, db: sqlite3.Connection, save: Save, change: Change, now: float, told: list[tuple[str, str]]
