@@ -62,7 +62,15 @@ _NAMES = {
         "StringIO BytesIO IOBase RawIOBase BufferedIOBase TextIOBase _IOBase _RawIOBase _BufferedIOBase _TextIOBase"
         " BufferedReader BufferedWriter BufferedRandom BufferedRWPair TextIOWrapper IncrementalNewlineDecoder UnsupportedOperation".split()
     ),
-    "logging": {"getLogger", "LogRecord", "Logger", "Formatter", "PercentStyle", "StrFormatStyle", "StringTemplateStyle"},
+    "logging": {
+        "getLogger",
+        "LogRecord",
+        "Logger",
+        "Formatter",
+        "PercentStyle",
+        "StrFormatStyle",
+        "StringTemplateStyle",
+    },
     "thread": {"lock", "RLock", "_local"},  # _thread
     "cloudpickle": {"subimport", "dynamic_subimport"},
 }
