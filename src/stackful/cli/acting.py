@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from stackful.cli.looking import value_of
-from stackful.cli.options import as_json, command, connected, store, the_run
+from stackful.cli.options import as_json, command, connected, pairs, store, tell, the_run, value_of
 from stackful.errors import StoreError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 __all__ = ["COMMANDS"]
-
-
-def _tell(as_json: bool, text: str, **data: Any) -> None:
-    print(json.dumps(data) if as_json else text)
-
-
-def _pairs(given: Iterable[str]) -> dict[str, Any]:
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
-        found[name] = value_of(value)
-    return found
 
 
 @command("signal")
@@ -53,7 +32,7 @@ def _signal(
     with connected(store) as engine:
         found = the_run(engine, run)
         if answers:
-            taken = engine.answer(found.id, _pairs(answers))
+            taken = engine.answer(found.id, pairs(answers))
         else:
             taken = engine.send(found.id, str(name), value_of(value), key)
     what = "the answer" if answers else f"signal {name}"
@@ -61,7 +40,7 @@ def _signal(
         raise StoreError(
             f"{what} was not taken in: run {found.id} has ended, or a signal with this key was sent before"
         )
-    _tell(as_json, f"{what} is in the store for {found.id}", run=found.id, taken=True)
+    tell(as_json, f"{what} is in the store for {found.id}", run=found.id, taken=True)
 
 
 @command("cancel")
@@ -74,7 +53,7 @@ def _cancel(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
         found = [the_run(engine, run) for run in runs]
         for run in found:
             status = engine.store.cancel(run.id)
-            _tell(as_json, f"{run.id} is {status.value}; its end was asked for", run=run.id, status=status.value)
+            tell(as_json, f"{run.id} is {status.value}; its end was asked for", run=run.id, status=status.value)
 
 
 @command("retry")
@@ -86,7 +65,7 @@ def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
     with connected(store) as engine:
         for run in [the_run(engine, run) for run in runs]:
             engine.retry(run.id)
-            _tell(as_json, f"{run.id} goes on from its last state", run=run.id)
+            tell(as_json, f"{run.id} goes on from its last state", run=run.id)
 
 
 @command("fork")
@@ -108,8 +87,8 @@ def _fork(store: str, at: int | None, changes: tuple[str, ...], name: str | None
     """Make a second run that goes on from where a run stands, or stood."""
     with connected(store) as engine:
         found = the_run(engine, run)
-        made = engine.fork(found.id, at=at, edit=_pairs(changes) or None, id=name)
-        _tell(as_json, f"{made.id} goes on from {found.id}{f' at {at}' if at else ''}", run=made.id, origin=found.id)
+        made = engine.fork(found.id, at=at, edit=pairs(changes) or None, id=name)
+        tell(as_json, f"{made.id} goes on from {found.id}{f' at {at}' if at else ''}", run=made.id, origin=found.id)
 
 
 COMMANDS = (_signal, _cancel, _retry, _fork)

@@ -6,11 +6,11 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from stackful.cli.options import as_json, command, connected, on_change, store, the_run
+from stackful.cli.options import as_json, command, connected, on_change, store, tell, the_run
 from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 
@@ -97,7 +97,7 @@ def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
         data = export_run(engine, found)
     path = output or Path(f"{found.id}.stackful")
     path.write_bytes(data)
-    _tell(as_json, f"{found.id}: {len(data)} bytes in {path}", run=found.id, file=str(path), size=len(data))
+    tell(as_json, f"{found.id}: {len(data)} bytes in {path}", run=found.id, file=str(path), size=len(data))
 
 
 @command("import")
@@ -120,11 +120,7 @@ def _import(store: str, key_file: Path | None, name: str | None, as_json: bool, 
 
     with connected(store) as engine:
         run_id = import_run(engine, file.read_bytes(), key_file, name)
-    _tell(as_json, f"{run_id} is in the store and goes on from its state", run=run_id)
-
-
-def _tell(as_json: bool, text: str, **data: Any) -> None:
-    print(json.dumps(data) if as_json else text)
+    tell(as_json, f"{run_id} is in the store and goes on from its state", run=run_id)
 
 
 COMMANDS = (_doctor, _gc, _export, _import)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackful.cli.options import as_json, command, connected, store
+from stackful.cli.options import as_json, command, connected, pairs, store
 from stackful.durable.store import ENDED, Status
 
 if TYPE_CHECKING:
@@ -20,22 +20,7 @@ __all__ = ["COMMANDS"]
 
 
 def _attributes(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE, with JSON for a value, or a word."""
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
-        found[name] = value_of(value)
-    return found
-
-
-def value_of(text: str) -> Any:
-    """What a user means by a word: JSON where it is JSON, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return pairs(given)
 
 
 @command("ps")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -39,6 +40,39 @@ on_change = click.option(
     help="Where a script has changed: refuse; keep to it as it was; or move to the same statement of the new text.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print data for programs.")
+
+
+def value_of(text: str) -> Any:
+    """What a user means by a word: JSON where it is JSON, else the text itself.
+
+    Example:
+        >>> value_of("[1]"), value_of("tea")
+        ([1], 'tea')
+    """
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def pairs(given: Iterable[str]) -> dict[str, Any]:
+    """What a user means by several NAME=VALUE.
+
+    Raises:
+        click.BadParameter: one is not of that form.
+    """
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value_of(value)
+    return found
+
+
+def tell(as_json: bool, text: str, **data: Any) -> None:
+    """Say what has come of a command: to a person, or as data."""
+    print(json.dumps(data) if as_json else text)
 
 
 def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
