@@ -440,3 +440,33 @@ def test_of_two_workers_that_have_one_run_one_commits_it(tmp_path, monkeypatch):
             assert handle.result(PATIENCE) == "done"
             until(lambda: commits and not late.active)
             assert handle.run.steps == 1
+
+
+def test_a_worker_that_was_taken_for_dead_goes_on_with_nothing(engine, tmp_path):
+    """As soon as it knows: the step that was under way is done again elsewhere, and the next one is not done here, too."""
+    handle = durable.start(troubled.marks)
+    until(lambda: (tmp_path / "held").exists())
+    (tmp_path / "held").unlink()
+    with engine.store._transaction() as db:
+        engine.store._free(db, engine.worker)
+    engine.taken_for_dead()  # and is another worker from now on, who takes the run up
+    until(lambda: (tmp_path / "held").exists())
+    (tmp_path / "go").touch()
+    assert handle.result(PATIENCE) == "done"
+    time.sleep(0.2)
+    assert (tmp_path / "marks").read_text() == "m"
+
+
+def test_a_run_that_is_cancelled_while_it_is_being_started_is_told(engine, monkeypatch):
+    """Another process was so quick that the run was in the store already, and not in memory yet."""
+    add_runs, looks = engine.store.add_runs, counted(monkeypatch, engine.store, "cancelled")
+
+    def slow(*args):
+        added = add_runs(*args)
+        engine.store.cancel(added[0][0])
+        until(lambda: looks)
+        time.sleep(0.05)
+        return added
+
+    monkeypatch.setattr(engine.store, "add_runs", slow)
+    assert durable.start(troubled.grows, 3, 10).wait(PATIENCE) is Status.CANCELLED

@@ -52,6 +52,7 @@ class Alarms:
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
         self._deadlines: list[tuple[float, int, ActiveRun]] = []  # by the store's clock
         self._numbers = count()
+        self._early: set[str] = set()  # runs that were cancelled when they were in the store and not in memory yet
         self._is_watching = False
         self._turns = -1
         self._is_full = False
@@ -219,9 +220,17 @@ class Alarms:
     def _cancel(self) -> None:
         engine = self._engine
         for run_id in engine.store.cancelled(engine.worker or ""):
+            self._early.add(run_id)  # before we look whether the run is there: it may come at this moment
             run = engine.active.get(run_id)
             if run is not None:
+                self._early.discard(run_id)
                 self._interrupt(run, "cancel")
+
+    def was_cancelled(self, run_id: str) -> bool:
+        """Whether the end of a run was asked for before it was in memory."""
+        was_early = run_id in self._early
+        self._early.discard(run_id)
+        return was_early
 
     def _interrupt(self, run: ActiveRun, why: str) -> None:
         run.interrupt = run.interrupt or why

@@ -120,6 +120,8 @@ class Engine:
         """A run that was added for this worker, to be begun."""
         active = ActiveRun(run, fence, self, self.seals)
         self.active[run.id] = active
+        if self.alarms.was_cancelled(run.id):
+            active.interrupt = "cancel"
         return active
 
     def taken_for_dead(self) -> None:

@@ -110,3 +110,17 @@ def tells(other, count):
     for number in range(count):
         durable.send(other, "s", number)
     return "told"
+
+
+def mark():
+    """Leaves a mark."""
+    with Path("marks").open("a") as file:
+        file.write("m")
+
+
+@durable.run
+def marks():
+    """Waits for a step in another thread, and then leaves a mark."""
+    held = durable.step(hold, timeout=60)
+    durable.step(mark)
+    return held
