@@ -22,6 +22,15 @@ BLOCK = re.compile(
 # Examples that no other test runs: file name -> (arguments, a line that it prints).
 EXAMPLES: dict[str, tuple[list[str], str]] = {}
 
+# What an extra brings, and the module by which that is seen: a block that imports it is skipped where it is not installed.
+EXTRAS = {"opentelemetry": "opentelemetry.sdk.trace"}
+
+
+def skip_if_missing(code):
+    for name, module in EXTRAS.items():
+        if re.search(rf"^\s*(from|import) {name}\b", code, re.MULTILINE):
+            pytest.importorskip(module, reason=f"{name} is not installed: NOT RUN")
+
 
 def snippets():
     """One test parameter a block: (words, the code that runs first, the code, the expected output or None)."""
@@ -49,6 +58,7 @@ def test_snippets_print_what_the_page_says(words, before, code, output, tmp_path
     if "fragment" in words:
         compile(code, "fragment", "exec")
         return
+    skip_if_missing(before + code)
     quiet = "import contextlib as _c, io as _i\n_q = _c.redirect_stdout(_i.StringIO()); _q.__enter__()\n"
     prelude = f"{quiet}{before}\n_q.__exit__(None, None, None)\n" if before else ""
     program = tmp_path / "example.py"
