@@ -76,3 +76,12 @@ def test_what_would_keep_a_run_from_resuming_is_named(stored, name, old, new, fu
     assert refused.returncode == 68
     edit(stored, name, new, old)
     assert stored.stackful("resume").stdout == "['pen']\n"
+
+
+def test_a_run_that_holds_instances_of_the_scripts_classes_is_examined(commands):
+    """Such classes travel with the run, and are not made for an examination."""
+    commands.script(HELPERS, "helpers.py")
+    commands.script(SCRIPT.replace("\nprint", "\nclass Mine(Basket): pass\n\nprint").replace("Basket())", "Mine())"))
+    commands.stackful("run", "--name", "r", "program.py")
+    done = commands.stackful("doctor")
+    assert (done.stdout, done.stderr) == ("r: would resume\n", "")

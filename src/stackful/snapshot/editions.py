@@ -45,8 +45,8 @@ def _gives(source: Source, code: CodeType) -> bool:
 def defined_as(source: Source, code: CodeType) -> list[str]:
     r"""The decorators and defaults of the ``def`` that `code` is of: they were made into the function when that statement ran.
 
-    >>> text = "@cached\\ndef f(a, b=1): pass\\n"
-    >>> code = compile(text, "", "exec").co_consts[0]
+    >>> text = "@cached\ndef f(a, b=1): pass\n"
+    >>> (code,) = (constant for constant in compile(text, "", "exec").co_consts if hasattr(constant, "co_code"))
     >>> defined_as(Source(text, (), (), 0, 1), code)
     ["Name(id='cached', ctx=Load())", 'Constant(value=1)']
     """
@@ -96,7 +96,7 @@ class _Outline(ast.NodeTransformer):
 def names_missing(code: CodeType, names: Collection[str], offset: int) -> list[str]:
     r"""The globals that a script's code reads, but which neither it nor Python has got, and which it does not make behind `offset`.
 
-    >>> names_missing(compile("print(a, b)\\nb = c = 1", "s.py", "exec"), {"a"}, 0)
+    >>> names_missing(compile("print(a, b)\nb = c = 1", "s.py", "exec"), {"a"}, 0)
     []
     >>> names_missing(compile("print(a, b)", "s.py", "exec"), {"a"}, 0)
     ['b']

@@ -94,7 +94,7 @@ def names_bound_behind(code: CodeType, offset: int) -> set[str]:
     """The globals that the code of a script can still make when it goes on at `offset`, and those that functions in it can.
 
     >>> code = compile("a = 1; b = 2", "s.py", "exec")
-    >>> sorted(names_bound_behind(code, 0)), sorted(names_bound_behind(code, len(code.co_code) - 4))
+    >>> sorted(names_bound_behind(code, 0)), sorted(names_bound_behind(code, len(code.co_code) - 2))
     (['a', 'b'], [])
     """
     here = stackmap.reachable(code, offset)

@@ -6,7 +6,7 @@ import marshal
 import pickle
 from io import BytesIO
 from types import CodeType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from stackful import _core
 from stackful.snapshot import rebuild
@@ -48,25 +48,26 @@ class Scan(NamedTuple):
     """The value itself in a list, in as far as it is made of dicts, lists and the like."""
 
 
-class _Inert:
-    """Stands for whatever the snapshot would build, and takes everything that a pickle does to it."""
+class _Taking(type):
+    """A class that takes everything that a pickle does to an object."""
 
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        return object.__new__(cls)
-
-    def __call__(self, *_: Any, **__: Any) -> _Inert:
-        return self
-
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(cls, state: Any) -> None:
         pass
 
-    def __setitem__(self, key: Any, value: Any) -> None:
+    def __setitem__(cls, key: Any, value: Any) -> None:
         pass
 
-    def append(self, item: Any) -> None:
+    def append(cls, item: Any) -> None:
         """As to a list."""
 
     extend = add = append
+
+
+class _Inert(metaclass=_Taking):
+    """Stands for whatever the snapshot would build, be it called or made an instance of: that is this class again, for classes travel, too."""
+
+    def __new__(cls, *_: Any, **__: Any) -> type[_Inert]:  # type: ignore[misc]
+        return cls
 
 
 class _Scanner(pickle.Unpickler):

@@ -14,7 +14,7 @@ _ENDS |= {"JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT"}
 def reachable(code: CodeType, offset: int) -> frozenset[int]:
     r"""The offsets of all instructions that can run from the one at `offset` on, itself included.
 
-    >>> code = compile("a = 1\\nwhile a: b = 2\\nc = 3", "", "exec")
+    >>> code = compile("a = 1\nwhile a: b = 2\nc = 3", "", "exec")
     >>> first, second, third = (i for i in range(0, len(code.co_code), 2) if opcode.opname[code.co_code[i]] == "STORE_NAME")
     >>> first in reachable(code, second), second in reachable(code, first)
     (False, True)
