@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from measure import Row, time_text
+from measure import Row, at_most, time_text
 from peers import has_dbos, has_langgraph, has_langgraph_postgres, has_langgraph_sqlite
 
 HERE = Path(__file__).parent
@@ -22,7 +22,8 @@ sys.path.append(str(HERE.parent / "tests"))
 import postgresql  # noqa: E402 - found there
 
 NAMES = {"dbos": "DBOS", "langgraph": "LangGraph", "stackful": "Stackful"}
-STEPS = 1000  # in a turn, at most; histories can be longer (--scale)
+STEPS = 1000  # in a round, at most; histories can be longer (--scale)
+TURNS = 5  # in a round
 
 # A store for a contender, made anew.
 NewStore = Callable[[str], str]
@@ -125,10 +126,16 @@ def stores(kind: str, new: NewStore, *peers: str) -> dict[str, str]:
 
 
 def steps_rows(kind: str, new: NewStore, rounds: int, number: int, targets: tuple[int, int]) -> list[Row]:
-    count = min(number, STEPS)
-    one = in_turns(stores(kind, new, "dbos", "langgraph"), rounds, "steps", 1, count)
+    count = max(1, min(number, STEPS) // TURNS)
+    one = in_turns(stores(kind, new, "dbos", "langgraph"), TURNS * rounds, "steps", 1, count)
     rows = rate_rows(kind, "one run, steps a second", ["dbos", "langgraph"], one, count, targets[0])
-    each = max(1, count // 40)
+    used = in_turns(stores(kind, new, "dbos", "langgraph"), rounds, "processor:steps", 1, count)
+    rows += [
+        at_most(f"{kind}: processor time a step", used["stackful"] / count, used[peer] / count, NAMES[peer])
+        for peer in ("dbos", "langgraph")
+        if peer in used
+    ]
+    each = max(1, count // 8)
     many = in_turns(stores(kind, new, "dbos"), rounds, "steps", 64, each)
     return rows + rate_rows(kind, "64 runs together", ["dbos"], many, 64 * each, targets[1])
 

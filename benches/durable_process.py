@@ -1,6 +1,7 @@
 """One contender for durable runs, in a process of its own: `durable_process.py PEER STORE` (bench_durable_peers.py is the other end).
 
-It prints "ready", then reads commands, one a line: NAME and whole numbers, and prints a figure for each: seconds, where nothing else is said.
+It prints "ready", then reads commands, one a line: NAME and whole numbers, and prints a figure for each: seconds, where nothing else is said;
+of "processor:NAME" the seconds of processor time.
 Only public interfaces of the peers are used. STORE is the path of an SQLite file in WAL mode, or the URL of a PostgreSQL database.
 """
 
@@ -259,7 +260,9 @@ def main() -> None:
         if not is_open and name != "restart":
             contender.open()
         is_open = True
-        print(getattr(contender, name)(*map(int, numbers)), flush=True)
+        used = time.process_time()
+        answer = getattr(contender, name.removeprefix("processor:"))(*map(int, numbers))
+        print(time.process_time() - used if name.startswith("processor:") else answer, flush=True)
     os._exit(0)  # threads that sleep for a day are not waited for
 
 
