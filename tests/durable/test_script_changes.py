@@ -337,9 +337,10 @@ seen = []
 def work(number):
     for turn in itertools.count():
         seen.append(turn)
-        if os.environ.get("HALT_AT") and len(seen) == 5 * 10 ** 4:
+        if os.environ.get("HALT_AT") and len(seen) == 300:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "enough" in os.environ and len(seen) >= 5 * 10 ** 4:
+        time.sleep(0.001)
+        if "enough" in os.environ:
             return number * 2
 
 print(work(21), seen == [*range(len(seen))])
