@@ -22,7 +22,7 @@ from stackful.durable.records import (
     State,
     Worker,
 )
-from stackful.durable.store import Run, Status
+from stackful.durable.store import Run, SavedState, Status
 from stackful.errors import RunNotFoundError, StoreError
 
 
@@ -777,3 +777,13 @@ def test_threads_share_a_store(store):
         thread.join()
     assert failures == []
     assert store.count() == {Status.RUNNING: 40}
+
+
+def test_the_text_of_a_script_changes_with_its_checkpoint(store):
+    """In one transaction; what says nothing of a text leaves it."""
+    run = Run("script", "/x/s.py", ("s.py",), "/", None, "3.13.0", 1.0)
+    store.add_run(run, b"first")
+    store.add_checkpoint("script", SavedState(b"e", b"p"), Change())
+    assert store.source(run) == b"first"
+    store.add_checkpoint("script", SavedState(b"e", b"q"), Change(source=b"second"))
+    assert (store.source(run), store.checkpoints("script")[0].seq) == (b"second", 2)

@@ -289,6 +289,45 @@ def test_a_traceback_of_a_kept_run_shows_the_lines_that_run(commands):
     assert "line 3, in <module>\n    raise ValueError('as it was')\n" in done.stderr
 
 
+# --- at the top of a script -------------------------------------------------------------------------------------------
+
+TOP = """
+from halting import halt
+total = 0
+for number in range(3):
+    total += 1
+    halt()
+    total *= 2
+    print(total, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "result"),
+    [
+        ("*= 2", "*= 3", ["9", "30"]),
+        ("    halt()", "    total += 10\n    halt()", ["6", "34"]),
+        ("    print", "    half = total // 2\n    print", ["6", "14"]),
+        ("    halt()\n    total *= 2", "    total *= 2\n    halt()", "would be skipped"),
+        ("total", "amount", 'the global "amount"'),
+        ("    print(total", "    print(total, double", 'the global "double"'),
+        ("range(3)", "[0, 1, 2]", "the block around its position"),
+        ("    halt()", "    with open('x') as x:\n        halt()", "other blocks"),
+    ],
+)
+def test_a_position_at_the_top_of_a_script_moves_or_is_refused(commands, old, new, result):
+    """Where the locals are the globals: what has no value is found before anything runs."""
+    commands.script(HALTING, "halting.py")
+    commands.script(TOP)
+    assert killed(commands, at="2") == ["2"]
+    commands.script(TOP.replace(old, new))
+    if isinstance(result, str):
+        assert result in commands.stackful("doctor", "--on-change", "move").stdout
+        assert result in refusal(commands, "--on-change", "move")
+    else:
+        assert resumed(commands, "--on-change", "move") == result
+
+
 # --- other ways to be suspended ---------------------------------------------------------------------------------------
 
 TIMED = """
@@ -298,9 +337,10 @@ seen = []
 def work(number):
     for turn in itertools.count():
         seen.append(turn)
-        if os.environ.get("HALT_AT") and len(seen) == 5 * 10 ** 4:
+        if os.environ.get("HALT_AT") and len(seen) == 300:
             os.kill(os.getpid(), signal.SIGKILL)
-        if "enough" in os.environ and len(seen) >= 5 * 10 ** 4:
+        time.sleep(0.001)
+        if "enough" in os.environ:
             return number * 2
 
 print(work(21), seen == [*range(len(seen))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import difflib
 import sys
 from collections.abc import Collection, Iterator
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from stackful.errors import CodeChangedError, SnapshotVersionError
 from stackful.snapshot.codes import CodeReference, Program, look_up_in_program, reference_in_program
 from stackful.snapshot.editions import classes_changed, names_missing
-from stackful.snapshot.fingerprints import differences, fingerprint, tree_of
+from stackful.snapshot.fingerprints import differences, fingerprint, names_read, reads_unbound, tree_of
 from stackful.snapshot.sources import Source, Waits, decode, find_in
 
 if TYPE_CHECKING:
@@ -206,6 +207,10 @@ def check_globals(program: Program, names: Collection[str], offset: int) -> None
             )
     old = set(names_missing(before.code, names, 0))
     missing = [name for name in names_missing(program.code, names, offset) if name not in old]
+    come = names_read(program.code) - names_read(before.code) - {*names}
+    missing += sorted(
+        name for name in come if reads_unbound(program.code, name, offset) and not hasattr(builtins, name)
+    )
     if missing:
         raise _globals_error(
             before,

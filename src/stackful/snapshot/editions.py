@@ -15,6 +15,9 @@ from stackful.snapshot.sources import Source, file_of, find_in, unit_in
 __all__ = ["Edition", "classes_changed", "defined_as", "names_missing"]
 
 
+_file = lru_cache(maxsize=4)(file_of)
+
+
 class Edition(NamedTuple):
     """The whole text of a script, its code, and what is done to its tree before it is compiled."""
 
@@ -30,7 +33,7 @@ class Edition(NamedTuple):
 @lru_cache(maxsize=128)
 def _source_of(edition: Edition, code: CodeType) -> Source | None:
     whole = Source(edition.text, (), (), 0, 1)
-    sources = (unit_in(file_of(edition.text), code) or whole, whole)
+    sources = (unit_in(_file(edition.text), code) or whole, whole)
     instrumented = (source._replace(instrument=edition.instrument) for source in sources)
     return next((source for source in instrumented if _gives(source, code)), None)
 

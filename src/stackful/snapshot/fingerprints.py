@@ -10,7 +10,16 @@ from types import CodeType
 from stackful import _core, stackmap
 from stackful.stackmap.instructions import instructions
 
-__all__ = ["differences", "fingerprint", "fits", "globals_read", "names_bound_behind", "names_read", "tree_of"]
+__all__ = [
+    "differences",
+    "fingerprint",
+    "fits",
+    "globals_read",
+    "names_bound_behind",
+    "names_read",
+    "reads_unbound",
+    "tree_of",
+]
 
 _PARTS = ("bytecode", "constants", "names", "exception handlers", "signature")
 _SIZE = 8  # bytes of each hash
@@ -100,6 +109,21 @@ def names_bound_behind(code: CodeType, offset: int) -> set[str]:
     here = stackmap.reachable(code, offset)
     found = {name for made in ("STORE_NAME", "STORE_GLOBAL") for name in _named(code, made, here)}
     return found | {name for _, part in tree_of(code) if part is not code for name in _named(part, "STORE_GLOBAL")}
+
+
+def reads_unbound(code: CodeType, name: str, offset: int) -> bool:
+    """Whether the code of a script, going on at `offset`, can come to read a global before it has made it.
+
+    >>> code = compile("print(a); a = 1; print(a)", "s.py", "exec")
+    >>> reads_unbound(code, "a", 0)
+    True
+    """
+    listing = instructions(code)
+    reads, makes = (
+        {at for at, (op, arg, _, _) in listing.items() if op == opcode.opmap[what] and code.co_names[arg] == name}
+        for what in ("LOAD_NAME", "STORE_NAME")
+    )
+    return not reads.isdisjoint(stackmap.reachable(code, offset, makes))
 
 
 def _named(code: CodeType, name: str, where: frozenset[int] | None = None) -> Iterator[str]:
