@@ -85,8 +85,8 @@ def test_runs_whose_workers_are_killed_lose_nothing_and_repeat_only_the_step_in_
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("store", ["sqlite", "postgresql"])
-def test_a_thousand_runs_survive_fifty_kills(tmp_path, warm, request, store):
-    """The same with more of both, on both stores."""
+def test_a_thousand_runs_survive_workers_that_are_killed_again_and_again(tmp_path, warm, request, store):
+    """The same with more of both, on both stores: fifty kills, or as many as it takes until all runs are done."""
     address = tmp_path / "runs.db" if store == "sqlite" else request.getfixturevalue("postgres_url")
     repeated, deaths = play(tmp_path, warm, address, 1000, 50, random.Random())
     print(f"{store}: {deaths.total()} kills, {repeated} steps repeated")
