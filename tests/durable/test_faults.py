@@ -312,21 +312,26 @@ def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
 # --- a disk that is full ----------------------------------------------------------------------------------------------
 
 FULL = """
-import os, resource, sys, threading, time
+import logging, os, resource, sys, threading
 import troubled
 from stackful import StoreError, durable
 from stackful.durable.starting import new_run
 
+class Warnings(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), file=sys.stderr)
+        came.set()
+
+came = threading.Event()
+logging.getLogger("stackful.durable").addHandler(Warnings())
 with durable.connect("runs.db") as engine:
     durable.start(troubled.grows, 1, 10).result(60)
     size = max(os.path.getsize(name) for name in ("runs.db", "runs.db-wal"))
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 200_000, resource.RLIM_INFINITY))
     begun = engine.start_all([new_run(engine, troubled.grows, (20, 20_000), {}, f"r{n}") for n in range(8)])
-    time.sleep(1)
-    print(sum(handle.run.steps for handle in begun) < 160)
+    print(came.wait(60) and sum(handle.run.steps for handle in begun) < 160)
     try:
-        durable.start(troubled.grows, 1, 500_000)
-        durable.start(troubled.gets, bytes(500_000))
+        durable.start(troubled.gets, os.urandom(500_000))
     except StoreError as error:
         print(error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
