@@ -332,7 +332,11 @@ class Allowed:
             holder = sys.modules.get(imported)
             if any(which == "*" or getattr(holder, which, None) is value for which in names):
                 return True
-            if imported in (module, module.lstrip("_")) and self._program is not None and _says(self._program.code, name):
+            if (
+                imported in (module, module.lstrip("_"))
+                and self._program is not None
+                and _says(self._program.code, name)
+            ):
                 return True
         return any(_says(code, name) for code in self._codes_that_import(module))
 
