@@ -5,6 +5,7 @@ effect is done and its result is not recorded. (A warm process forks the workers
 process starts, signals, cancels and forks, while that one is at work, or when none is.
 """
 
+import shutil
 import signal
 import sys
 import tempfile
@@ -157,6 +158,7 @@ class Runs(RuleBasedStateMachine):
             if self.worker:
                 self.bury(signal.SIGKILL)
             self.engine.close()
+            shutil.rmtree(self.folder)
 
     def finish(self):
         """Have every run come to its end: send what is missing, mend what is broken, and let a worker live."""
