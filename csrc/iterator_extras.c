@@ -96,9 +96,10 @@ goes_not_down(const Py_ssize_t *indices, Py_ssize_t i, Py_ssize_t r, Py_ssize_t 
     return indices[i] < n && (i == 0 || indices[i] >= indices[i - 1]);
 }
 
-/* Arrays, and the result, of a choice of `r` from filling->objects[0]. */
+/* Arrays, and the result, of a choice of `r` from filling->objects[0]. Before the first, index i is i times `step`: CPython relies on it
+   (v3.14.0 Modules/itertoolsmodule.c, cwr_next, asserts it). */
 static int
-chosen_prepare_by(Filling *filling, PyObject **items, Order fits)
+chosen_prepare_by(Filling *filling, PyObject **items, Order fits, Py_ssize_t step)
 {
     PyObject *pool = filling->objects[0];
     Py_ssize_t r = filling->numbers[1], n = PyTuple_GET_SIZE(pool);
@@ -107,12 +108,13 @@ chosen_prepare_by(Filling *filling, PyObject **items, Order fits)
     if (filling->arrays[0] == NULL) {
         return -1;
     }
+    bool begun = items[0] == Py_True;
     for (Py_ssize_t i = 0; !stopped && i < r; i++) {
-        if (!fits(filling->arrays[0], i, r, n)) {
+        if (!fits(filling->arrays[0], i, r, n) || (!begun && filling->arrays[0][i] != i * step)) {
             return state_refuse(filling, "an index is out of place");
         }
     }
-    if (items[0] == Py_True && !stopped) {
+    if (begun && !stopped) {
         filling->made[0] = result_of(pool, filling->arrays[0], r);
         return filling->made[0] == NULL ? -1 : 0;
     }
@@ -122,28 +124,29 @@ chosen_prepare_by(Filling *filling, PyObject **items, Order fits)
 static int
 chosen_prepare(Filling *filling, PyObject **items)
 {
-    return chosen_prepare_by(filling, items, goes_up);
+    return chosen_prepare_by(filling, items, goes_up, 1);
 }
 
 static int
 chosen_again_prepare(Filling *filling, PyObject **items)
 {
-    return chosen_prepare_by(filling, items, goes_not_down);
+    return chosen_prepare_by(filling, items, goes_not_down, 0);
 }
 
-/* Each index once, and each cycle within what is left of the pool (permutations_next). */
+/* Each index once, and each cycle within what is left of the pool (permutations_next); as they are at first, if it has not begun. */
 static bool
-is_permutation(const Filling *filling, Py_ssize_t n, Py_ssize_t r, char *seen)
+is_permutation(const Filling *filling, Py_ssize_t n, Py_ssize_t r, bool begun, char *seen)
 {
     for (Py_ssize_t i = 0; i < n; i++) {
         Py_ssize_t index = filling->arrays[0][i];
-        if (index >= n || seen[index]) {
+        if (index >= n || seen[index] || (!begun && index != i)) {
             return false;
         }
         seen[index] = 1;
     }
     for (Py_ssize_t i = 0; i < r; i++) {
-        if (filling->arrays[1][i] < 1 || filling->arrays[1][i] > n - i) {
+        Py_ssize_t cycle = filling->arrays[1][i];
+        if (cycle < 1 || cycle > n - i || (!begun && cycle != n - i)) {
             return false;
         }
     }
@@ -170,7 +173,7 @@ permuted_prepare(Filling *filling, PyObject **items)
         PyErr_NoMemory();
         return -1;
     }
-    bool fits = is_permutation(filling, n, r, seen);
+    bool fits = is_permutation(filling, n, r, items[0] == Py_True, seen);
     PyMem_Free(seen);
     if (!fits) {
         return state_refuse(filling, "an index is out of place");
