@@ -120,12 +120,15 @@ def test_a_changed_state_is_refused_or_can_be_used(name):
 
 FORGED = {
     "an index behind the pool": (lambda: itertools.combinations("abc", 2), lambda s: (*s[:4], (1, 3), s[5])),
-    "an index before the first": (lambda: itertools.combinations("abc", 2), lambda s: (*s[:4], (0, 2), s[5])),
+    "an index before the first": (lambda: itertools.combinations("abc", 2), lambda s: (*s[:3], False, (0, 2), s[5])),
     "an index before the first, with replacement": (
         lambda: itertools.combinations_with_replacement("abc", 2),
-        lambda s: (*s[:4], (0, 1), s[5]),
+        lambda s: (*s[:3], False, (0, 1), s[5]),
     ),
-    "another order before the first": (lambda: itertools.permutations("abc"), lambda s: (*s[:4], (0, 2, 1), s[5])),
+    "another order before the first": (
+        lambda: itertools.permutations("abc"),
+        lambda s: (*s[:3], False, (0, 2, 1), s[5]),
+    ),
     "indices that fall": (lambda: itertools.combinations("abc", 2), lambda s: (*s[:4], (1, 1), s[5])),
     "a negative index": (lambda: itertools.product("ab", "cd"), lambda s: (*s[:3], (-1, 0))),
     "no permutation": (lambda: itertools.permutations("abc"), lambda s: (*s[:4], (0, 0, 1), s[5])),
