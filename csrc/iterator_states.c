@@ -23,6 +23,13 @@ is_chosen(const Filling *filling)
     return r >= 0 && r <= PY_SSIZE_T_MAX / (Py_ssize_t)sizeof(Py_ssize_t);
 }
 
+/* The initial value becomes the total, and is forgotten: never are both there (v3.13.0 Modules/itertoolsmodule.c, accumulate_next). */
+static bool
+is_accumulated(const Filling *filling)
+{
+    return filling->objects[1] == NULL || filling->objects[3] == Py_None;
+}
+
 /* `currvalue` is asked for first, and then there must be a key. */
 static bool
 is_grouped(const Filling *filling)
@@ -72,7 +79,7 @@ is_of_dict(const Filling *filling)
 static const Layout layouts[] = {
     {"itertools.accumulate", sizeof(Accumulate),
      {FIELD(Accumulate, it, AN_ITERATOR), FIELD(Accumulate, total, MAYBE_OBJECT), FIELD(Accumulate, binop, MAYBE_OBJECT),
-      FIELD(Accumulate, initial, AN_OBJECT)}},
+      FIELD(Accumulate, initial, AN_OBJECT)}, is_accumulated},
     {"itertools.batched", sizeof(Batched),
      {FIELD(Batched, it, MAYBE_ITERATOR), FIELD(Batched, batch_size, A_SIZE),
 #ifdef BATCHED_CAN_BE_STRICT

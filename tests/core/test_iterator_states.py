@@ -139,6 +139,7 @@ FORGED = {
     "no iterator": (lambda: itertools.chain("abc"), lambda s: ("abc", _core.NULL)),
     "a tee ahead of what it shares": (lambda: itertools.tee("abc")[0], lambda s: (s[0], 5, s[2])),
     "a tee behind its link": (lambda: itertools.tee("abc")[0], lambda s: (s[0], 58, s[2])),
+    "a total beside the initial value": (lambda: itertools.accumulate("abc"), lambda s: (*s[:3], "x")),
     "a group of no groupby": (lambda: next(itertools.groupby("aab"))[1], lambda s: (s[0], object(), s[2])),
     "a value without its key": (lambda: itertools.groupby("aab"), lambda s: (s[0], s[1], "a", _core.NULL, "a")),
     "a dict that is none": (lambda: iter({1: 2}), lambda s: ([], *s[1:])),
