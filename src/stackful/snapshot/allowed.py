@@ -71,7 +71,7 @@ _NAMES = {
         "StrFormatStyle",
         "StringTemplateStyle",
     },
-    "thread": {"lock", "RLock", "_local"},  # _thread
+    "thread": {"allocate_lock", "lock", "RLock", "_local"},  # _thread
     "cloudpickle": {"subimport", "dynamic_subimport"},
 }
 _RECONSTRUCTORS = re.compile(r"_\w*(unpickle|reconstruct|_ctor|frombuffer)\w*|_new_\w+|new_block|scalar")

@@ -196,7 +196,7 @@ class SnapshotPickler(pickle.Pickler):
         connected = reconnectors.find_reconnector(type(obj))
         if connected is not None:
             return reconnectors.reduce_connected(connected, obj)
-        late = codecs.find_late(type(obj))
+        late = codecs.find_late(obj)
         return NotImplemented if late is None else late(self, obj)
 
     def share(self, obj: Any) -> Any:

@@ -61,11 +61,12 @@ BASES: tuple[tuple[type, Reducer], ...] = tuple(exceptions.BASES)
 """Those for subclasses as well; the first that fits is taken."""
 
 
-def find_late(kind: type) -> Reducer | None:
-    """The reducer of a type whose family is loaded only now; `PicklingError` for a type that is not saved on purpose."""
+def find_late(value: object) -> Reducer | None:
+    """The reducer of a value whose family is loaded only now; `PicklingError` for one whose type is not saved on purpose."""
+    kind = type(value)
     late = _LATE.get(kind.__module__)
     if late is None:
-        refusals.refuse(kind)
+        refusals.refuse(value)
         return None
     found: Reducer | None = importlib.import_module(f"{__name__}.{late}").REDUCERS.get(kind)
     return found

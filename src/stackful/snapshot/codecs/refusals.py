@@ -67,8 +67,9 @@ REASONS: dict[str, str] = {
 }
 
 
-def refuse(kind: type) -> None:
-    """`PicklingError` where values of the type are not saved."""
+def refuse(value: object) -> None:
+    """`RefusedError` where values of its type are not saved."""
+    kind = type(value)
     reason = REASONS.get(f"{kind.__module__}.{kind.__qualname__}")
     if reason is not None:
-        raise RefusedError(reason)
+        raise RefusedError(reason, value)
