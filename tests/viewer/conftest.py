@@ -19,7 +19,7 @@ def store(tmp_path_factory):
     sys.path.insert(0, FOLDER)
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = f"{FOLDER}{os.pathsep}{before}"  # for the processes that look at runs
-    import shop
+    import watched_shop as shop
 
     with durable.connect(path) as engine:
         durable.start(shop.order, "tea", 2, id="order-1")

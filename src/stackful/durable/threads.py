@@ -156,7 +156,7 @@ class Threads:
             if given:
                 self._engine.store.release({run.id: run.fence for run in given.values()})
             for run in given.values():
-                self._engine.active.pop(run.id, None)
+                self._forget(run)
                 run.abandon()
         except StoreError as error:
             _log.warning("the last states were not stored, their runs go on from those before: %s", error)
@@ -317,7 +317,11 @@ class Threads:
                 return False
             batch = []
             while self._pending:
-                batch.append(self._pending.popleft())
+                run, save = self._pending.popleft()
+                if self._engine.active.get(run.id) is run:
+                    batch.append((run, save))
+                else:  # this process was taken for dead, and may have claimed the run anew: two states of it would be mixed up
+                    self._lose(run)
             if not batch:
                 return True
             try:
@@ -367,7 +371,7 @@ class Threads:
         """The store takes others, but not this state: its code is told."""
         if save.data is None and save.change is not None and (save.change.error or "").startswith(_UNSTORED):
             _log.error("run %s has ended, but the store does not take that: %s", run.id, reason)
-            self._engine.active.pop(run.id, None)
+            self._forget(run)
             run.abandon()
             return
         if save.data is None:  # it has ended, and even that cannot be stored
@@ -380,17 +384,22 @@ class Threads:
         run.error = reason.with_traceback(None)
         self._ready.append(run)
 
+    def _forget(self, run: ActiveRun) -> None:
+        """It is no longer under way here; what was claimed anew under its id meanwhile still is."""
+        if self._engine.active.get(run.id) is run:
+            del self._engine.active[run.id]
+
     def _lose(self, run: ActiveRun) -> None:
         _log.warning(
             "run %s was taken over by another worker; what was done here since its last state may be done again", run.id
         )
-        self._engine.active.pop(run.id, None)
+        self._forget(run)
         run.end_span("lost")
         run.abandon()
 
     def _leave(self, run: ActiveRun, change: Change) -> None:
         """A run is no longer under way here: it has ended, or sleeps."""
-        self._engine.active.pop(run.id, None)
+        self._forget(run)
         run.end_span(change.status.value, change)
         if change.status in ENDED:
             run.fiber = None
