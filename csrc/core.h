@@ -242,6 +242,7 @@ PyObject *core_fill_iterator(PyObject *module, PyObject *args);
 PyObject *iterator_exhausted(void);
 
 /* insides.c */
+PyObject *core_bare_frame(PyObject *module, PyObject *code);
 PyObject *core_scanner_state(PyObject *module, PyObject *scanner);
 PyObject *core_set_scanner(PyObject *module, PyObject *args);
 PyObject *core_text_state(PyObject *module, PyObject *file);

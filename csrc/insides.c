@@ -2,6 +2,8 @@
  * variables. Read for snapshots, and put into new ones. */
 #include "core.h"
 
+#include <frameobject.h>
+
 #include "cpython/iterator_layouts.h"
 #include "cpython/token_layout.h"
 
@@ -142,4 +144,21 @@ core_view_offset(PyObject *Py_UNUSED(module), PyObject *object)
     PyBuffer_Release(&whole);
     PyBuffer_Release(&shown);
     return offset;
+}
+
+/* bare_frame(code): the object of a frame that never ran and has no frame below it, for a traceback to show. One that had run would keep
+   all that called it, with its locals, as long as the traceback lives (v3.13.0 Python/frame.c, take_ownership). */
+PyObject *
+core_bare_frame(PyObject *Py_UNUSED(module), PyObject *code)
+{
+    PyObject *globals, *frame = NULL;
+    if (!PyCode_Check(code)) {
+        return PyErr_Format(PyExc_TypeError, "bare_frame takes a code object, not %.100s", Py_TYPE(code)->tp_name);
+    }
+    globals = PyDict_New();
+    if (globals != NULL) {
+        frame = (PyObject *)PyFrame_New(PyThreadState_Get(), (PyCodeObject *)code, globals, NULL);
+        Py_DECREF(globals);
+    }
+    return frame;
 }

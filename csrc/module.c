@@ -170,6 +170,7 @@ static PyMethodDef core_functions[] = {
     {"own_context", core_own_context, METH_O, NULL},
     {"frame_object", core_frame_object, METH_O, NULL},
     {"thread_context", core_thread_context, METH_NOARGS, NULL},
+    {"bare_frame", core_bare_frame, METH_O, NULL},
     {"kept", core_kept, METH_VARARGS, NULL},
     {"can_wait", core_can_wait, METH_NOARGS, NULL},
     {"host", core_host, METH_NOARGS, NULL},

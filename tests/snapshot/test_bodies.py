@@ -3,6 +3,7 @@
 import io
 import pickletools
 import sys
+import traceback
 from decimal import Decimal
 
 import pytest
@@ -50,3 +51,18 @@ def test_a_class_made_in_c_goes_by_its_name(monkeypatch):
     fiber.resume()
     monkeypatch.delitem(sys.modules, "decimal")
     assert snapshot.loads(snapshot.dumps(fiber)).resume(1) == Decimal("2.5")
+
+
+def test_a_restored_traceback_keeps_nothing_of_whoever_restored_it():
+    """Its frames have no frame below them: the loader's locals are not held as long as the exception."""
+    try:
+        raise ValueError
+    except ValueError as error:
+        data = snapshot.dumps(error)
+    restored = snapshot.loads(data)
+    assert (
+        restored.__traceback__.tb_frame.f_code.co_name
+        == "test_a_restored_traceback_keeps_nothing_of_whoever_restored_it"
+    )
+    assert restored.__traceback__.tb_frame.f_back is None
+    assert "raise ValueError" in "".join(traceback.format_exception(restored))

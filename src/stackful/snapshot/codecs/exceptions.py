@@ -6,11 +6,11 @@ the line of what ran. It is shown as it was; the locals of those frames are gone
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from functools import lru_cache
-from types import CodeType, FrameType, FunctionType, TracebackType
+from types import CodeType, TracebackType
 from typing import Any
+
+from stackful import _core
 
 __all__ = ["BASES", "REBUILDERS", "REDUCERS"]
 
@@ -49,21 +49,20 @@ def _reduce_traceback(_: Any, shown: TracebackType) -> Any:
     return traceback, (entries,)
 
 
-def _here() -> FrameType:
-    return sys._getframe()
+def _nothing() -> None:
+    pass
 
 
 @lru_cache(maxsize=256)
-def _frame_maker(file: str, name: str, qualname: str, line: int) -> Callable[[], FrameType]:
-    code: CodeType = _here.__code__.replace(co_filename=file, co_name=name, co_qualname=qualname, co_firstlineno=line)
-    return FunctionType(code, {"__name__": "stackful.snapshot.restored", "sys": sys})
+def _code_at(file: str, name: str, qualname: str, line: int) -> CodeType:
+    return _nothing.__code__.replace(co_filename=file, co_name=name, co_qualname=qualname, co_firstlineno=line)
 
 
 def traceback(entries: list[tuple[str, str, str, int, int]]) -> TracebackType | None:
     """A traceback that says where an exception came from; the first entry is the outermost."""
     made = None
     for file, name, qualname, line, at in reversed(entries):
-        made = TracebackType(made, _frame_maker(file, name, qualname, line)(), _NOWHERE, at)
+        made = TracebackType(made, _core.bare_frame(_code_at(file, name, qualname, line)), _NOWHERE, at)
     return made
 
 
