@@ -25,6 +25,11 @@ class Changes:
     def __init__(self) -> None:
         self._pages: set[_Page] = set()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether any page is open."""
+        return bool(self._pages)
+
     def note(self, run: str | None) -> None:
         """A run has changed, or None: nobody knows which; to be called from any thread."""
         for page in tuple(self._pages):

@@ -66,7 +66,7 @@ def make_app(source: Source, token: str | None = None, hosts: frozenset[str] = f
 def _watching(source: Source, changes: Changes) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        stop = await run_in_threadpool(source.watch, changes.note)
+        stop = await run_in_threadpool(source.watch, changes)
         try:
             yield
         finally:

@@ -8,13 +8,16 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackful.durable import connect
 from stackful.durable.overview import as_it_stands, list_runs, run_data, states_of_run
 from stackful.durable.records import Filter
 from stackful.durable.store import ENDED, Run, Status
 from stackful.errors import StoreError
+
+if TYPE_CHECKING:
+    from stackful.viewer.changes import Changes
 
 __all__ = ["Source"]
 
@@ -90,12 +93,12 @@ class Source:
                 self._seen.popitem(last=False)
         return found
 
-    def watch(self, changed: Callable[[str | None], None]) -> Callable[[], None]:
-        """Have `changed` called, with a run's id or None, from now on; what is returned ends that."""
-        stop = self._engine.store.listen(lambda _kind, subject: changed(subject or None))
+    def watch(self, changes: Changes) -> Callable[[], None]:
+        """Note what changes, from now on; what is returned ends that."""
+        stop = self._engine.store.listen(lambda _kind, subject: changes.note(subject or None))
         is_over = threading.Event()
         looking = threading.Thread(
-            target=self._look_again, args=(changed, is_over), name="stackful-viewer", daemon=True
+            target=self._look_again, args=(changes, is_over), name="stackful-viewer", daemon=True
         )
         looking.start()
 
@@ -106,15 +109,17 @@ class Source:
 
         return end
 
-    def _look_again(self, changed: Callable[[str | None], None], is_over: threading.Event) -> None:
+    def _look_again(self, changes: Changes, is_over: threading.Event) -> None:
         before: object = None
         while not is_over.wait(_LOOK):
+            if not changes.is_watched:
+                continue
             try:
                 now = [(run.id, run.seq, run.status) for run in self._engine.runs(limit=200)]
             except StoreError:
                 continue  # the page shows what it has; the next look may succeed
             if now != before:
-                changed(None)
+                changes.note(None)
             before = now
 
     # --- actions ------------------------------------------------------------------------------------------------------
