@@ -27,10 +27,10 @@ from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Reach, State, Worker
 from stackful.durable.seals import Seals
-from stackful.durable.services import stop_loop
+from stackful.durable.services import resolve, stop_loop
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
-from stackful.errors import RunNotFoundError, StoreError
+from stackful.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,11 +266,7 @@ class Engine:
 
     def resolve(self, run_id: str, dedup: str) -> str:
         """The run with this id, or else the newest with this key."""
-        try:
-            return self.store.run(run_id).id
-        except RunNotFoundError:
-            found = self.store.runs(Filter(dedup=dedup), limit=1)
-            return found[0].id if found else run_id
+        return resolve(self.store, run_id, dedup)
 
     def runs(self, where: Filter | None = None, *, limit: int | None = None, offset: int = 0) -> list[Run]:
         """Runs, the newest first."""

@@ -12,10 +12,33 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from os import PathLike
 
-__all__ = ["RunLock", "is_locked"]
+__all__ = ["HeldFile", "RunLock", "is_locked"]
 
 
-class RunLock:
+class HeldFile:
+    """A file that is locked as long as its process holds it; the system lets it go, however that ends."""
+
+    _path: str
+    _file: int
+
+    def release(self) -> None:
+        """Let it go, name and all; harmless when done twice."""
+        if self._file >= 0:
+            # First the name, then the lock: whoever waits for the old file notices that it lost its name.
+            try:
+                os.unlink(self._path)
+            except FileNotFoundError:
+                pass
+            self.forget()
+
+    def forget(self) -> None:
+        """In a forked child: the lock stays with the parent alone."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+class RunLock(HeldFile):
     """The right to work on a run, held from construction to :meth:`release` or to the end of the process.
 
     Args:
@@ -37,22 +60,6 @@ class RunLock:
         self._file = _lock(self._path, run_id)
         os.ftruncate(self._file, 0)
         os.write(self._file, f"{os.getpid()}\n".encode())
-
-    def release(self) -> None:
-        """Let others work on the run; harmless when done twice."""
-        if self._file >= 0:
-            # First the name, then the lock: whoever waits for the old file notices that it lost its name.
-            try:
-                os.unlink(self._path)
-            except FileNotFoundError:
-                pass
-            self.forget()
-
-    def forget(self) -> None:
-        """In a forked child: the lock stays with the parent alone."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
 
 
 def is_locked(store: str | PathLike[str], run_id: str) -> bool:

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable.connections import connect, is_connected
-from stackful.durable.records import Change, Filter
+from stackful.durable.records import Change
 from stackful.durable.requests import (
     Abort,
     AwaitRuns,
@@ -24,9 +24,9 @@ from stackful.durable.requests import (
     Transact,
 )
 from stackful.durable.seals import Seals
-from stackful.durable.services import future_of
+from stackful.durable.services import future_of, resolve, roll_back
 from stackful.durable.store import ENDED, Status
-from stackful.errors import FiberError, RunCancelled, RunNotFoundError
+from stackful.errors import FiberError, RunCancelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,12 +143,7 @@ def _wait(execution: Execution, change: Change, until: float | None, look: Calla
 
 
 def _resolve(execution: Execution, request: Resolve) -> str:
-    store = execution.drives.store
-    try:
-        return store.run(request.run_id).id
-    except RunNotFoundError:
-        found = store.runs(Filter(dedup=request.dedup), limit=1)
-        return found[0].id if found else request.run_id
+    return resolve(execution.drives.store, request.run_id, request.dedup)
 
 
 def _cancel_runs(execution: Execution, request: CancelRuns) -> None:
@@ -175,13 +170,7 @@ def _begin(execution: Execution, request: Begin) -> Any:
 
 
 def _abort(execution: Execution, request: Abort) -> None:
-    sharing, execution.sharing, execution.shared = execution.sharing, None, None
-    if sharing is not None:
-        try:
-            sharing.__exit__(type(request.error), request.error, request.error.__traceback__)
-        except BaseException as error:
-            if error is not request.error:
-                raise
+    roll_back(execution, request.error)
 
 
 def _transact(execution: Execution, request: Transact) -> None:

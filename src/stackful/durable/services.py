@@ -11,7 +11,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable.contexts import Step, elsewhere
-from stackful.durable.records import Change, Save
+from stackful.durable.records import Change, Filter, Save
 from stackful.durable.requests import (
     Abort,
     AwaitRuns,
@@ -32,8 +32,10 @@ from stackful.executors import executor_of
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
+    from stackful.durable.execution import Execution
+    from stackful.durable.store import Store
 
-__all__ = ["QUESTIONS", "SERVICES", "future_of", "settle", "stop_loop"]
+__all__ = ["QUESTIONS", "SERVICES", "future_of", "resolve", "roll_back", "settle", "stop_loop"]
 
 
 def _done(engine: Engine, run: ActiveRun, request: Done) -> bool:
@@ -100,8 +102,17 @@ def _await_runs(engine: Engine, run: ActiveRun, request: AwaitRuns) -> bool:
 
 
 def _resolve(engine: Engine, run: ActiveRun, request: Resolve) -> bool:
-    run.answer = engine.resolve(request.run_id, request.dedup)
+    run.answer = resolve(engine.store, request.run_id, request.dedup)
     return True
+
+
+def resolve(store: Store, run_id: str, dedup: str) -> str:
+    """The id of the run with this id, or else of the newest with this key."""
+    try:
+        return store.run(run_id).id
+    except RunNotFoundError:
+        found = store.runs(Filter(dedup=dedup), limit=1)
+        return found[0].id if found else run_id
 
 
 def _cancel_runs(engine: Engine, run: ActiveRun, request: CancelRuns) -> bool:
@@ -122,14 +133,19 @@ def _begin(engine: Engine, run: ActiveRun, request: Begin) -> bool:
 
 
 def _abort(engine: Engine, run: ActiveRun, request: Abort) -> bool:
-    sharing, run.sharing, run.shared = run.sharing, None, None
+    roll_back(run, request.error)
+    return True
+
+
+def roll_back(driver: ActiveRun | Execution, error: BaseException) -> None:
+    """End the transaction that a run shares, if it is in one, for this error."""
+    sharing, driver.sharing, driver.shared = driver.sharing, None, None
     if sharing is not None:
         try:
-            sharing.__exit__(type(request.error), request.error, request.error.__traceback__)
-        except BaseException as error:
-            if error is not request.error:
+            sharing.__exit__(type(error), error, error.__traceback__)
+        except BaseException as raised:
+            if raised is not error:
                 raise
-    return True
 
 
 def _transact(engine: Engine, run: ActiveRun, request: Transact) -> bool:

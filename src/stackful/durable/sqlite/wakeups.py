@@ -10,6 +10,7 @@ import threading
 import time
 from itertools import count
 
+from stackful.durable.locks import HeldFile
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -178,7 +179,7 @@ def _is_readable(opened: socket.socket) -> bool:
         return False
 
 
-class LifeLock:
+class LifeLock(HeldFile):
     """A file that is locked as long as its process lives; the system lets it go, however that ends.
 
     Args:
@@ -192,21 +193,6 @@ class LifeLock:
         except OSError as error:
             raise StoreError(f"the file {path} cannot be made: {error.strerror}; see to it") from error
         fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def release(self) -> None:
-        """Be dead; harmless when done twice."""
-        if self._file >= 0:
-            try:
-                os.unlink(self._path)
-            except FileNotFoundError:
-                pass
-            self.forget()
-
-    def forget(self) -> None:
-        """In a forked child: the life is the parent's."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
 
     @staticmethod
     def is_held(path: str) -> bool:
