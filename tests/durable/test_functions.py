@@ -346,6 +346,21 @@ def test_a_generator_that_a_sleeping_run_holds_is_not_closed(folder):
     assert shop.effects() == ["generator closed"]
 
 
+def test_a_generator_of_a_run_that_wakes_before_it_has_left_is_not_closed(folder, monkeypatch):
+    """Nor that of the object which the run had been until then, and which is of no use any more."""
+    with durable.connect(folder / "runs.db") as engine:
+        commit = engine.store.commit
+
+        def commit_slowly(saves):
+            done = commit(saves)
+            time.sleep(0.1)  # longer than the run sleeps
+            return done
+
+        monkeypatch.setattr(engine.store, "commit", commit_slowly)
+        assert durable.start(shop.generates).result(PATIENCE) == [0, 1, 2]
+    assert shop.effects() == ["generator closed"]
+
+
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 

@@ -401,6 +401,11 @@ class Threads:
         """A run is no longer under way here: it has ended, or sleeps."""
         self._forget(run)
         run.end_span(change.status.value, change)
+        earlier = self._asleep.pop(
+            run.id, None
+        )  # it was claimed anew before it was here: another object went on with it
+        if earlier is not None:
+            earlier.abandon()
         if change.status in ENDED:
             run.fiber = None
         else:
