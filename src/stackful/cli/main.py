@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -13,7 +14,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from stackful.cli.scripts import start
 
-        start(".stackful/runs.db", sys.argv[2:])
+        start(os.environ.get("STACKFUL_STORE") or ".stackful/runs.db", sys.argv[2:])
     elif len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
         from stackful.cli.program import run_program
 

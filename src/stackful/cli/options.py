@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,9 +20,36 @@ if TYPE_CHECKING:
     from stackful.durable.engine import Engine
     from stackful.durable.store import Run
 
-__all__ = ["as_json", "command", "connected", "exists", "on_change", "store", "the_run"]
+__all__ = [
+    "AT_LEAST_0",
+    "MORE_THAN_0",
+    "as_json",
+    "command",
+    "connected",
+    "exists",
+    "on_change",
+    "pairs",
+    "store",
+    "tell",
+    "the_run",
+    "value_of",
+]
 
 DEFAULT_STORE = ".stackful/runs.db"
+
+
+class _Number(click.FloatRange):
+    """A number in a range, and no NaN, which is in none and compares as if it were in all."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        number = float(super().convert(value, param, context))
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, context)
+        return number
+
+
+AT_LEAST_0 = _Number(min=0)
+MORE_THAN_0 = _Number(min=0, min_open=True)
 
 store = click.option(
     "--store",
@@ -95,15 +123,19 @@ def exists(store: str) -> bool:
 
 
 @contextmanager
-def connected(store: str) -> Iterator[Engine]:
+def connected(store: str, *, make: bool = False) -> Iterator[Engine]:
     """An engine of the store that drives no runs. Modules of programs are found as by ``python -m``.
+
+    Args:
+        store: a path or URL.
+        make: whether it is made where there is none.
 
     Raises:
         StoreError: there is no store.
     """
     from stackful.durable import connect
 
-    if not exists(store):
+    if not make and not exists(store):
         raise StoreError(f"there is no store of runs at {store}; start a run first, or name the store with --store")
     folder = str(Path.cwd())
     if folder not in sys.path:

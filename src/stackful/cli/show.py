@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stackful.cli.listing import COLOURS, ago, listed, size_text
+from stackful.cli.listing import COLOURS, ago, count, listed, program_text, size_text
 from stackful.cli.options import connected
 from stackful.durable.inspect import StackFrame, stack_of
 from stackful.durable.overview import as_it_stands, last_checkpoint, result_of_run, signals_of_run
@@ -122,9 +122,10 @@ def _print_heading(console: Console, shown: _Shown) -> None:
     from rich.text import Text
 
     run, last = shown.run, shown.checkpoint
-    program = " ".join(run.argv) if run.kind == "script" else run.program
     stored = f"checkpoint {last.seq}, {ago(last.when)}, {size_text(last.size)}" if last else "no checkpoint"
-    heading = Text.assemble((run.id, "bold"), f"  {program}  ", (run.status.value, COLOURS[run.status]), f"  {stored}")
+    heading = Text.assemble(
+        (run.id, "bold"), f"  {program_text(run)}  ", (run.status.value, COLOURS[run.status]), f"  {stored}"
+    )
     console.print(heading, soft_wrap=True)
 
 
@@ -134,13 +135,13 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
 
     run = shown.run
     if run.steps:
-        yield Text(f"{run.steps} steps, the last was {run.step}", "dim")
-    if run.waits:
+        yield Text(f"{count(run.steps, 'step')}, the last was {run.step}", "dim")
+    if run.waits and not run.question:
         yield Text(f"waits for {run.waits}" + (f", until {ago(run.wake)}" if run.wake else ""), "blue")
     elif run.wake:
         yield Text(f"wakes {ago(run.wake)}", "blue")
     if run.question:
-        yield Text(f"asks: {json.loads(run.question).get('text')}", "bold yellow")
+        yield from _question_lines(run.id, json.loads(run.question))
     for name, value in shown.signals:
         yield Text(f"signal {name} has come: {describe(value)}", "dim")
     if shown.children:
@@ -149,6 +150,23 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
         yield Text(f"result: {describe(shown.result)}")
     if run.error:
         yield Text(run.error.rstrip(), "red")
+
+
+def _question_lines(run_id: str, asked: dict[str, Any]) -> Iterator[RenderableType]:
+    """A question with its form, and the command that answers it."""
+    from rich.text import Text
+
+    yield Text(f"asks: {asked['text']}", "bold yellow")
+    for field in asked["fields"]:
+        label = f"  {field['label']}" if field["label"] else ""
+        kind = f"one of {', '.join(field['choices'])}" if field["kind"] == "choice" else field["kind"]
+        default = "" if field["default"] is None else f", by default {field['default']}"
+        yield Text(
+            f"  {field['name']}: {kind}{default}{'' if field['required'] else ', may be left out'}{label}", "yellow"
+        )
+    needed = [field["name"] for field in asked["fields"] if field["required"] and field["default"] is None]
+    answers = "".join(f" --answer {name}=..." for name in needed or [asked["fields"][0]["name"]])
+    yield Text(f"  answer it: stackful signal {run_id}{answers}", "dim")
 
 
 def _frame_data(frame: StackFrame) -> dict[str, Any]:

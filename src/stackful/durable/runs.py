@@ -288,7 +288,7 @@ def make_folder(store_path: str | PathLike[str]) -> str:
     """A store in a folder of our own gets that folder, which no version control should pick up."""
     if os.fspath(store_path).startswith(("postgresql:", "postgres:")):
         raise StoreError(
-            "the run of a script is kept in an SQLite file on its machine; runs of functions may be in PostgreSQL: see docs/workers.md"
+            "the run of a script is kept in an SQLite file on its machine: name one with --store; runs of functions may be in PostgreSQL"
         )
     path = os.path.realpath(store_path)
     folder = os.path.dirname(path)
