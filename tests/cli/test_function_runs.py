@@ -1,6 +1,8 @@
 """The commands, on runs of functions: in real processes, as a person uses them."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -284,6 +286,39 @@ def test_what_a_function_cannot_save_is_told_by_its_path(commands):
     assert 'UnsaveableError: cannot save frame "holds" line 8, local "lock": _thread.lock' in shown
     assert "RefusedError" not in shown
     assert "operations.py" not in shown
+
+
+def test_a_terminal_without_the_letters_is_shown_what_it_has(shop):
+    """Marks have another form, and values keep their meaning: nobody gets a traceback for the encoding of a terminal."""
+    shop.stackful("signal", "order-1", "k\N{LATIN SMALL LETTER U WITH DIAERESIS}r")
+    ascii_only = shop.environment | {"PYTHONIOENCODING": "ascii"}
+    shown = shop.stackful("show", "order-1", env=ascii_only).stdout
+    assert ">   18 |     answer" in shown
+    assert r"signal k\xfcr has come" in shown
+
+
+@pytest.mark.parametrize("command", [("ps",), ("ps", "--json"), ("show", "order-1"), ("doctor",)])
+def test_a_full_disk_is_named(shop, command):
+    """Where the output goes there is no room: status 74, and no traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stackful", *command],
+            cwd=shop.folder, env=shop.environment, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert done.returncode == 74
+    assert (
+        done.stderr
+        == "stackful: error: not all could be written: No space left on device; make room, or write elsewhere\n"
+    )
+
+
+def test_a_script_hears_of_its_end_where_it_asks_for_something(commands):
+    """That is said, for a script without durable operations is not ended by it."""
+    commands.script("import stackful, os, signal\nstackful.checkpoint()\nos.kill(os.getpid(), signal.SIGKILL)")
+    commands.stackful("run", "--name", "s", "program.py")
+    assert commands.stackful("cancel", "s").stdout.startswith(
+        "s is interrupted; its end was asked for: a script hears of it"
+    )
 
 
 def test_the_run_of_a_script_is_not_forked(commands):

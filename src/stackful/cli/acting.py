@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from stackful.cli.options import as_json, command, connected, pairs, store, tell, the_run, value_of
+from stackful.durable.overview import as_it_stands
 from stackful.durable.store import ENDED
 from stackful.errors import RunNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
+    from stackful.durable.store import Run
 
 __all__ = ["COMMANDS"]
 
@@ -62,11 +64,19 @@ def _answer(engine: Engine, run_id: str, answers: Iterable[str]) -> bool:
 def _cancel(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
     """Ask for the end of runs: RunCancelled is raised where each is suspended, and its finally blocks run."""
     with connected(store) as engine:
-        for run in [the_run(engine, run) for run in runs]:
+        for run in [as_it_stands(engine.store, run) for run in runs]:
             has_ended = run.status in ENDED
-            status = engine.store.cancel(run.id)
-            outcome = "it had ended before" if has_ended else "its end was asked for"
-            tell(as_json, f"{run.id} is {status.value}; {outcome}", run=run.id, status=status.value)
+            engine.store.cancel(run.id)
+            status = as_it_stands(engine.store, run.id).status
+            tell(as_json, f"{run.id} is {status.value}; {_hears(run, has_ended)}", run=run.id, status=status.value)
+
+
+def _hears(run: Run, has_ended: bool) -> str:
+    if has_ended:
+        return "it had ended before"
+    return "its end was asked for" + (
+        ": a script hears of it at its next step, sleep or other durable operation" if run.kind == "script" else ""
+    )
 
 
 @command("retry")

@@ -48,7 +48,8 @@ def print_runs(store: str, where: Filter, limit: int | None, as_json: bool) -> N
     elif any(value for value in (where.statuses, where.text, where.program, where.attributes, where.queue)):
         print(f"No run in {store} matches.")
     else:
-        print(f"No runs in {store} yet; `stackful run program.py` starts one.")
+        how = "`durable.start` in a program" if "://" in store else "`stackful run program.py`"
+        print(f"No runs in {store} yet; {how} starts one.")
 
 
 def _runs(store: str, where: Filter, limit: int | None) -> list[tuple[Run, Checkpoint | None]]:

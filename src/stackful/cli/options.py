@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -109,12 +112,32 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def make(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def explained(**arguments: Any) -> None:
-            with one_message():
+            _print_what_can_be_printed()
+            with one_message(), _full_disks_named():
                 function(**arguments)
 
         return click.command(name)(explained)
 
     return make
+
+
+def _print_what_can_be_printed() -> None:
+    """Letters that the terminal's encoding does not have are shown by their numbers."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _full_disks_named() -> Iterator[None]:
+    """A disk that has no room for the output is no bug; nor is a pipe that was closed, which is what `head` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again at the end
+        raise StoreError(f"not all could be written: {error.strerror}; make room, or write elsewhere") from error
 
 
 def exists(store: str) -> bool:

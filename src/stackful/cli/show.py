@@ -13,6 +13,7 @@ from stackful.cli.options import connected
 from stackful.durable.inspect import StackFrame, stack_of
 from stackful.durable.overview import as_it_stands, last_checkpoint, result_of_run, signals_of_run
 from stackful.durable.runs import Suspended, load_suspended
+from stackful.durable.store import ENDED
 from stackful.durable.values import describe, tree
 from stackful.errors import StackfulError, StoreError
 
@@ -114,7 +115,7 @@ def _print(shown: _Shown) -> None:
         console.print(line, soft_wrap=True)
     for frame in shown.frames:
         console.print()
-        for line in _frame_lines(frame):
+        for line in _frame_lines(frame, _signs(console.encoding)):
             console.print(line, soft_wrap=True)
 
 
@@ -138,7 +139,7 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
         yield Text(f"{count(run.steps, 'step')}, the last was {run.step}", "dim")
     if run.waits and not run.question:
         yield Text(f"waits for {run.waits}" + (f", until {ago(run.wake)}" if run.wake else ""), "blue")
-    elif run.wake:
+    elif run.wake and run.status not in ENDED:
         yield Text(f"wakes {ago(run.wake)}", "blue")
     if run.question:
         yield from _question_lines(run.id, json.loads(run.question))
@@ -183,15 +184,25 @@ def _frame_data(frame: StackFrame) -> dict[str, Any]:
     }
 
 
-def _frame_lines(frame: StackFrame) -> Iterator[RenderableType]:
+def _signs(encoding: str) -> tuple[str, str]:
+    """What marks the current line, and what stands before its text."""
+    try:
+        "▶│".encode(encoding)
+    except UnicodeEncodeError:
+        return ">", "|"
+    return "▶", "│"
+
+
+def _frame_lines(frame: StackFrame, signs: tuple[str, str]) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    mark, rule = signs
     yield Text.assemble((frame.function, "bold cyan"), "  ", (f"{frame.file}:{frame.line}", "dim"))
     for number, source in frame.lines(1):
         if source and number == frame.line:
-            yield Text.assemble((f"  ▶ {number:4} │ ", "yellow"), (source, "bold"))
+            yield Text.assemble((f"  {mark} {number:4} {rule} ", "yellow"), (source, "bold"))
         elif source:
-            yield Text.assemble((f"    {number:4} │ {source}", "dim"))
+            yield Text.assemble((f"    {number:4} {rule} {source}", "dim"))
     for name, value in _variables(frame):
         yield Text.assemble("      ", (name, "green"), " = ", describe(value))
     if frame.operands:
