@@ -651,3 +651,26 @@ def test_handles_are_values(engine):
     assert {handle: 1}[Handle(handle.id)] == 1
     with pytest.raises(TimeoutError, match="has not ended within 0.01 seconds"):
         durable.start(shop.waiter, "never").result(0.01)
+
+
+# --- what is refused where it is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: durable.Queue(""), ValueError, "a queue has a name"),
+        (lambda: durable.Queue("q", concurrency=-1), ValueError, "less than no runs at once"),
+        (lambda: durable.Queue("q", rate=5), ValueError, "rate=5 is not"),
+        (lambda: durable.Queue("q", rate=(0, 60.0)), ValueError, "both more than 0"),
+        (lambda: durable.Field("date"), ValueError, "not 'date'"),
+        (lambda: durable.Field("choice"), ValueError, "there are none"),
+        (lambda: durable.sleep_until(5), TypeError, "takes a datetime, not 5"),
+        (lambda: durable.start(shop.order, "tea", attributes=5), TypeError, "a mapping of names to values, not 5"),
+    ],
+)
+def test_what_could_not_work_is_refused_where_it_is_written(engine, make, error, text):
+    """And not later, in a run, or never."""
+    with pytest.raises(error, match=text):
+        make()
+    assert engine.runs() == []
