@@ -363,3 +363,52 @@ def test_a_program_is_listed_on_one_line(commands):
     commands.stackful("run", "program.py", "two\nlines", "\x1b[31mred")
     _, line = commands.stackful("ps").stdout.splitlines()
     assert r"program.py two\nlines \x1b[31mred" in line
+
+
+def test_a_module_that_cannot_be_imported_says_why(commands):
+    """What it raised and where, the way out where the name is that of a file, and status 66 without a traceback."""
+    commands.script("raise RuntimeError('no settings')", "broken.py")
+    commands.script("", "fine.py")
+    for module, text in [("broken", "RuntimeError: no settings"), ("fine.py", "give its name, fine, not its file")]:
+        done = commands.stackful("worker", module)
+        assert done.returncode == 66
+        assert f"the module {module} cannot be imported: " in done.stderr
+        assert text in done.stderr
+        assert "Traceback" not in done.stderr
+    assert "broken.py:1)" in commands.stackful("worker", "broken").stderr
+
+
+def test_queues_that_are_none_are_a_wrong_command_line(commands):
+    """A worker of no queue at all would wait forever."""
+    commands.script(SHOP, "shop.py")
+    done = commands.stackful("worker", "--queues", " , ", "shop")
+    assert done.returncode == 64
+    assert "names none" in done.stderr
+
+
+def test_a_run_without_a_worker_says_so(commands):
+    """One that was given back within a step is under way, and yet nobody is at work on it."""
+    commands.script(
+        """
+        import time
+        from stackful import durable
+        def wait():
+            open("began", "w").close()
+            time.sleep(60)
+        @durable.run
+        def waits():
+            durable.step(wait)
+        """,
+        "shop.py",
+    )
+    start = (
+        "import shop\nfrom stackful import durable\nwith durable.connect(work=False): durable.start(shop.waits, id='w')"
+    )
+    assert commands.python("-c", start).returncode == 0
+    worker = commands.begin("worker", "--patience", "0", "shop", stderr=subprocess.DEVNULL)
+    commands.wait_for("began")
+    assert "running (waits for a worker)" not in commands.stackful("ps").stdout
+    worker.terminate()
+    assert worker.wait(60) == 76
+    assert "running (waits for a worker)" in commands.stackful("ps").stdout
+    assert "wakes" not in commands.stackful("show", "w").stdout

@@ -156,6 +156,8 @@ def _status_text(run: Run) -> str:
     """The status, with what a person asks next."""
     if run.exit_status:
         return f"{run.status.value} ({run.exit_status})"
+    if run.status is Status.RUNNING and run.kind == "function" and not run.owner:
+        return "running (waits for a worker)"
     if run.status is Status.SLEEPING and run.wake:
         return f"sleeping ({ago(run.wake)})"
     if run.status is Status.WAITING and run.waits:

@@ -13,7 +13,7 @@ from stackful.cli.options import connected
 from stackful.durable.inspect import StackFrame, stack_of
 from stackful.durable.overview import as_it_stands, last_checkpoint, result_of_run, signals_of_run
 from stackful.durable.runs import Suspended, load_suspended
-from stackful.durable.store import ENDED
+from stackful.durable.store import Status
 from stackful.durable.values import describe, tree
 from stackful.errors import StackfulError, StoreError
 
@@ -139,7 +139,7 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
         yield Text(f"{count(run.steps, 'step')}, the last was {run.step}", "dim")
     if run.waits and not run.question:
         yield Text(f"waits for {run.waits}" + (f", until {ago(run.wake)}" if run.wake else ""), "blue")
-    elif run.wake and run.status not in ENDED:
+    elif run.wake and run.status in (Status.SLEEPING, Status.PENDING):
         yield Text(f"wakes {ago(run.wake)}", "blue")
     if run.question:
         yield from _question_lines(run.id, json.loads(run.question))

@@ -65,6 +65,8 @@ def _worker(
 
     _log_to_stderr(logging.WARNING if quiet else logging.INFO)
     names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
+    if names == []:
+        raise click.BadParameter('names none; "-" stands for runs that are in no queue', param_hint="--queues")
     left = work(store, modules, concurrency=concurrency, threads=threads, queues=names, patience=patience, lease=lease)
     if left:
         sys.exit(IN_FLIGHT)
