@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackful.cli.options import as_json, command, connected, pairs, store, tell, the_run, value_of
-from stackful.durable.overview import as_it_stands
+from stackful.cli.options import as_json, command, completed, connected, pairs, store, tell, the_run, value_of
 from stackful.durable.store import ENDED
 from stackful.errors import RunNotFoundError, StoreError
 
@@ -26,7 +25,7 @@ __all__ = ["COMMANDS"]
     "--answer", "answers", multiple=True, metavar="FIELD=VALUE", help="Answer what the run asks; once for each field."
 )
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 @click.argument("name", required=False)
 @click.argument("value", default="null")
 def _signal(
@@ -60,9 +59,11 @@ def _answer(engine: Engine, run_id: str, answers: Iterable[str]) -> bool:
 @command("cancel")
 @store
 @as_json
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completed)
 def _cancel(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
     """Ask for the end of runs: RunCancelled is raised where each is suspended, and its finally blocks run."""
+    from stackful.durable.overview import as_it_stands
+
     with connected(store) as engine:
         for run in [as_it_stands(engine.store, run) for run in runs]:
             has_ended = run.status in ENDED
@@ -82,7 +83,7 @@ def _hears(run: Run, has_ended: bool) -> str:
 @command("retry")
 @store
 @as_json
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completed)
 def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
     """Have failed runs go on from their last state: the step that failed is tried again."""
     with connected(store) as engine:
@@ -106,7 +107,7 @@ def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
 @click.option("--result", metavar="VALUE", help="What the step before that is to have returned (JSON, or a word).")
 @click.option("--name", help="The new run's id; by default made from the first one's.")
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _fork(
     store: str, at: int | None, changes: tuple[str, ...], result: str | None, name: str | None, as_json: bool, run: str
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from stackful.cli import acting, completing, keeping, looking, serving, working
-from stackful.cli.options import MORE_THAN_0, on_change
+from stackful.cli.options import MORE_THAN_0, completed, on_change
 from stackful.cli.status import USAGE
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -93,7 +93,7 @@ def _run(every: float | None, store: Path, name: str | None, script: str, args: 
 @_cli.command("resume")
 @_store
 @on_change
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completed)
 def _resume(store: Path, on_change: OnChange, run: str | None) -> _Todo:
     """Go on with a run from its last checkpoint.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackful.cli.options import AT_LEAST_0, as_json, command, connected, on_change, store, tell, the_run
+from stackful.cli.options import AT_LEAST_0, as_json, command, completed, connected, on_change, store, tell, the_run
 from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
 from stackful.errors import StoreError
@@ -29,7 +29,7 @@ _DAY = 86400.0
 @store
 @on_change
 @as_json
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completed)
 def _doctor(store: str, on_change: OnChange, as_json: bool, runs: tuple[str, ...]) -> None:
     """Find out whether stored runs would resume with the code that is here now, before it is deployed.
 
@@ -88,7 +88,7 @@ def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful."
 )
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
     """Write a run with its last state to a file, sealed with the store's key, for `stackful import`."""
     from stackful.durable.transfer import export_run

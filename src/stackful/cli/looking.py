@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackful.cli.options import as_json, command, connected, pairs, store
+from stackful.cli.options import as_json, command, completed, connected, pairs, store
 from stackful.durable.store import ENDED, Status
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _ps(store: str, status: tuple[str, ...], limit: int | None, as_json: bool, *
 )
 @click.option("--raw", is_flag=True, help="Show what the stored bytes hold, without loading them.")
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> None:
     """Show where a run stands: its suspended stack, frame by frame.
 
@@ -71,7 +71,7 @@ def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> Non
 @command("log")
 @store
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _log(store: str, run: str, as_json: bool) -> None:
     """List the checkpoints of a run, the oldest first: the step before each, and the line.
 

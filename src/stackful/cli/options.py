@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackful.cli.exits import one_message
-from stackful.errors import StoreError
+from stackful.errors import StackfulError, StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
@@ -28,6 +28,7 @@ __all__ = [
     "MORE_THAN_0",
     "as_json",
     "command",
+    "completed",
     "connected",
     "exists",
     "on_change",
@@ -165,6 +166,18 @@ def connected(store: str, *, make: bool = False) -> Iterator[Engine]:
         sys.path.insert(0, folder)
     with connect(store, work=False) as engine:
         yield engine
+
+
+def completed(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The ids of runs that begin so, the newest first, for the shell; none where the store cannot be read."""
+    from stackful.durable.records import Filter
+
+    path = str(context.params.get("store") or DEFAULT_STORE)
+    if not exists(path):
+        return []
+    with suppress(StackfulError), connected(path) as engine:
+        return [run.id for run in engine.runs(Filter(text=begun)) if run.id.startswith(begun)]
+    return []
 
 
 def the_run(engine: Engine, name: str) -> Run:
