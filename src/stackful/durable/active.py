@@ -193,28 +193,28 @@ def _interruption(kind: str, run_id: str) -> RunCancelled:
 def ending_of(error: BaseException) -> tuple[Status, str]:
     """How a run ends that raises this, and the text of it: the traceback without the frames of Stackful that say nothing."""
     told = traceback.TracebackException.from_exception(error)
-    parts = [told]
-    for part in parts:
-        _leave_out_own(part)
-        parts += [each for each in (part.__cause__, part.__context__, *(part.exceptions or ())) if each is not None]
+    parts: list[tuple[Any, Any]] = [(told, error)]
+    for part, raised in parts:
+        _leave_out_own(part, raised)
+        parts += [
+            (getattr(part, name), getattr(raised, name)) for name in ("__cause__", "__context__") if getattr(part, name)
+        ]
+        parts += zip(part.exceptions or (), getattr(raised, "exceptions", ()), strict=False)
     return (Status.CANCELLED if isinstance(error, RunCancelled) else Status.FAILED), "".join(told.format())
 
 
-def _leave_out_own(told: traceback.TracebackException) -> None:
+def _leave_out_own(told: traceback.TracebackException, error: BaseException) -> None:
     """Innermost ones stay where they raise what is no error of Stackful's: it may be a bug in them."""
     innermost = len(told.stack)
     while innermost and told.stack[innermost - 1].filename.startswith(_OWN):
         innermost -= 1
-    end = innermost if _is_ours(told) else len(told.stack)
+    is_told = isinstance(error, StackfulError | RunCancelled) and not isinstance(error, InternalError)
+    end = innermost if is_told else len(told.stack)
     told.stack[:] = [
         frame
         for place, frame in enumerate(told.stack[:end])
         if place >= innermost or not frame.filename.startswith(_OWN)
     ]
-
-
-def _is_ours(told: traceback.TracebackException) -> bool:
-    return issubclass(told.exc_type, StackfulError | RunCancelled) and not issubclass(told.exc_type, InternalError)
 
 
 def seal_error(run: ActiveRun, error: BaseException) -> bytes | None:
