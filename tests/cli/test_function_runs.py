@@ -412,3 +412,23 @@ def test_a_run_without_a_worker_says_so(commands):
     assert worker.wait(60) == 76
     assert "running (waits for a worker)" in commands.stackful("ps").stdout
     assert "wakes" not in commands.stackful("show", "w").stdout
+
+
+def test_a_script_whose_state_cannot_be_loaded_is_shown_without_its_stack(commands):
+    """What is known of the run comes first, then why there is no more, with the status of that."""
+    commands.script(
+        """
+        import os, signal, stackful
+        with open("data", "w+") as data:
+            stackful.checkpoint()
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    commands.stackful("run", "--name", "s", "program.py")
+    (commands.folder / "data").unlink()
+    done = commands.stackful("show", "s")
+    assert done.returncode == 72
+    assert done.stdout.startswith("s  program.py  interrupted  checkpoint 1, ")
+    assert "cannot be opened as at the time of the snapshot" in done.stderr
+    data = commands.stackful("show", "--json", "s")
+    assert json.loads(data.stdout)["problem"] in done.stderr

@@ -46,7 +46,11 @@ class _Shown:
     def _take_script(self, engine: Engine, seq: int | None) -> None:
         if seq is not None:
             raise StoreError(f"of the script run {self.run.id} only the last checkpoint can be shown: leave --at out")
-        suspended = load_suspended(engine.store.path, self.run.id)
+        try:
+            suspended = load_suspended(engine.store.path, self.run.id)
+        except StackfulError as error:
+            self.problem = error  # of the run itself there is more to tell
+            return
         _remember_source(suspended)
         self.frames = _of_the_program(stack_of(suspended.fiber)) if suspended.fiber else []
 
@@ -59,7 +63,7 @@ class _Shown:
         try:
             self.frames = _of_the_program(engine.stack(self.run.id, seq))
         except StackfulError as error:
-            self.problem = error  # of the run itself there is more to tell
+            self.problem = error
 
 
 def _of_the_program(frames: list[StackFrame]) -> list[StackFrame]:
