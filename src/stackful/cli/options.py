@@ -52,6 +52,7 @@ class _Number(click.FloatRange):
         return number
 
 
+_OFFERED = 1000  # runs, to a shell that completes a line
 AT_LEAST_0 = _Number(min=0)
 MORE_THAN_0 = _Number(min=0, min_open=True)
 
@@ -176,7 +177,7 @@ def completed(context: click.Context, _parameter: click.Parameter, begun: str) -
     if not exists(path):
         return []
     with suppress(StackfulError), connected(path) as engine:
-        return [run.id for run in engine.runs(Filter(text=begun)) if run.id.startswith(begun)]
+        return [run.id for run in engine.runs(Filter(text=begun), limit=_OFFERED) if run.id.startswith(begun)]
     return []
 
 

@@ -170,7 +170,7 @@ def _question_lines(run_id: str, asked: dict[str, Any]) -> Iterator[RenderableTy
             f"  {field['name']}: {kind}{default}{'' if field['required'] else ', may be left out'}{label}", "yellow"
         )
     needed = [field["name"] for field in asked["fields"] if field["required"] and field["default"] is None]
-    answers = "".join(f" --answer {name}=..." for name in needed or [asked["fields"][0]["name"]])
+    answers = "".join(f" --answer {name}=..." for name in needed or [field["name"] for field in asked["fields"]])
     yield Text(f"  answer it: stackful signal {run_id}{answers}", "dim")
 
 
