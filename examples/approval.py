@@ -34,7 +34,10 @@ def publish(draft):
 if __name__ == "__main__":
     import approval  # by its name: any process finds the function again
 
+    command, *texts = sys.argv[1:] or ["help"]
+    if (command, len(texts)) not in (("start", 1), ("work", 0)):
+        sys.exit(__doc__)
     with durable.connect():
-        if sys.argv[1] == "start":
-            durable.start(approval.publish, sys.argv[2], id="publish-1")
+        if command == "start":
+            durable.start(approval.publish, *texts, id="publish-1")
         print("published as", durable.Handle("publish-1").result(), flush=True)

@@ -44,7 +44,7 @@ def read_key_file(path: str | PathLike[str]) -> tuple[bytes, ...]:
             text = file.read()
     except OSError as error:
         raise KeyFileError(
-            f"the key file {path} cannot be read: {error.strerror}; without it nothing that was sealed can be trusted: put it back"
+            f"the key file {path} cannot be read: {error.strerror}; without it nothing that was sealed can be trusted: put it back, or begin with another store"
         ) from error
     if not text or len(text) % KEY_LENGTH:
         raise KeyFileError(

@@ -138,6 +138,23 @@ def test_output_into_a_pipe_that_closes(killed):
     assert "stackful/" not in done.stderr
 
 
+def test_ctrl_c_ends_a_command_in_silence(killed):
+    """By the signal, as the system ends what does not handle it: whoever waits for the process sees what it was."""
+    killed.script(
+        """
+        import os, signal, sys
+        from stackful.cli import listing
+        from stackful.cli.main import main
+        listing.ago = lambda when: os.kill(os.getpid(), signal.SIGINT)
+        sys.argv = ["stackful", "ps"]
+        main()
+        """,
+        "interrupted.py",
+    )
+    done = killed.python("interrupted.py")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (-signal.SIGINT, "", "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -32,6 +32,30 @@ def test_commands_are_completed(commands):
     assert {line.partition(",")[2] for line in commands.stackful().stdout.split()} == {"serve", "show", "signal"}
 
 
+def test_runs_are_completed(commands):
+    """Their ids, in the store that the line names; where there is no store, nothing, and none is made."""
+
+    def offered(line):
+        commands.environment |= {
+            "_STACKFUL_COMPLETE": "bash_complete",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        }
+        done = commands.stackful()
+        assert done.stderr == ""
+        return [each.partition(",")[2] for each in done.stdout.split()]
+
+    commands.script("pass")
+    for name in ("tea-1", "tea-2", "coffee"):
+        commands.stackful("run", "--store", "mine.db", "--name", name, "program.py")
+    assert offered("stackful show --store mine.db t") == ["tea-2", "tea-1"]
+    assert offered("stackful resume --store mine.db c") == ["coffee"]
+    assert offered("stackful cancel --store mine.db tea-1 co") == ["coffee"]
+    assert offered("stackful show --store program.py t") == []
+    assert offered("stackful show t") == []
+    assert not (commands.folder / ".stackful").exists()
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_takes_the_script(commands):
     """It defines a completion for the command `stackful`."""

@@ -216,9 +216,11 @@ def test_another_key(killed, store):
     assert message(done)
     assert done.returncode == 65
     key.unlink()
-    done = killed.stackful("resume")
-    assert "without it nothing that was sealed can be trusted" in message(done)
-    assert done.returncode == 74
+    for command in (["resume"], ["show", "r"], ["run", "program.py"], ["cancel", "r"]):
+        done = killed.stackful(*command)
+        assert "without it nothing that was sealed can be trusted" in message(done)
+        assert done.returncode == 74
+        assert not key.exists()
     key.write_bytes(right)
     assert_intact(killed)
 

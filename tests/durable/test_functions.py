@@ -15,6 +15,7 @@ import pytest
 
 from stackful import BarrierError, FiberError, RunNotFoundError, StoreError, UnsaveableError, durable
 from stackful.durable import Handle, Status, handles, inspect
+from stackful.durable.active import ending_of
 from stackful.durable.starting import new_run
 
 sys.path.insert(0, str(Path(__file__).parent / "programs"))
@@ -675,3 +676,52 @@ def test_handles_are_values(engine):
     assert {handle: 1}[Handle(handle.id)] == 1
     with pytest.raises(TimeoutError, match="has not ended within 0.01 seconds"):
         durable.start(shop.waiter, "never").result(0.01)
+
+
+# --- what is refused where it is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: durable.Queue(""), ValueError, "a queue has a name"),
+        (lambda: durable.Queue("q", concurrency=-1), ValueError, "less than no runs at once"),
+        (lambda: durable.Queue("q", rate=5), ValueError, "rate=5 is not"),
+        (lambda: durable.Queue("q", rate=(0, 60.0)), ValueError, "both more than 0"),
+        (lambda: durable.Field("date"), ValueError, "not 'date'"),
+        (lambda: durable.Field("choice"), ValueError, "there are none"),
+        (lambda: durable.sleep_until(5), TypeError, "takes a datetime, not 5"),
+        (lambda: durable.start(shop.order, "tea", attributes=5), TypeError, "a mapping of names to values, not 5"),
+    ],
+)
+def test_what_could_not_work_is_refused_where_it_is_written(engine, make, error, text):
+    """And not later, in a run, or never."""
+    with pytest.raises(error, match=text):
+        make()
+    assert engine.runs() == []
+
+
+# --- what is told of a failure ----------------------------------------------------------------------------------------
+
+
+def _raised(error):
+    try:
+        raise error
+    except BaseException as raised:  # noqa: BLE001 - whatever it is
+        return raised
+
+
+def test_the_text_of_a_failure_has_the_frames_of_the_program(engine):
+    """In causes, contexts and groups as well; those of Stackful only where they raise what may be a bug in it."""
+    group = ExceptionGroup("several", [_raised(KeyError("one")), _raised(OSError("two"))])
+    group.__cause__ = _raised(ValueError("cause"))
+    status, text = ending_of(group)
+    assert status is Status.FAILED
+    assert all(each in text for each in ("several", "KeyError: 'one'", "OSError: two", "ValueError: cause"))
+    assert text.count("in _raised") == 3
+    for call, is_shown in ((lambda: engine.store.run("nobody"), False), (lambda: durable.sleep_until(5), True)):
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            text = ending_of(error)[1]
+        assert ("stackful/durable/" in text, "in <lambda>" in text) == (is_shown, True)

@@ -14,7 +14,7 @@ from durable.store_contract import a_run, begun, ids, new, save, worker
 from postgresql import server
 from stackful.durable.postgres import PostgresStore
 from stackful.durable.postgres.attending import Attendant
-from stackful.durable.records import Change, NewRun, NewSignal, Queue
+from stackful.durable.records import Change, NewRun, NewSignal, Queue, Worker
 from stackful.durable.store import Status
 from stackful.errors import StoreError
 
@@ -506,3 +506,25 @@ def test_attributes_that_postgresql_does_not_take_are_refused(store):
     with pytest.raises(StoreError, match="cannot be used: PostgreSQL says: unsupported Unicode escape"):
         store.add_runs([NewRun(a_run(attributes={"a": "\0"}))])
     assert store.runs() == []
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def test_who_looks_at_an_empty_store_does_not_decide_on_its_key(store):
+    """The first key to seal something there is the one; a key that was only known is given up for it."""
+    store.check_keys(["looked"])
+    store.check_keys(["works"])
+    store.add_runs([new()])
+    store.check_keys(["newer", "works"])
+    for late in (["looked"], ["another"]):
+        with pytest.raises(StoreError, match="sealed with another key"):
+            store.check_keys(late)
+
+
+def test_a_store_with_a_worker_keeps_its_key(store, other):
+    """Though nothing is in it yet: what comes next is sealed with that."""
+    store.check_keys(["works"])
+    store.join(Worker("w", "here", 1, store.now()))
+    with pytest.raises(StoreError, match="sealed with another key"):
+        other.check_keys(["another"])

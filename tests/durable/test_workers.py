@@ -225,7 +225,7 @@ def test_a_worker_waits_for_steps_only_so_long(any_site):
     any_site.wait_until(lambda: any_site.has_begun("long 1"))
     first.terminate()
     assert first.wait(PATIENCE) == 76
-    assert "1 steps were still in flight" in first.log.read_text()
+    assert "steps that were still in flight: 1" in first.log.read_text()
     any_site.worker()
     assert any_site.finish([long]) == [[0, 1, 2]]
     assert any_site.done() == {"long 0": 1, "long 1": 1, "long 2": 1}

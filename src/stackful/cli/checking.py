@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from stackful.cli.exits import one_message
+from stackful.cli.listing import count
 from stackful.cli.status import UNSAVEABLE
 from stackful.durable.readiness import check
 
@@ -60,10 +61,10 @@ def _print(report: Report) -> None:
 
 def _summary(report: Report) -> str:
     errors, warnings = len(report.errors), len(report.findings) - len(report.errors)
-    found = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    found = f"{count(errors, 'error')}, {count(warnings, 'warning')}"
     if not report.was_run:
         return f"{found}; the program was not run"
-    tried = f"{report.tried} snapshots tried at {report.places} places"
+    tried = f"{count(report.tried, 'snapshot')} tried at {count(report.places, 'place')}"
     if report.timed_out:
         return f"{found}; the program did not end in time"
     if report.error:

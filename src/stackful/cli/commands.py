@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from stackful.cli import acting, completing, keeping, looking, serving, working
-from stackful.cli.options import on_change
+from stackful.cli.options import MORE_THAN_0, completed, on_change
 from stackful.cli.status import USAGE
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -27,7 +27,9 @@ _store = click.option(
     "--store",
     type=click.Path(dir_okay=False, path_type=Path),
     default=_DEFAULT_STORE,
+    envvar="STACKFUL_STORE",
     show_default=True,
+    show_envvar=True,
     help="The SQLite file that holds the runs.",
 )
 
@@ -65,13 +67,14 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_wante
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
 def _cli() -> None:
-    """Run Python scripts that survive kill -9 and go on from the same line."""
+    """Run Python scripts that survive kill -9 and go on from the same line.
+
+    `stackful PROGRAM.PY [ARGS]...` runs a script under a prompt, for continuations; nothing of it is stored.
+    """
 
 
 @_cli.command("run", context_settings={"allow_interspersed_args": False})
-@click.option(
-    "--every", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Also checkpoint by the clock."
-)
+@click.option("--every", type=MORE_THAN_0, metavar="SECONDS", help="Also checkpoint by the clock.")
 @_store
 @click.option("--name", help="The run's id; by default made from the script's name.")
 @click.argument("script", metavar="PROGRAM.PY")
@@ -90,7 +93,7 @@ def _run(every: float | None, store: Path, name: str | None, script: str, args: 
 @_cli.command("resume")
 @_store
 @on_change
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=completed)
 def _resume(store: Path, on_change: OnChange, run: str | None) -> _Todo:
     """Go on with a run from its last checkpoint.
 
@@ -104,9 +107,7 @@ def _resume(store: Path, on_change: OnChange, run: str | None) -> _Todo:
 @_cli.command("check", context_settings={"allow_interspersed_args": False})
 @click.option("--no-run", is_flag=True, help="Read the program's text only.")
 @click.option("--strict", is_flag=True, help="Warnings fail, too.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="End the rehearsal after that."
-)
+@click.option("--timeout", type=MORE_THAN_0, metavar="SECONDS", help="End the rehearsal after that.")
 @click.option("--json", "as_json", is_flag=True, help="Print data for programs; the program prints to standard error.")
 @click.argument("script", metavar="PROGRAM.PY")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED, metavar="[ARGS]...")

@@ -1,4 +1,4 @@
-"""``stackful completion``: what a shell needs to complete commands and options."""
+"""``stackful completion``: what a shell needs to complete commands, options and ids of runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VARIABLE = "_STACKFUL_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), required=False)
 @click.pass_context
 def _completion(context: click.Context, shell: str | None) -> None:
-    """Print what makes your shell complete commands and options.
+    """Print what makes your shell complete commands, options and ids of runs.
 
     For bash: `eval "$(stackful completion bash)"` in ~/.bashrc; zsh: the same in ~/.zshrc; fish: `stackful completion fish |
     source` in its configuration. By default for the shell in $SHELL.

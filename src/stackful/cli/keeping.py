@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stackful.cli.options import as_json, command, connected, on_change, store, tell, the_run
+from stackful.cli.options import AT_LEAST_0, as_json, command, completed, connected, on_change, store, tell, the_run
 from stackful.cli.status import CODE_CHANGED
 from stackful.durable.store import ENDED
+from stackful.errors import StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.runs import OnChange
@@ -28,7 +29,7 @@ _DAY = 86400.0
 @store
 @on_change
 @as_json
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=completed)
 def _doctor(store: str, on_change: OnChange, as_json: bool, runs: tuple[str, ...]) -> None:
     """Find out whether stored runs would resume with the code that is here now, before it is deployed.
 
@@ -59,7 +60,7 @@ def _print_examined(examined: list[tuple[Run, list[Finding]]]) -> None:
 @click.option(
     "--older-than",
     "days",
-    type=click.FloatRange(min=0),
+    type=AT_LEAST_0,
     default=30.0,
     show_default=True,
     metavar="DAYS",
@@ -87,7 +88,7 @@ def _gc(store: str, days: float, dry_run: bool, as_json: bool) -> None:
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="The file; by default RUN.stackful."
 )
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
     """Write a run with its last state to a file, sealed with the store's key, for `stackful import`."""
     from stackful.durable.transfer import export_run
@@ -96,7 +97,10 @@ def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
         found = the_run(engine, run)
         data = export_run(engine, found)
     path = output or Path(f"{found.id}.stackful")
-    path.write_bytes(data)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}; choose another --output") from error
     tell(as_json, f"{found.id}: {len(data)} bytes in {path}", run=found.id, file=str(path), size=len(data))
 
 
@@ -112,14 +116,15 @@ def _export(store: str, output: Path | None, as_json: bool, run: str) -> None:
 @as_json
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 def _import(store: str, key_file: Path | None, name: str | None, as_json: bool, file: Path) -> None:
-    """Add an exported run to this store: it goes on from the state that it was exported with.
+    """Add an exported run to this store, which is made if need be: the run goes on from the state that it was exported with.
 
     Its code must be importable here, and unchanged; the key must be one that you trust: whoever has it can make this program run code of his.
     """
     from stackful.durable.transfer import import_run
 
-    with connected(store) as engine:
-        run_id = import_run(engine, file.read_bytes(), key_file, name)
+    data = file.read_bytes()
+    with connected(store, make=True) as engine:
+        run_id = import_run(engine, data, key_file, name)
     tell(as_json, f"{run_id} is in the store and goes on from its state", run=run_id)
 
 

@@ -11,9 +11,13 @@ from stackful.durable.overview import last_checkpoint, list_runs, run_data
 from stackful.durable.store import Checkpoint, Run, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from rich.text import Text
+
     from stackful.durable.records import Filter
 
-__all__ = ["COLOURS", "ago", "listed", "print_runs", "size_text"]
+__all__ = ["COLOURS", "ago", "count", "listed", "print_runs", "print_table", "program_text", "size_text"]
 
 COLOURS = {
     Status.PENDING: "cyan",
@@ -25,6 +29,9 @@ COLOURS = {
     Status.FAILED: "red",
     Status.CANCELLED: "red",
 }
+
+
+_ENDLESS = 1 << 20  # columns: more than any row has
 
 
 def print_runs(store: str, where: Filter, limit: int | None, as_json: bool) -> None:
@@ -41,7 +48,8 @@ def print_runs(store: str, where: Filter, limit: int | None, as_json: bool) -> N
     elif any(value for value in (where.statuses, where.text, where.program, where.attributes, where.queue)):
         print(f"No run in {store} matches.")
     else:
-        print(f"No runs in {store} yet; `stackful run program.py` starts one.")
+        how = "`durable.start` in a program" if "://" in store else "`stackful run program.py`"
+        print(f"No runs in {store} yet; {how} starts one.")
 
 
 def _runs(store: str, where: Filter, limit: int | None) -> list[tuple[Run, Checkpoint | None]]:
@@ -96,32 +104,60 @@ def size_text(size: float) -> str:
 
 
 def _print_table(found: list[tuple[Run, Checkpoint | None]]) -> None:
+    rows = [_cells(run, checkpoint) for run, checkpoint in found]
+    print_table(("RUN", "PROGRAM", "STATUS", "STARTED", "LAST CHECKPOINT", "SIZE"), rows, numbers={"SIZE"})
+
+
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[Text]], numbers: Container[str]) -> None:
+    """Print a table with one line for each row, however narrow the terminal: for eyes, and for grep.
+
+    Args:
+        titles: of the columns.
+        rows: their cells.
+        numbers: the titles of columns whose cells stand on the right.
+    """
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("RUN", "PROGRAM", "STATUS", "STARTED", "LAST CHECKPOINT"):
-        table.add_column(title, overflow="fold", no_wrap=title in {"RUN", "STATUS"})
-    table.add_column("SIZE", justify="right", no_wrap=True)
-    for run, checkpoint in found:
-        table.add_row(*_cells(run, checkpoint))
-    Console(soft_wrap=False, highlight=False).print(table)
+    for title in titles:
+        table.add_column(title, no_wrap=True, justify="right" if title in numbers else "left")
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False, width=_ENDLESS).print(table)
 
 
-def _cells(run: Run, checkpoint: Checkpoint | None) -> list[Any]:
+def _cells(run: Run, checkpoint: Checkpoint | None) -> list[Text]:
     from rich.text import Text
 
     status = _status_text(run)
     last = (f"{ago(checkpoint.when)} (no. {checkpoint.seq})", size_text(checkpoint.size)) if checkpoint else ("-", "-")
-    program = " ".join(run.argv) if run.kind == "script" else run.program
-    cells = (run.id, program, status, ago(run.created), *last)
+    cells = (run.id, program_text(run), status, ago(run.created), *last)
     return [Text(cell, style=COLOURS[run.status] if cell is status else "") for cell in cells]
+
+
+def program_text(run: Run) -> str:
+    """The function of a run, or the script with its arguments; on one line, and without what a terminal would obey."""
+    text = " ".join(run.argv) if run.kind == "script" else run.program
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def count(number: int, noun: str) -> str:
+    """So many of something.
+
+    Example:
+        >>> count(1, "step"), count(2, "step")
+        ('1 step', '2 steps')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _status_text(run: Run) -> str:
     """The status, with what a person asks next."""
     if run.exit_status:
         return f"{run.status.value} ({run.exit_status})"
+    if run.status is Status.RUNNING and run.kind == "function" and not run.owner:
+        return "running (waits for a worker)"
     if run.status is Status.SLEEPING and run.wake:
         return f"sleeping ({ago(run.wake)})"
     if run.status is Status.WAITING and run.waits:

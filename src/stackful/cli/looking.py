@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackful.cli.options import as_json, command, connected, pairs, store
+from stackful.cli.options import as_json, command, completed, connected, pairs, store
 from stackful.durable.store import ENDED, Status
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from stackful.durable.records import State
     from stackful.durable.store import Run
 
@@ -54,7 +52,7 @@ def _ps(store: str, status: tuple[str, ...], limit: int | None, as_json: bool, *
 )
 @click.option("--raw", is_flag=True, help="Show what the stored bytes hold, without loading them.")
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> None:
     """Show where a run stands: its suspended stack, frame by frame.
 
@@ -73,7 +71,7 @@ def _show(store: str, run: str, at: int | None, raw: bool, as_json: bool) -> Non
 @command("log")
 @store
 @as_json
-@click.argument("run")
+@click.argument("run", shell_complete=completed)
 def _log(store: str, run: str, as_json: bool) -> None:
     """List the checkpoints of a run, the oldest first: the step before each, and the line.
 
@@ -107,27 +105,16 @@ def _state_data(state: State) -> dict[str, Any]:
 
 
 def _print_log(states: list[State]) -> None:
-    from rich.console import Console
-
-    Console(highlight=False).print(_log_table(states))
-
-
-def _log_table(states: list[State]) -> Table:
-    from rich.table import Table
     from rich.text import Text
 
-    from stackful.cli.listing import ago, size_text
+    from stackful.cli.listing import ago, print_table, size_text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("NO.", justify="right", no_wrap=True)
-    for title in ("STEP", "STANDS AT", "TAKEN"):
-        table.add_column(title, overflow="fold")
-    table.add_column("SIZE", justify="right", no_wrap=True)
+    rows = []
     for state in states:
         step = f"{state.step} (no. {state.steps})" if state.step else "-"
         cells = (str(state.seq), step, state.line or "-", ago(state.taken), size_text(state.size))
-        table.add_row(*map(Text, cells))
-    return table
+        rows.append([Text(cell) for cell in cells])
+    print_table(("NO.", "STEP", "STANDS AT", "TAKEN", "SIZE"), rows, numbers={"NO.", "SIZE"})
 
 
 COMMANDS = (_ps, _show, _log)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+
+TYPE_CHECKING = False  # as in stackful/__init__.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["main"]
 
@@ -13,7 +19,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"] and len(sys.argv) > 2 and not sys.argv[2].startswith("-"):
         from stackful.cli.scripts import start
 
-        start(".stackful/runs.db", sys.argv[2:])
+        start(os.environ.get("STACKFUL_STORE") or ".stackful/runs.db", sys.argv[2:])
     elif len(sys.argv) > 1 and sys.argv[1].endswith(".py"):
         from stackful.cli.program import run_program
 
@@ -24,11 +30,28 @@ def main() -> None:
 
 def _main_with_click() -> None:
     try:
-        import click as _  # noqa: F401 - to say it clearly when it is missing
+        todo = _understood()
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a command as the system would, in silence
+        signal.raise_signal(signal.SIGINT)
+        return
+    if todo:
+        todo()
+
+
+def _understood() -> Callable[[], None] | None:
+    """What remains to be done: a script to be run. All other commands are done here.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, at any moment.
+    """
+    try:
+        import click
     except ImportError:
         sys.exit("stackful: error: the command line needs click; pip install 'stackful[durable]'")
     from stackful.cli.commands import parse
 
-    todo = parse()
-    if todo:
-        todo()
+    try:
+        return parse()
+    except click.Abort:
+        raise KeyboardInterrupt from None

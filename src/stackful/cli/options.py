@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +17,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackful.cli.exits import one_message
-from stackful.errors import StoreError
+from stackful.errors import StackfulError, StoreError
 
 if TYPE_CHECKING:
     from stackful.durable.engine import Engine
     from stackful.durable.store import Run
 
-__all__ = ["as_json", "command", "connected", "exists", "on_change", "store", "the_run"]
+__all__ = [
+    "AT_LEAST_0",
+    "MORE_THAN_0",
+    "as_json",
+    "command",
+    "completed",
+    "connected",
+    "exists",
+    "on_change",
+    "pairs",
+    "store",
+    "tell",
+    "the_run",
+    "value_of",
+]
 
 DEFAULT_STORE = ".stackful/runs.db"
+
+
+class _Number(click.FloatRange):
+    """A number in a range, and no NaN, which is in none and compares as if it were in all."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> float:
+        number = float(super().convert(value, param, context))
+        if math.isnan(number):
+            self.fail(f"{value} is no number", param, context)
+        return number
+
+
+_OFFERED = 1000  # runs, to a shell that completes a line
+AT_LEAST_0 = _Number(min=0)
+MORE_THAN_0 = _Number(min=0, min_open=True)
 
 store = click.option(
     "--store",
@@ -81,12 +114,32 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     def make(function: Callable[..., None]) -> click.Command:
         @wraps(function)
         def explained(**arguments: Any) -> None:
-            with one_message():
+            _print_what_can_be_printed()
+            with one_message(), _full_disks_named():
                 function(**arguments)
 
         return click.command(name)(explained)
 
     return make
+
+
+def _print_what_can_be_printed() -> None:
+    """Letters that the terminal's encoding does not have are shown by their numbers."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def _full_disks_named() -> Iterator[None]:
+    """A disk that has no room for the output is no bug; nor is a pipe that was closed, which is what `head` does."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again at the end
+        raise StoreError(f"not all could be written: {error.strerror}; make room, or write elsewhere") from error
 
 
 def exists(store: str) -> bool:
@@ -95,21 +148,37 @@ def exists(store: str) -> bool:
 
 
 @contextmanager
-def connected(store: str) -> Iterator[Engine]:
+def connected(store: str, *, make: bool = False) -> Iterator[Engine]:
     """An engine of the store that drives no runs. Modules of programs are found as by ``python -m``.
+
+    Args:
+        store: a path or URL.
+        make: whether it is made where there is none.
 
     Raises:
         StoreError: there is no store.
     """
     from stackful.durable import connect
 
-    if not exists(store):
+    if not make and not exists(store):
         raise StoreError(f"there is no store of runs at {store}; start a run first, or name the store with --store")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
     with connect(store, work=False) as engine:
         yield engine
+
+
+def completed(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The ids of runs that begin so, the newest first, for the shell; none where the store cannot be read."""
+    from stackful.durable.records import Filter
+
+    path = str(context.params.get("store") or DEFAULT_STORE)
+    if not exists(path):
+        return []
+    with suppress(StackfulError), connected(path) as engine:
+        return [run.id for run in engine.runs(Filter(text=begun), limit=_OFFERED) if run.id.startswith(begun)]
+    return []
 
 
 def the_run(engine: Engine, name: str) -> Run:

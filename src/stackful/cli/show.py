@@ -8,11 +8,12 @@ import types
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from stackful.cli.listing import COLOURS, ago, listed, size_text
+from stackful.cli.listing import COLOURS, ago, count, listed, program_text, size_text
 from stackful.cli.options import connected
 from stackful.durable.inspect import StackFrame, stack_of
 from stackful.durable.overview import as_it_stands, last_checkpoint, result_of_run, signals_of_run
 from stackful.durable.runs import Suspended, load_suspended
+from stackful.durable.store import Status
 from stackful.durable.values import describe, tree
 from stackful.errors import StackfulError, StoreError
 
@@ -45,7 +46,11 @@ class _Shown:
     def _take_script(self, engine: Engine, seq: int | None) -> None:
         if seq is not None:
             raise StoreError(f"of the script run {self.run.id} only the last checkpoint can be shown: leave --at out")
-        suspended = load_suspended(engine.store.path, self.run.id)
+        try:
+            suspended = load_suspended(engine.store.path, self.run.id)
+        except StackfulError as error:
+            self.problem = error  # of the run itself there is more to tell
+            return
         _remember_source(suspended)
         self.frames = _of_the_program(stack_of(suspended.fiber)) if suspended.fiber else []
 
@@ -58,7 +63,7 @@ class _Shown:
         try:
             self.frames = _of_the_program(engine.stack(self.run.id, seq))
         except StackfulError as error:
-            self.problem = error  # of the run itself there is more to tell
+            self.problem = error
 
 
 def _of_the_program(frames: list[StackFrame]) -> list[StackFrame]:
@@ -114,7 +119,7 @@ def _print(shown: _Shown) -> None:
         console.print(line, soft_wrap=True)
     for frame in shown.frames:
         console.print()
-        for line in _frame_lines(frame):
+        for line in _frame_lines(frame, _signs(console.encoding)):
             console.print(line, soft_wrap=True)
 
 
@@ -122,9 +127,10 @@ def _print_heading(console: Console, shown: _Shown) -> None:
     from rich.text import Text
 
     run, last = shown.run, shown.checkpoint
-    program = " ".join(run.argv) if run.kind == "script" else run.program
     stored = f"checkpoint {last.seq}, {ago(last.when)}, {size_text(last.size)}" if last else "no checkpoint"
-    heading = Text.assemble((run.id, "bold"), f"  {program}  ", (run.status.value, COLOURS[run.status]), f"  {stored}")
+    heading = Text.assemble(
+        (run.id, "bold"), f"  {program_text(run)}  ", (run.status.value, COLOURS[run.status]), f"  {stored}"
+    )
     console.print(heading, soft_wrap=True)
 
 
@@ -134,13 +140,13 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
 
     run = shown.run
     if run.steps:
-        yield Text(f"{run.steps} steps, the last was {run.step}", "dim")
-    if run.waits:
+        yield Text(f"{count(run.steps, 'step')}, the last was {run.step}", "dim")
+    if run.waits and not run.question:
         yield Text(f"waits for {run.waits}" + (f", until {ago(run.wake)}" if run.wake else ""), "blue")
-    elif run.wake:
+    elif run.wake and run.status in (Status.SLEEPING, Status.PENDING):
         yield Text(f"wakes {ago(run.wake)}", "blue")
     if run.question:
-        yield Text(f"asks: {json.loads(run.question).get('text')}", "bold yellow")
+        yield from _question_lines(run.id, json.loads(run.question))
     for name, value in shown.signals:
         yield Text(f"signal {name} has come: {describe(value)}", "dim")
     if shown.children:
@@ -149,6 +155,23 @@ def _notes(shown: _Shown) -> Iterator[RenderableType]:
         yield Text(f"result: {describe(shown.result)}")
     if run.error:
         yield Text(run.error.rstrip(), "red")
+
+
+def _question_lines(run_id: str, asked: dict[str, Any]) -> Iterator[RenderableType]:
+    """A question with its form, and the command that answers it."""
+    from rich.text import Text
+
+    yield Text(f"asks: {asked['text']}", "bold yellow")
+    for field in asked["fields"]:
+        label = f"  {field['label']}" if field["label"] else ""
+        kind = f"one of {', '.join(field['choices'])}" if field["kind"] == "choice" else field["kind"]
+        default = "" if field["default"] is None else f", by default {field['default']}"
+        yield Text(
+            f"  {field['name']}: {kind}{default}{'' if field['required'] else ', may be left out'}{label}", "yellow"
+        )
+    needed = [field["name"] for field in asked["fields"] if field["required"] and field["default"] is None]
+    answers = "".join(f" --answer {name}=..." for name in needed or [field["name"] for field in asked["fields"]])
+    yield Text(f"  answer it: stackful signal {run_id}{answers}", "dim")
 
 
 def _frame_data(frame: StackFrame) -> dict[str, Any]:
@@ -165,15 +188,25 @@ def _frame_data(frame: StackFrame) -> dict[str, Any]:
     }
 
 
-def _frame_lines(frame: StackFrame) -> Iterator[RenderableType]:
+def _signs(encoding: str) -> tuple[str, str]:
+    """What marks the current line, and what stands before its text."""
+    try:
+        "▶│".encode(encoding)
+    except UnicodeEncodeError:
+        return ">", "|"
+    return "▶", "│"
+
+
+def _frame_lines(frame: StackFrame, signs: tuple[str, str]) -> Iterator[RenderableType]:
     from rich.text import Text
 
+    mark, rule = signs
     yield Text.assemble((frame.function, "bold cyan"), "  ", (f"{frame.file}:{frame.line}", "dim"))
     for number, source in frame.lines(1):
         if source and number == frame.line:
-            yield Text.assemble((f"  ▶ {number:4} │ ", "yellow"), (source, "bold"))
+            yield Text.assemble((f"  {mark} {number:4} {rule} ", "yellow"), (source, "bold"))
         elif source:
-            yield Text.assemble((f"    {number:4} │ {source}", "dim"))
+            yield Text.assemble((f"    {number:4} {rule} {source}", "dim"))
     for name, value in _variables(frame):
         yield Text.assemble("      ", (name, "green"), " = ", describe(value))
     if frame.operands:

@@ -8,16 +8,17 @@ status meaning
 ====== ===================================================================================================
 0      done (``run``, ``resume``: the script ended well)
 1      ``run``, ``resume``: an exception ended the script, or ``sys.exit("text")`` did; ``check``: it failed
-64     the command line is wrong
+64     the command line is wrong, or an answer does not fit its question
 65     a checkpoint is damaged, or sealed with another key
-66     the script cannot be read
+66     the script cannot be read; ``worker``: a module cannot be imported
 67     there is no such run, or it has nothing to resume
 68     the script, or a module that it uses, is not what it was when the checkpoint was stored
 69     the checkpoint belongs to another version of Python
 70     a bug in Stackful
 71     the script called ``checkpoint()`` while it referred to a value that cannot be stored; ``check``: it would
 72     a file that the script had open, or what a reconnector opens, is gone or has changed
-74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full
+74     the store cannot be read or written: damaged, of another program, read-only, locked, or the disk is full; or
+       what was asked for cannot be done with the run as it stands, or with the port
 75     another process is at work on the run
 76     ``worker``: it ended while steps were in flight, which are done again elsewhere
 77     a checkpoint names a function or class that loading it may not reach

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from stackful.cli.options import command, store
+from stackful.cli.options import AT_LEAST_0, MORE_THAN_0, command, store
 from stackful.cli.status import IN_FLIGHT
 
 __all__ = ["COMMANDS"]
@@ -32,7 +32,7 @@ __all__ = ["COMMANDS"]
 @click.option("--queues", metavar="A,B", help='Take only runs of these queues; "-" stands for runs that are in none.')
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0),
+    type=AT_LEAST_0,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -40,7 +40,7 @@ __all__ = ["COMMANDS"]
 )
 @click.option(
     "--lease",
-    type=click.FloatRange(min=0, min_open=True),
+    type=MORE_THAN_0,
     metavar="SECONDS",
     help="Be taken for dead when not heard of for so long; PostgreSQL only, 15 by default.",
 )
@@ -65,6 +65,8 @@ def _worker(
 
     _log_to_stderr(logging.WARNING if quiet else logging.INFO)
     names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
+    if names == []:
+        raise click.BadParameter('names none; "-" stands for runs that are in no queue', param_hint="--queues")
     left = work(store, modules, concurrency=concurrency, threads=threads, queues=names, patience=patience, lease=lease)
     if left:
         sys.exit(IN_FLIGHT)

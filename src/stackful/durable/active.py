@@ -13,7 +13,7 @@ from stackful.durable.contexts import host
 from stackful.durable.functions import find, options_of
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
-from stackful.errors import DeadlineError, FiberError, RunCancelled, StackfulError, UnsaveableError
+from stackful.errors import DeadlineError, FiberError, InternalError, RunCancelled, StackfulError, UnsaveableError
 from stackful.fibers import Fiber, suspend_to
 from stackful.fibers.frames import line_of
 from stackful.snapshot.pickler import generators_saved
@@ -191,12 +191,30 @@ def _interruption(kind: str, run_id: str) -> RunCancelled:
 
 
 def ending_of(error: BaseException) -> tuple[Status, str]:
-    """How a run ends that raises this, and the text of it: the traceback without the frames of those who drive it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_OWN):
-        trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace))
-    return (Status.CANCELLED if isinstance(error, RunCancelled) else Status.FAILED), text
+    """How a run ends that raises this, and the text of it: the traceback without the frames of Stackful that say nothing."""
+    told = traceback.TracebackException.from_exception(error)
+    parts: list[tuple[Any, Any]] = [(told, error)]
+    for part, raised in parts:
+        _leave_out_own(part, raised)
+        parts += [
+            (getattr(part, name), getattr(raised, name)) for name in ("__cause__", "__context__") if getattr(part, name)
+        ]
+        parts += zip(part.exceptions or (), getattr(raised, "exceptions", ()), strict=False)
+    return (Status.CANCELLED if isinstance(error, RunCancelled) else Status.FAILED), "".join(told.format())
+
+
+def _leave_out_own(told: traceback.TracebackException, error: BaseException) -> None:
+    """Innermost ones stay where they raise what is no error of Stackful's: it may be a bug in them."""
+    innermost = len(told.stack)
+    while innermost and told.stack[innermost - 1].filename.startswith(_OWN):
+        innermost -= 1
+    is_told = isinstance(error, StackfulError | RunCancelled) and not isinstance(error, InternalError)
+    end = innermost if is_told else len(told.stack)
+    told.stack[:] = [
+        frame
+        for place, frame in enumerate(told.stack[:end])
+        if place >= innermost or not frame.filename.startswith(_OWN)
+    ]
 
 
 def seal_error(run: ActiveRun, error: BaseException) -> bytes | None:

@@ -84,7 +84,7 @@ def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tup
     """
     if isinstance(store, str) and store.startswith(("postgresql:", "postgres:")):
         return _open_postgres(store, lease)
-    from stackful.durable.keys import make_key
+    from stackful.durable.keys import keys_of_store
     from stackful.durable.runs import make_folder
     from stackful.durable.sqlite import SqliteStore
 
@@ -93,7 +93,12 @@ def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tup
             f"{os.fspath(store)} is neither the path of an SQLite file nor a URL that begins with postgresql://"
         )
     path = make_folder(store)
-    return SqliteStore(path), make_key(path)
+    opened = SqliteStore(path)
+    try:
+        return opened, keys_of_store(opened)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _open_postgres(url: str, lease: float | None) -> tuple[Store, tuple[bytes, ...] | Keys]:

@@ -315,11 +315,13 @@ class Engine:
             id: what the new run is called.
 
         Raises:
-            StoreError: there is no such state, or no such local.
+            StoreError: there is no such state, or no such local; or the run is a script's.
             SnapshotError: the state cannot be read.
         """
         self._check()
         run = self.store.run(run_id)
+        if run.kind == "script":
+            raise StoreError(f"{run.id} is the run of a script: only a run of a function can be forked")
         state = state_of(self.store, run.id, at)
         fiber, told = self.seals.load_state(state, run.program)
         if edit or result:

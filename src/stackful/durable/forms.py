@@ -10,6 +10,7 @@ from typing import Any
 __all__ = ["Field", "checked_answer", "is_answer", "question_of"]
 
 _KINDS: dict[Any, str] = {str: "text", int: "number", float: "number", bool: "yes/no"}
+_FIELDS = ("text", "number", "yes/no", "choice")
 
 
 @dataclass(slots=True)
@@ -29,6 +30,13 @@ class Field:
     choices: tuple[str, ...] = ()
     default: Any = None
     required: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse kinds that nobody could fill in."""
+        if self.kind not in _FIELDS:
+            raise ValueError(f"a field is one of {', '.join(_FIELDS)}; not {self.kind!r}")
+        if self.kind == "choice" and not self.choices:
+            raise ValueError('a field of the kind "choice" has choices, of which there are none')
 
     def problem(self, value: Any) -> str | None:
         """Why a value does not fit, or None.

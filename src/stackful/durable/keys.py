@@ -11,9 +11,10 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from os import PathLike
 
+    from stackful.durable.sqlite import SqliteStore
     from stackful.snapshot.keys import Keys
 
-__all__ = ["key_path", "load_key", "make_key", "shared_keys"]
+__all__ = ["key_path", "keys_of_store", "load_key", "make_key", "shared_keys"]
 
 
 def key_path(store: str | PathLike[str]) -> str:
@@ -30,6 +31,16 @@ def make_key(store: str | PathLike[str]) -> tuple[bytes, ...]:
     """
     make_key_file(key_path(store))
     return load_key(store)
+
+
+def keys_of_store(store: SqliteStore) -> tuple[bytes, ...]:
+    """The same for a store that is open: where it has runs, a key that is missing is missed, and no other takes its place.
+
+    Raises:
+        KeyFileError: the file cannot be written or read, or is gone.
+    """
+    is_missed = not os.path.exists(key_path(store.path)) and store.runs(limit=1)
+    return load_key(store.path) if is_missed else make_key(store.path)
 
 
 def load_key(store: str | PathLike[str]) -> tuple[bytes, ...]:

@@ -251,8 +251,11 @@ def sleep_until(when: datetime) -> None:
     """Wait until then, as `sleep`; at once if it is past.
 
     Raises:
+        TypeError: it is no datetime.
         ValueError: the time has no time zone, and so says no moment.
     """
+    if not hasattr(when, "tzinfo"):
+        raise TypeError(f"sleep_until() takes a datetime, not {when!r}; sleep() takes seconds")
     if when.tzinfo is None:
         raise ValueError(f"{when!r} has no time zone: use for example datetime.now(timezone.utc) + timedelta(days=3)")
     if here.driver is None or here.driver.is_in_step:

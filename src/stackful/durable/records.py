@@ -195,6 +195,21 @@ class Queue:
     concurrency: int | None = None
     rate: tuple[int, float] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse limits that no run could keep, and those that are none."""
+        if not self.name:
+            raise ValueError(f"a queue has a name, not {self.name!r}")
+        if self.concurrency is not None and self.concurrency < 0:
+            raise ValueError(f"queue {self.name!r}: concurrency={self.concurrency!r} is less than no runs at once")
+        if self.rate is not None and not _is_rate(self.rate):
+            raise ValueError(
+                f"queue {self.name!r}: rate={self.rate!r} is not (runs, seconds), both more than 0: (100, 60.0) for 100 a minute"
+            )
+
+
+def _is_rate(rate: Any) -> bool:
+    return isinstance(rate, tuple | list) and len(rate) == 2 and rate[0] > 0 and rate[1] > 0
+
 
 @dataclass(slots=True)
 class Reach:

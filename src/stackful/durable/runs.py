@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 
 from stackful.durable.execution import Execution
 from stackful.durable.instrument import compile_script
-from stackful.durable.keys import load_key, make_key
+from stackful.durable.keys import keys_of_store, load_key
 from stackful.durable.locks import RunLock, is_locked
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.notices import notice
@@ -96,7 +96,7 @@ def start(
     path = make_folder(store_path)
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
-        keeper = Keeper(make_key(path))
+        keeper = Keeper(keys_of_store(store))
         run = _new_run(script, every, _id_for(filename, store) if name is None else checked_name(name))
         lock = RunLock(path, run.id)
         undo.callback(lock.release)
@@ -288,7 +288,7 @@ def make_folder(store_path: str | PathLike[str]) -> str:
     """A store in a folder of our own gets that folder, which no version control should pick up."""
     if os.fspath(store_path).startswith(("postgresql:", "postgres:")):
         raise StoreError(
-            "the run of a script is kept in an SQLite file on its machine; runs of functions may be in PostgreSQL: see docs/workers.md"
+            "the run of a script is kept in an SQLite file on its machine: name one with --store; runs of functions may be in PostgreSQL"
         )
     path = os.path.realpath(store_path)
     folder = os.path.dirname(path)

@@ -39,9 +39,12 @@ def new_run(
 
     Raises:
         FiberError: the function is not marked.
+        TypeError: the attributes are no mapping.
         StoreError: the id cannot name a run.
         UnsaveableError: an argument cannot be stored.
     """
+    if attributes is not None and not isinstance(attributes, Mapping):
+        raise TypeError(f"attributes are a mapping of names to values, not {attributes!r}")
     run_id = new_id(function.__name__, (), 8) if run_id is None else run_id if parent else checked_name(run_id)
     return new_run_of(
         drives, name_of(function), args, keywords, run_id, queue, priority, key, deadline, attributes, delay, parent

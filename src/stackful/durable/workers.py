@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -39,8 +40,13 @@ def load_modules(modules: Sequence[str]) -> list[str]:
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
+            raise ScriptError(f"the module {module} cannot be imported: {error}; {_way_out(module)}") from error
+        except SyntaxError:
+            raise  # says itself where
+        except Exception as error:
+            kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
             raise ScriptError(
-                f"the module {module} cannot be imported: {error}; is its folder on PYTHONPATH?"
+                f"the module {module} cannot be imported: {kind}: {error} ({place.filename}:{place.lineno})"
             ) from error
     found = known_programs()
     if not found:
@@ -48,6 +54,12 @@ def load_modules(modules: Sequence[str]) -> list[str]:
             f"no function in {', '.join(modules)} is marked with @durable.run: there is nothing to work on"
         )
     return found
+
+
+def _way_out(module: str) -> str:
+    if module.endswith(".py"):
+        return f"give its name, {module.removesuffix('.py').replace(os.sep, '.')}, not its file"
+    return "is its folder on PYTHONPATH?"
 
 
 def work(
@@ -89,10 +101,10 @@ def work(
     ):
         _log.info("%s takes up runs of %s in %s", engine.worker, ", ".join(programs), engine.store.path)
         signals.wait()
-        _log.info("%s takes up no more runs; %d are under way", engine.worker, len(engine.active))
+        _log.info("%s takes up no more runs; under way: %d", engine.worker, len(engine.active))
         left = _drain(engine, patience, signals)
     if left:
-        _log.warning("%d steps were still in flight: they are done again elsewhere", left)
+        _log.warning("steps that were still in flight: %d; they are done again elsewhere", left)
     return left
 
 

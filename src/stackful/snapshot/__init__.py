@@ -26,6 +26,7 @@ from stackful.snapshot import compression as compressions
 from stackful.snapshot.allowed import EVERYTHING, Allowed, allowed_of
 from stackful.snapshot.blobs import Blobs, Draft, History, MemoryBlobs, Stored, Values, history_of
 from stackful.snapshot.checking import Finding, check_body
+from stackful.snapshot.codecs.refusals import RefusedError
 from stackful.snapshot.codes import Program
 from stackful.snapshot.diagnose import locate
 from stackful.snapshot.following import POLICIES, Follower
@@ -103,6 +104,8 @@ def _pickle_or_locate(
         return file.getvalue()
     except (StackfulError, MemoryError):
         raise
+    except RefusedError as error:  # says nothing that the located error does not say as well
+        raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from None
     except Exception as error:
         raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from error
 

@@ -59,10 +59,15 @@ class MemoryBlobs:
     >>> first, second = (snapshot.dumps([n, "x" * 100_000], blobs=blobs) for n in range(2))
     >>> len(first) + len(second) < 1000, snapshot.loads(second, blobs=blobs)[0]
     (True, 1)
+    >>> blobs
+    <MemoryBlobs: 1>
     """
 
     def __init__(self) -> None:
         self.data: dict[bytes, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<MemoryBlobs: {len(self.data)}>"
 
     def put(self, digest: bytes, data: bytes, /) -> None:
         """Keep `data` under `digest`."""
@@ -159,11 +164,16 @@ class History:
     >>> data = snapshot.dumps(["y" * 5000], blobs=history)
     >>> snapshot.loads(data, blobs=history) == ["y" * 5000]
     True
+    >>> history
+    <History of 1 blob in <MemoryBlobs: 1>>
     """
 
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
         self.forget()
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self.digests)} {'blob' if len(self.digests) == 1 else 'blobs'} in {self.blobs!r}>"
 
     def forget(self) -> None:
         """Take nothing for stored: to be called when what was put has not been kept, as when a transaction was rolled back."""

@@ -117,7 +117,9 @@ def _descend(value: Any, pickle: Callable[[Any], object], error: Exception) -> t
 
 
 def _roots(value: Any) -> Iterator[Step]:
-    """What durable runs store is a dict of parts, of which the globals are known to users by name."""
+    """What durable runs store: of a script a dict of parts, whose globals users know by name; of a function a flag and its fiber."""
+    if isinstance(value, tuple) and [type(part) for part in value] == [bool, Fiber]:
+        value = value[1]
     if not isinstance(value, dict):
         yield "", value
         return

@@ -23,11 +23,17 @@ class SqliteBlobs:
     ...     data = snapshot.dumps(["x" * 1000], blobs=blobs)
     ...     snapshot.loads(data, blobs=blobs) == ["x" * 1000]
     True
+    >>> blobs
+    <SqliteBlobs :memory:>
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
+        self._path = fspath(path)
         self._db = sqlite3.connect(fspath(path), isolation_level=None)
         self._db.execute("CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, data BLOB NOT NULL)")
+
+    def __repr__(self) -> str:
+        return f"<SqliteBlobs {self._path}>"
 
     def __enter__(self) -> Self:
         return self

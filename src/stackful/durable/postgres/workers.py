@@ -100,13 +100,25 @@ def workers(session: Connection) -> list[Worker]:
 
 
 def note_keys(session: Connection, ids: Sequence[str]) -> bool:
-    """Note the ids of keys, if one of them, or none at all, is known; whether that was so."""
+    """Note the ids of keys, if one of them, or none at all, is known; whether that was so.
+
+    Where nothing is stored yet, and nobody is at work, nothing is sealed with those that are known: who only looked at an empty store, before
+    there was a key for all, has not decided which that is.
+    """
     with session.transaction():
         session.execute("LOCK stackful.keys IN SHARE ROW EXCLUSIVE MODE")
         known = {row[0] for row in ask(session, "SELECT id FROM stackful.keys")}
         if known and known.isdisjoint(ids):
-            return False
+            if _is_used(session):
+                return False
+            session.execute("DELETE FROM stackful.keys")
+            known = set()
         query = "INSERT INTO stackful.keys SELECT unnest(%s::text[]), stackful.clock() ON CONFLICT DO NOTHING"
         if not known.issuperset(ids):
             session.execute(query, [list(ids)])
     return True
+
+
+def _is_used(session: Connection) -> bool:
+    query = "SELECT EXISTS (SELECT FROM stackful.runs) OR EXISTS (SELECT FROM stackful.schedules) OR EXISTS (SELECT FROM stackful.workers)"
+    return bool(ask(session, query).fetchall()[0][0])

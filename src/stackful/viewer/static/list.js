@@ -42,7 +42,7 @@ function row(run) {
     element("td", {}, link),
     element("td", {}, run.program),
     element("td", {}, status(run.status)),
-    element("td", {}, run.step ?? run.line ?? ""),
+    element("td", {}, run.step || (run.line ?? "").split("/").pop()),
     element("td", { class: "number" }, String(run.steps)),
     element("td", {}, time(run.updated)),
   );
