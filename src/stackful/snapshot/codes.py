@@ -51,7 +51,7 @@ class Program(NamedTuple):
 
 
 class CodeReference(NamedTuple):
-    """Where a code object is found again, and (`source`, see `sources.decode`) what it was compiled from, if that is known.
+    """Where a code object is found again, and (`source`, `part`: see `sources.decode`) what it was compiled from, if that is known.
 
     `module` is None and `path` leads through constants for a `Program`'s code.
     """
@@ -62,6 +62,7 @@ class CodeReference(NamedTuple):
     fingerprint: bytes | tuple[str, ...]
     line: int
     source: bytes = b""
+    part: int = 0
 
     def __repr__(self) -> str:
         return f"CodeReference({self.module}:{self.qualname})"

@@ -49,7 +49,8 @@ __all__ = [
 ]
 
 MAGIC = b"STACKFUL"
-SCHEMA = 2
+SCHEMA = 3
+_SAME_HEAD = (2, 3)  # what differs is in the pickle
 HAS_PARTS = 1  # flags
 HAS_BASE = 2
 IS_ENCRYPTED = 4
@@ -211,7 +212,7 @@ def head_of(data: bytes) -> Head:
     if data[: len(MAGIC)] != MAGIC or len(data) < len(MAGIC) + _LENGTHS_1.size:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
     schema = data[len(MAGIC)]
-    if schema == SCHEMA:
+    if schema in _SAME_HEAD:
         return _head_2(data)
     if schema >= _LEAST_HEADER_1 or any(data[len(MAGIC) + 1 : len(MAGIC) + 4]):
         return _head_1(data)
@@ -257,7 +258,7 @@ def header(data: bytes) -> dict[str, Any]:
     >>> from stackful import snapshot
     >>> told = snapshot.header(snapshot.dumps([1], run="nightly", sequence=7))
     >>> told["schema"], told["seal"], told["run"], told["sequence"]
-    (2, 'sha256', 'nightly', 7)
+    (3, 'sha256', 'nightly', 7)
     """
     head = head_of(data)
     run, sequence = head.place

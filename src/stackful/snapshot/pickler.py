@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -26,6 +27,7 @@ from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
+from stackful.snapshot.sources import put_together
 
 if TYPE_CHECKING:
     from stackful.snapshot.following import Follower
@@ -73,13 +75,22 @@ generators_saved = [0]
 
 
 class _Code:
-    """A code object, and in which module to look for it."""
+    """A code object, and in which module to look for it; `beside` are those that have entered the snapshot along with it."""
 
-    __slots__ = ("code", "module")
+    __slots__ = ("beside", "code", "module")
 
     def __init__(self, code: CodeType, module: str) -> None:
         self.code = code
         self.module = module
+        self.beside: _Codes | None = None
+
+
+class _Codes(list[_Code]):
+    """Code of the frames of one stack: their sources travel together, `together`, each at its place in `parts`."""
+
+    __slots__ = ("parts", "together")
+    parts: dict[bytes, int]
+    together: bytes
 
 
 class _Globals:
@@ -114,7 +125,7 @@ def _reduced_in_program(program: CodeType, code: CodeType) -> Any:
     known = _in_programs.get((id(program), id(code)))
     if known is None:
         path = codes.path_in_program(program, code)
-        reduced = None if path is None else (Rebuilder.code, tuple(codes.reference_in_program(code, path)))
+        reduced = None if path is None else (Rebuilder.code, codes.reference_in_program(code, path)[:6])
         if len(_in_programs) >= 4096:
             _in_programs.clear()
         known = _in_programs[id(program), id(code)] = (program, code, reduced)
@@ -229,11 +240,16 @@ class SnapshotPickler(pickle.Pickler):
 
     def _frames(self, frames: list[Any]) -> list[Any]:
         """The states of frames, with their code by identity."""
-        known = self._codes
-        return [
+        known, count = self._codes, len(self._codes)
+        states = [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
+        if len(known) > count + 1 and self._shared is None:
+            fresh = _Codes(islice(known.values(), count, None))
+            for marked in fresh:
+                marked.beside = fresh
+        return states
 
     def _reduce_continuation(self, captured: _core.Continuation) -> Any:
         pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
@@ -297,7 +313,18 @@ class SnapshotPickler(pickle.Pickler):
         found = None if self._by_value else codes.reference_to(code, module, is_there)
         if found is None:
             return Rebuilder.code_by_value, (codes.by_value(code), module)
-        return Rebuilder.code, tuple(found)
+        if marked.beside is None or not found.source:
+            return Rebuilder.code, found[:6]
+        return Rebuilder.code, self._put_together(found, marked.beside)
+
+    def _put_together(self, found: codes.CodeReference, beside: _Codes) -> tuple[Any, ...]:
+        """A reference to one of the codes of a stack, with the sources of all of them."""
+        if not hasattr(beside, "together"):
+            references = [codes.reference_to(m.code, m.module, self._is_there(m.module)) for m in beside]
+            sources = dict.fromkeys(other.source for other in references if other is not None and other.source)
+            beside.parts = {source: at for at, source in enumerate(sources)}
+            beside.together = put_together(tuple(sources)) if len(sources) > 1 else b""
+        return (*found[:5], beside.together, beside.parts[found.source]) if beside.together else found[:6]
 
     def _reduce_code(self, code: CodeType) -> Any:
         return self._reduce_marked_code(_Code(code, ""))
