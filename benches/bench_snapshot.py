@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import ten_functions
 from bench_pickle import suspend_at
 from measure import Row, expect, interleaved, time_text
 from stackful import Fiber, snapshot, suspend
@@ -79,9 +80,11 @@ def beside_frames():
 
 def frames(rounds, number):
     """Ten frames, and the two of a durable run: sealed, bound to a run."""
-    deep, two = Fiber(suspend_at, 10), Fiber(main)
+    deep, two, ten = Fiber(suspend_at, 10), Fiber(main), Fiber(ten_functions.FIRST, 3)
     deep.resume()
     two.resume()
+    ten.resume()
+    of_ten = snapshot.dumps(ten, key=KEY, run="run", sequence=7)
     data, small = (snapshot.dumps(fiber, key=KEY, run="run", sequence=7) for fiber in (deep, two))
     expect(snapshot.loads(data, key=KEY, run="run", sequence=7).resume(0), 10)
     expect(snapshot.loads(small, key=KEY).resume(5), 5)
@@ -97,6 +100,8 @@ def frames(rounds, number):
         {
             "dumps": times(lambda: snapshot.dumps(deep, key=KEY, run="run", sequence=7)),
             "loads": times(lambda: snapshot.loads(data, key=KEY, run="run", sequence=7)),
+            "ten dumps": times(lambda: snapshot.dumps(ten, key=KEY, run="run", sequence=7)),
+            "ten loads": times(lambda: snapshot.loads(of_ten, key=KEY, run="run", sequence=7)),
             "two": times(lambda: snapshot.dumps(two, key=KEY, run="run", sequence=7)),
         },
         number,
@@ -106,11 +111,16 @@ def frames(rounds, number):
     def row(name, key, limit, target, beside=""):
         return Row(name, time_text(took[key]), beside, took[key] / limit, target, took[key] <= limit)
 
-    size = Row("snapshot of 10 frames, bytes", f"{len(data):,}", "", len(data) / 2048, "≤ 2,048", len(data) <= 2048)
+    def size(name, data):
+        return Row(name, f"{len(data):,}", "", len(data) / 2048, "≤ 2,048", len(data) <= 2048)
+
     return [
         row("snapshot of 10 frames, sealed", "dumps", 60e-6, "≤ 60 µs", beside_frames()),
-        size,
+        size("snapshot of 10 frames, bytes", data),
         row("restore of 10 frames", "loads", 60e-6, "≤ 60 µs"),
+        row("snapshot of 10 frames of 10 functions, sealed", "ten dumps", 60e-6, "≤ 60 µs"),
+        size("snapshot of 10 frames of 10 functions, bytes", of_ten),
+        row("restore of 10 frames of 10 functions", "ten loads", 60e-6, "≤ 60 µs"),
         row("snapshot of a run's 2 frames, sealed", "two", 20e-6, "≤ 20 µs"),
     ]
 

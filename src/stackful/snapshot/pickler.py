@@ -77,20 +77,13 @@ generators_saved = [0]
 class _Code:
     """A code object, and in which module to look for it; `beside` are those that have entered the snapshot along with it."""
 
-    __slots__ = ("beside", "code", "module")
+    __slots__ = ("beside", "code", "module", "reference")
 
     def __init__(self, code: CodeType, module: str) -> None:
         self.code = code
         self.module = module
-        self.beside: _Codes | None = None
-
-
-class _Codes(list[_Code]):
-    """Code of the frames of one stack: their sources travel together, `together`, each at its place in `parts`."""
-
-    __slots__ = ("parts", "together")
-    parts: dict[bytes, int]
-    together: bytes
+        self.beside: list[_Code] | None = None
+        self.reference: tuple[Any, ...] | None = None
 
 
 class _Globals:
@@ -186,6 +179,7 @@ class SnapshotPickler(pickle.Pickler):
         self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._codes: dict[int, _Code] = {}
+        self._sources: dict[bytes, tuple[bytes, int]] = {b"": (b"", 0)}  # where each stands in this snapshot
         self._globals: dict[str, _Globals] = {}
         self._guests: dict[int, _core.Fiber] = {}
         self._hosted: set[int] = set()
@@ -246,7 +240,7 @@ class SnapshotPickler(pickle.Pickler):
             for function, code, offset, namespace, slots, stack in frames
         ]
         if len(known) > count + 1 and self._shared is None:
-            fresh = _Codes(islice(known.values(), count, None))
+            fresh = list(islice(known.values(), count, None))
             for marked in fresh:
                 marked.beside = fresh
         return states
@@ -310,21 +304,30 @@ class SnapshotPickler(pickle.Pickler):
             reduced = _reduced_in_program(self._program.code, code)
             if reduced is not None:
                 return reduced
-        found = None if self._by_value else codes.reference_to(code, module, is_there)
+        found = None if self._by_value else self._reference(marked)
         if found is None:
             return Rebuilder.code_by_value, (codes.by_value(code), module)
-        if marked.beside is None or not found.source:
-            return Rebuilder.code, found[:6]
-        return Rebuilder.code, self._put_together(found, marked.beside)
+        return Rebuilder.code, found
 
-    def _put_together(self, found: codes.CodeReference, beside: _Codes) -> tuple[Any, ...]:
-        """A reference to one of the codes of a stack, with the sources of all of them."""
-        if not hasattr(beside, "together"):
-            references = [codes.reference_to(m.code, m.module, self._is_there(m.module)) for m in beside]
-            sources = dict.fromkeys(other.source for other in references if other is not None and other.source)
-            beside.parts = {source: at for at, source in enumerate(sources)}
-            beside.together = put_together(tuple(sources)) if len(sources) > 1 else b""
-        return (*found[:5], beside.together, beside.parts[found.source]) if beside.together else found[:6]
+    def _reference(self, marked: _Code) -> tuple[Any, ...] | None:
+        """How the code is referred to; the sources of all that has entered along with it travel as one."""
+        if marked.reference is None:
+            self._refer_together(marked.beside or [marked])
+        return marked.reference
+
+    def _refer_together(self, fresh: list[_Code]) -> None:
+        referred = [codes.reference_to(other.code, other.module, self._is_there(other.module)) for other in fresh]
+        known = self._sources
+        if len(fresh) > 1:
+            parts = dict.fromkeys(found.source for found in referred if found is not None and found.source not in known)
+            together = put_together(tuple(parts)) if len(parts) > 1 else b""
+            if together:
+                known.update({source: (together, at) for at, source in enumerate(parts)})
+        for other, found in zip(fresh, referred, strict=True):
+            other.beside = None
+            if found is not None:
+                data, part = known.setdefault(found.source, (found.source, 0))
+                other.reference = (*found[:5], data, part) if part else (*found[:5], data)
 
     def _reduce_code(self, code: CodeType) -> Any:
         return self._reduce_marked_code(_Code(code, ""))

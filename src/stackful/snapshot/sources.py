@@ -304,7 +304,11 @@ def _decompressed(data: bytes) -> bytes:
 
 
 def _encode(source: Source) -> bytes:
-    waits = [[*told, _columns(places)] for *told, places in source.waits]
+    words = {word: at for at, word in enumerate(_words(source.text))}
+    waits = [
+        [words.get(name, name), first, [words.get(slot, slot) for slot in slots], _columns(places)]
+        for name, first, slots, places in source.waits
+    ]
     fields = [source.text, source.classes, source.imports, source.flags, source.line, waits]
     return _compressed(json.dumps(fields, separators=(",", ":")).encode())
 
@@ -316,6 +320,11 @@ def decode(data: bytes, part: int = 0) -> Source:
         return _source_from(*(fields[part] if fields and type(fields[0]) is list else fields))
     except (zlib.error, IndexError, TypeError) as error:
         raise ValueError(f"not a definition's source: {error}") from None
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text, each once. What letters there are besides ASCII's is not the same in every version of Python."""
+    return list(dict.fromkeys(re.findall(r"\w+", text, re.ASCII)))
 
 
 def _columns(places: dict[int, Place]) -> list[int]:
@@ -338,8 +347,14 @@ def _places_in(told: list[Any]) -> dict[int, Place]:
 
 
 def _source_from(text: str, classes: list[str], imports: list[str], flags: int, line: int, waits: list[Any]) -> Source:
+    words = _words(text)
+
+    def name_of(word: Any) -> str:
+        return words[word] if type(word) is int else str(word)
+
     told = tuple(
-        Waits(str(name), int(first), tuple(slots), _places_in(places)) for name, first, slots, places in waits
+        Waits(name_of(name), int(first), tuple(map(name_of, slots)), _places_in(places))
+        for name, first, slots, places in waits
     )
     return Source(str(text), tuple(map(str, classes)), tuple(map(str, imports)), int(flags) & _FUTURE, int(line), told)
 
