@@ -39,7 +39,11 @@ def ten(monkeypatch):
 
 def test_what_travels_of_a_definition_comes_back():
     """Its text, and where each call and each yield of it stands."""
-    told = {data: sources.source_of(code, module) for code, module in functions() if (data := sources.encoded_source(code, module))}
+    told = {
+        data: sources.source_of(code, module)
+        for code, module in functions()
+        if (data := sources.encoded_source(code, module))
+    }
     assert len(told) > 50
     for data, source in told.items():
         assert sources.decode(data) == source
@@ -58,7 +62,9 @@ def test_definitions_that_travel_together_are_told_apart():
 
 def test_what_is_too_long_together_stays_apart():
     """Whoever decompresses it sets a limit: what is behind it would be lost."""
-    long = tuple(sources._compressed(json.dumps([f"{number}" * 1_000_000, [], [], 0, 1, []]).encode()) for number in range(9))
+    long = tuple(
+        sources._compressed(json.dumps([f"{number}" * 1_000_000, [], [], 0, 1, []]).encode()) for number in range(9)
+    )
     assert sources.put_together(long) == b""
     assert sources.decode(long[8]).text == "8" * 1_000_000
 

@@ -19,7 +19,7 @@ import importlib.util
 import json
 import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,14 +28,21 @@ from stackful.snapshot import compression, encryption
 from stackful.snapshot.keys import Key, Keys, KeysGiven, keys_of
 
 __all__ = [
+    "HAS_BASE",
     "HAS_PARTS",
+    "IS_ENCRYPTED",
     "PLAIN",
     "SCHEMA",
+    "SEAL_SIZE",
     "Head",
     "Opened",
     "Piece",
     "Squeezed",
     "Terms",
+    "candidates",
+    "check_place",
+    "check_seal",
+    "digest_of",
     "head_of",
     "header",
     "open_sealed",
@@ -46,6 +53,7 @@ __all__ = [
     "sealed_small",
     "squeezed",
     "unseal",
+    "unsealed",
 ]
 
 MAGIC = b"STACKFUL"
@@ -58,7 +66,7 @@ HAS_PLACE = 8
 _ALL_FLAGS = 15
 _HEAD = struct.Struct("<8sBBBBIQQQ")
 _SEALS = ("sha256", "hmac-sha256")
-_SEAL_SIZE = _DIGEST_SIZE = 32
+SEAL_SIZE = _DIGEST_SIZE = 32
 _PYTHON = "{}.{}".format(*sys.version_info)
 _BYTECODE = importlib.util.MAGIC_NUMBER.hex()
 
@@ -141,6 +149,12 @@ def squeezed(pieces: Sequence[Piece], wanted: int | None) -> Squeezed:
 
 def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int = 0) -> list[Piece]:
     """The pieces of a snapshot, to be written one behind the other. `ValueError` for encryption without a key."""
+    pieces, key = unsealed(body, keys, terms, flags)
+    return [*pieces, digest_of(pieces, key)]
+
+
+def unsealed(body: Squeezed, keys: Keys | None, terms: Terms, flags: int = 0) -> tuple[list[Piece], Key | None]:
+    """The same without the seal, and the key that is to make it."""
     key = None if keys is None else keys.newest
     pieces, stored, extra = body.pieces, sum(map(len, body.pieces)), body.base
     if extra:
@@ -160,9 +174,7 @@ def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int =
         if key is None:
             raise ValueError("encryption needs a key: give key=")
         pieces = [encryption.encrypt(key, extra[-encryption.SALT :], b"".join(pieces), beside)]
-    everything = [beside, *pieces]
-    everything.append(_digest(everything, key))
-    return everything
+    return [beside, *pieces], key
 
 
 def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
@@ -182,7 +194,8 @@ def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 
     return b"".join(sealed(squeezed([body], terms.compression), keys_of(key), terms, flags))
 
 
-def _digest(pieces: Sequence[Piece], key: Key | None) -> bytes:
+def digest_of(pieces: Iterable[Piece], key: Key | None) -> bytes:
+    """The seal over all pieces, one behind the other."""
     if key is not None:
         return key.mac(pieces)
     digest = hashlib.sha256()
@@ -205,7 +218,7 @@ def _fields(text: bytes) -> dict[str, Any]:
     return fields
 
 
-def head_of(data: bytes) -> Head:
+def head_of(data: Piece) -> Head:
     """What stands before the body. `SnapshotFormatError`: no snapshot; `SnapshotVersionError`: of a later schema."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"a snapshot is bytes, not {data!r}")
@@ -221,7 +234,7 @@ def head_of(data: bytes) -> Head:
     )
 
 
-def _head_2(data: bytes) -> Head:
+def _head_2(data: Piece) -> Head:
     if len(data) < _HEAD.size:
         raise SnapshotFormatError(f"this snapshot is cut short: {len(data)} bytes are not even its head")
     _, schema, sealing, number, flags, length, sequence, stored, size = _HEAD.unpack_from(data)
@@ -237,7 +250,7 @@ def _head_2(data: bytes) -> Head:
     return Head(schema, _SEALS[sealing], number, flags, sequence, size, fields, base, salt, at, at + stored)
 
 
-def _head_1(data: bytes) -> Head:
+def _head_1(data: Piece) -> Head:
     length, size = _LENGTHS_1.unpack_from(data, len(MAGIC))
     start = len(MAGIC) + _LENGTHS_1.size
     fields = _fields(bytes(data[start : start + length]))
@@ -291,12 +304,13 @@ def open_sealed(
     another key, or with none where one is demanded, or of another run or another moment. `SnapshotVersionError`: a later schema.
     """
     head = head_of(data)
-    if len(data) != head.end + _SEAL_SIZE:
+    if len(data) != head.end + SEAL_SIZE:
         raise SnapshotFormatError(
-            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + _SEAL_SIZE}"
+            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + SEAL_SIZE}"
         )
-    key = _check_seal(memoryview(data), head, keys)
-    _check_place(head, run, sequence)
+    keys_that_fit = candidates(head, keys)
+    key = check_seal(keys_that_fit, data[head.end :], lambda key: digest_of([memoryview(data)[: head.end]], key))
+    check_place(head, run, sequence)
     body: Piece = memoryview(data)[head.start : head.end]
     if head.flags & IS_ENCRYPTED:
         if key is None:
@@ -347,17 +361,20 @@ def unseal(data: bytes, key: KeysGiven = None) -> bytes:
     return bytes(open_sealed(data, keys_of(key)).body)
 
 
-def _check_seal(data: memoryview, head: Head, keys: Keys | None) -> Key | None:
-    """The key that it is sealed with."""
+def candidates(head: Head, keys: Keys | None) -> Sequence[Key | None]:
+    """The keys that a snapshot may be sealed with: one, but for schema 1. `SealError` where there can be none."""
     if (head.seal == "hmac-sha256") != (keys is not None):
         given = "no key was given" if keys is None else "it is not sealed with a key"
         raise SealError(f"the seal of this snapshot cannot be checked: {given}; nothing was unpickled")
-    found = data[head.end :]
-    candidates: Sequence[Key | None] = [None]
-    if keys is not None:
-        candidates = list(keys) if head.schema == 1 else [_key_of(head, keys)]
-    for key in candidates:
-        if hmac.compare_digest(_digest([data[: head.end]], key), found):
+    if keys is None:
+        return [None]
+    return list(keys) if head.schema == 1 else [_key_of(head, keys)]
+
+
+def check_seal(keys: Sequence[Key | None], found: Piece, digest: Callable[[Key | None], bytes]) -> Key | None:
+    """The key that it is sealed with; `SealError` where it is none of these."""
+    for key in keys:
+        if hmac.compare_digest(digest(key), found):
             return key
     raise SealError(
         "the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled"
@@ -375,7 +392,7 @@ def _key_of(head: Head, keys: Keys) -> Key:
     return key
 
 
-def _check_place(head: Head, run: str | None, sequence: int | None) -> None:
+def check_place(head: Head, run: str | None, sequence: int | None) -> None:
     """A whole and rightly sealed snapshot, put in the place of another, is an attack as well."""
     its_run, its_sequence = head.place
     if run is not None and run != its_run:
