@@ -183,33 +183,40 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
     program, blobs = how.pop("program", None), how.pop("blobs", None)
     by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
     terms = _terms(**{"run": None, "sequence": None, "compression": None, "encrypt": False, **how})
-    body, flags = _body(value, keys, program, terms, blobs, by_value)
-    return files.write(file, *unsealed(body, keys, terms, flags))
+    if blobs is not None:
+        body = _body_with_blobs(value, keys, program, terms, blobs, by_value)
+    else:
+        attached = Attached()
+        body = _body(_pickle_or_locate(value, program, None, attached, by_value), attached, terms)
+    return files.write(file, *unsealed(*body, keys, terms))
 
 
 def _pieces(
     value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
 ) -> list[Piece]:
-    body, flags = _body(value, keys, program, terms, blobs, by_value)
-    if body.size < compressions.LEAST and not (flags or body.number or terms.encrypt):
-        return [sealed_small(b"".join(body.pieces), keys, terms)]
-    return sealed(body, keys, terms, flags)
-
-
-def _body(
-    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
-) -> tuple[Squeezed, int]:
-    """What is to be sealed, and the flags that say how it is made up."""
     if blobs is not None:
-        key = keys.newest if terms.encrypt and keys is not None else None
-        draft = Draft(history_of(blobs), key, terms.compression)
-        pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
-        return draft.finished(pickled), HAS_PARTS
+        return sealed(*_body_with_blobs(value, keys, program, terms, blobs, by_value), keys, terms)
     attached = Attached()
     pickled = _pickle_or_locate(value, program, None, attached, by_value)
+    if len(pickled) < compressions.LEAST and not attached and terms.compression is None and not terms.encrypt:
+        return [sealed_small(pickled, keys, terms)]
+    return sealed(*_body(pickled, attached, terms), keys, terms)
+
+
+def _body(pickled: bytes, attached: Attached, terms: Terms) -> tuple[Squeezed, int]:
+    """What is to be sealed, and the flags that say how it is made up."""
     if not attached:
         return squeezed([pickled], terms.compression), 0
     return squeezed([prefix_of((), attached), pickled, *attached], terms.compression), HAS_PARTS
+
+
+def _body_with_blobs(
+    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History, by_value: bool
+) -> tuple[Squeezed, int]:
+    key = keys.newest if terms.encrypt and keys is not None else None
+    draft = Draft(history_of(blobs), key, terms.compression)
+    pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
+    return draft.finished(pickled), HAS_PARTS
 
 
 def loads(

@@ -147,13 +147,13 @@ def squeezed(pieces: Sequence[Piece], wanted: int | None) -> Squeezed:
     return Squeezed(pieces, size)
 
 
-def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int = 0) -> list[Piece]:
+def sealed(body: Squeezed, flags: int, keys: Keys | None, terms: Terms = PLAIN) -> list[Piece]:
     """The pieces of a snapshot, to be written one behind the other. `ValueError` for encryption without a key."""
-    pieces, key = unsealed(body, keys, terms, flags)
+    pieces, key = unsealed(body, flags, keys, terms)
     return [*pieces, digest_of(pieces, key)]
 
 
-def unsealed(body: Squeezed, keys: Keys | None, terms: Terms, flags: int = 0) -> tuple[list[Piece], Key | None]:
+def unsealed(body: Squeezed, flags: int, keys: Keys | None, terms: Terms) -> tuple[list[Piece], Key | None]:
     """The same without the seal, and the key that is to make it."""
     key = None if keys is None else keys.newest
     pieces, stored, extra = body.pieces, sum(map(len, body.pieces)), body.base
@@ -191,7 +191,7 @@ def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
 
 def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 0) -> bytes:
     """Wrap a pickled body: head before, seal behind. `TypeError`, `ValueError` for what is no key."""
-    return b"".join(sealed(squeezed([body], terms.compression), keys_of(key), terms, flags))
+    return b"".join(sealed(squeezed([body], terms.compression), flags, keys_of(key), terms))
 
 
 def digest_of(pieces: Iterable[Piece], key: Key | None) -> bytes:
@@ -330,7 +330,7 @@ def reseal(data: bytes, keys: Keys, new: Keys, run: str | None = None, sequence:
         raise SnapshotVersionError(f"this snapshot was made by Python {made_by}: seal it anew with that one")
     encrypt = bool(opened.head.flags & IS_ENCRYPTED)
     terms = Terms(run, sequence, None, encrypt)
-    return b"".join(sealed(squeezed([opened.body], None), new, terms, opened.head.flags & HAS_PARTS))
+    return b"".join(sealed(squeezed([opened.body], None), opened.head.flags & HAS_PARTS, new, terms))
 
 
 def open_unchecked(data: bytes, base_of: Callable[[bytes], bytes] | None = None) -> Opened:

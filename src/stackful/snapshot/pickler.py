@@ -75,7 +75,7 @@ generators_saved = [0]
 
 
 class _Code:
-    """A code object, and in which module to look for it; `beside` are those that have entered the snapshot along with it."""
+    """A code object, and in which module to look for it; `beside` are those of modules that have entered the snapshot along with it."""
 
     __slots__ = ("beside", "code", "module", "reference")
 
@@ -179,7 +179,7 @@ class SnapshotPickler(pickle.Pickler):
         self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._codes: dict[int, _Code] = {}
-        self._sources: dict[bytes, tuple[bytes, int]] = {b"": (b"", 0)}  # where each stands in this snapshot
+        self._sources: dict[bytes, tuple[Any, ...]] = {b"": (b"",)}  # where each stands in this snapshot
         self._globals: dict[str, _Globals] = {}
         self._guests: dict[int, _core.Fiber] = {}
         self._hosted: set[int] = set()
@@ -239,9 +239,9 @@ class SnapshotPickler(pickle.Pickler):
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
-        if len(known) > count + 1 and self._shared is None:
-            fresh = list(islice(known.values(), count, None))
-            for marked in fresh:
+        if len(known) > count + 1:
+            fresh = [marked for marked in islice(known.values(), count, None) if marked.module not in SCRIPTS]
+            for marked in fresh if len(fresh) > 1 else ():
                 marked.beside = fresh
         return states
 
@@ -310,24 +310,28 @@ class SnapshotPickler(pickle.Pickler):
         return Rebuilder.code, found
 
     def _reference(self, marked: _Code) -> tuple[Any, ...] | None:
-        """How the code is referred to; the sources of all that has entered along with it travel as one."""
+        """How the code is referred to, by its module's name; None where it is not to be found there."""
+        if marked.beside is None:
+            return (
+                self._with_source(codes.reference_to(marked.code, marked.module, self._is_there(marked.module))) or None
+            )
         if marked.reference is None:
-            self._refer_together(marked.beside or [marked])
-        return marked.reference
+            self._refer_together(marked.beside)
+        return marked.reference or None
+
+    def _with_source(self, found: codes.CodeReference | None) -> tuple[Any, ...]:
+        return () if found is None else (*found[:5], *self._sources.setdefault(found.source, (found.source,)))
 
     def _refer_together(self, fresh: list[_Code]) -> None:
-        referred = [codes.reference_to(other.code, other.module, self._is_there(other.module)) for other in fresh]
+        """The same for all code that has entered the snapshot together: its sources travel as one, in as far as they are not there yet."""
+        referred = [codes.reference_to(other.code, other.module) for other in fresh]
         known = self._sources
-        if len(fresh) > 1:
-            parts = dict.fromkeys(found.source for found in referred if found is not None and found.source not in known)
-            together = put_together(tuple(parts)) if len(parts) > 1 else b""
-            if together:
-                known.update({source: (together, at) for at, source in enumerate(parts)})
+        parts = tuple({found.source: None for found in referred if found is not None and found.source not in known})
+        together = put_together(parts) if len(parts) > 1 else b""
+        if together:
+            known.update({source: (together, at) for at, source in enumerate(parts)})
         for other, found in zip(fresh, referred, strict=True):
-            other.beside = None
-            if found is not None:
-                data, part = known.setdefault(found.source, (found.source, 0))
-                other.reference = (*found[:5], data, part) if part else (*found[:5], data)
+            other.reference = self._with_source(found)
 
     def _reduce_code(self, code: CodeType) -> Any:
         return self._reduce_marked_code(_Code(code, ""))
