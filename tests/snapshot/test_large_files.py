@@ -3,10 +3,11 @@
 import io
 import os
 import pickle
+import sys
 
 import pytest
 
-from stackful import SealError, SnapshotError, SnapshotFormatError, snapshot
+from stackful import SealError, SnapshotError, SnapshotFormatError, _core, snapshot
 from stackful.snapshot import files
 from stackful.snapshot.format import HAS_PARTS, head_of, seal
 from stackful.snapshot.parts import prefix_of
@@ -200,6 +201,14 @@ def test_a_file_that_becomes_shorter_meanwhile_is_an_error(path, trapped, monkey
     os.truncate(path, 1 << 20)
     with path.open("rb") as file, pytest.raises(EOFError, match="shorter"):
         snapshot.load(file, key=KEY)
+
+
+def test_memory_that_is_to_be_filled_has_the_size_that_was_asked_for():
+    """And no other: what is no size is refused."""
+    assert [len(_core.blank_bytes(size)) for size in (0, 1, 5000)] == [0, 1, 5000]
+    for size, error in ((-1, ValueError), (1 << 70, OverflowError), (sys.maxsize, MemoryError), ("x", TypeError)):
+        with pytest.raises(error):
+            _core.blank_bytes(size)
 
 
 def test_memory_that_a_restored_array_has_is_its_own(path):

@@ -14,6 +14,7 @@ from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self
 
+from stackful import _core
 from stackful.snapshot.format import (
     HAS_BASE,
     HAS_PARTS,
@@ -158,7 +159,7 @@ def read(file: BinaryIO, keys: Keys | None, run: str | None, sequence: int | Non
 
 
 def _read_parts(plan: _Plan, beginning: bytes, file: BinaryIO, keys: Sequence[Key | None]) -> Whole:
-    first, buffers = bytearray(plan.end), [bytearray(length) for length in plan.buffers]
+    first, buffers = bytearray(plan.end), [_core.blank_bytes(length) for length in plan.buffers]
     with _Digest(keys[0]) as digest:
         rest = _filled_all([first, *buffers], beginning, file, digest)
         found = digest.found()

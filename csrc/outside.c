@@ -1,7 +1,7 @@
-/* numbering(least, known, before, seen, table, places, add): what a pickler asks for the persistent id of everything that it saves.
+/* What a snapshot keeps outside of its pickle: the numbers of long strings, and memory for buffers.
  *
- * It does so for each number and each string, so that the answer in Python would be most of what a snapshot of a long list costs;
- * snapshot/blobs.py says what the numbers mean. */
+ * A pickler asks for the persistent id of everything that it saves, of each number and each string, so that the answer in Python would
+ * be most of what a snapshot of a long list costs; snapshot/blobs.py says what the numbers mean. */
 #include "core.h"
 
 #define PACK_BITS 16 /* a number is 1 + the place of a pack in the table, and below these bits the place in the pack */
@@ -85,6 +85,7 @@ number_of(PyObject *terms, PyObject *value)
 
 static PyMethodDef number_def = {"number", number_of, METH_O, NULL};
 
+/* numbering(least, known, before, seen, table, places, add): what answers, under these terms. */
 PyObject *
 core_numbering(PyObject *Py_UNUSED(module), PyObject *terms)
 {
@@ -95,4 +96,15 @@ core_numbering(PyObject *Py_UNUSED(module), PyObject *terms)
         return NULL;
     }
     return PyCFunction_New(&number_def, terms);
+}
+
+/* blank_bytes(size): a bytearray that is still to be filled; Python's own is filled with zeros, and all its memory touched once more. */
+PyObject *
+core_blank_bytes(PyObject *Py_UNUSED(module), PyObject *size)
+{
+    Py_ssize_t count = PyLong_AsSsize_t(size);
+    if (count < 0) {
+        return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "a size is not negative: %zd", count);
+    }
+    return PyByteArray_FromStringAndSize(NULL, count);
 }
