@@ -136,7 +136,13 @@ def holds(make, point):
     return [value, point(value), used(value), (lambda: value)()]
 
 
-SAVED = [entry for entry in ENTRIES if entry.is_here and entry.how not in (REFUSED, RECONNECTED)]
+# What the C code of other packages makes of a state that was changed is theirs: numpy's dtypes raise SystemError, for one.
+OTHERS = ("numpy", "pandas")
+SAVED = [
+    entry
+    for entry in ENTRIES
+    if entry.is_here and entry.how not in (REFUSED, RECONNECTED) and entry.needs not in OTHERS
+]
 
 
 def values():

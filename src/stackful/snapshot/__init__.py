@@ -1,8 +1,9 @@
 """Snapshots: suspended fibers, and all that they refer to, as bytes that are checked before they are used.
 
-`format` is the container and its seal (docs/format.md), `keys`, `encryption` and `compression` what it uses, `allowed` what loading may
-reach by name; `blobs` stores large values once for many snapshots, `parts` names them; `codes` is the identity of code, `pickler`,
-`codecs` and `rebuild` are the two directions, `diagnose` finds what cannot be saved, `listing` shows a snapshot without loading it.
+`format` is the container and its seal (docs/format.md), `files` how large ones are written and read, `keys`, `encryption` and
+`compression` what it uses, `allowed` what loading may reach by name; `blobs` stores large values once for many snapshots, `parts` names
+them; `codes` is the identity of code, `pickler`, `codecs` and `rebuild` are the two directions, `diagnose` finds what cannot be saved,
+`listing` shows a snapshot without loading it.
 ``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here too.
 """
 
