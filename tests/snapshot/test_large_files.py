@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import sys
+import threading
 
 import pytest
 
@@ -130,6 +131,35 @@ def test_an_error_of_the_file_is_raised():
     """And the thread that digests has ended by then."""
     with pytest.raises(OSError, match="No space left"):
         snapshot.dump(value(), Full(), key=KEY)
+
+
+def test_where_no_thread_can_be_started_none_is_needed(path, monkeypatch):
+    """As at the end of the interpreter, where functions that were registered with `atexit` may save something."""
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    saved = value()
+    with path.open("wb") as file:
+        snapshot.dump(saved, file, key=KEY)
+    with path.open("rb") as file:
+        assert is_same(snapshot.load(file, key=KEY), saved)
+
+
+def test_a_seal_that_could_not_be_made_is_no_seal(path, monkeypatch):
+    """The error is raised, and the file has no end: it is refused."""
+
+    def digest_of(pieces, key):
+        raise MemoryError
+
+    monkeypatch.setattr(files, "digest_of", digest_of)
+    monkeypatch.setattr(threading, "excepthook", lambda told: None)
+    with path.open("wb") as file, pytest.raises(MemoryError, match="digests a snapshot"):
+        snapshot.dump(value(), file, key=KEY)
+    monkeypatch.undo()
+    with path.open("rb") as file, pytest.raises(SnapshotFormatError, match="cut short"):
+        snapshot.load(file, key=KEY)
 
 
 @pytest.fixture(scope="module")

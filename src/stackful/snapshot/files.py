@@ -46,31 +46,43 @@ class _Digest:
     """The seal over pieces that another thread digests while this one reads or writes; they must stay as they are."""
 
     def __init__(self, key: Key | None) -> None:
+        self._key = key
         self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
-        self._found = b""
-        self._thread = Thread(target=self._run, args=[key], name="stackful-seal", daemon=True)
+        self._found: list[bytes] = []
+        self._thread: Thread | None = Thread(target=self._run, name="stackful-seal", daemon=True)
 
-    def _run(self, key: Key | None) -> None:
-        self._found = digest_of(iter(self._pieces.get, None), key)
+    def _run(self) -> None:
+        self._found.append(digest_of(iter(self._pieces.get, None), self._key))
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            if self._thread is not None:
+                self._thread.start()
+        except RuntimeError:  # no more threads, or the interpreter is about to end
+            self._thread = None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.found()
+        self._pieces.put(None)
+        if self._thread is not None:
+            self._thread.join()
 
     def update(self, piece: Piece) -> None:
         """The next piece."""
         self._pieces.put(piece)
 
     def found(self) -> bytes:
-        """The digest of all pieces; there are no more."""
+        """The digest of all pieces; there are no more. `MemoryError` where there was none left for it."""
         self._pieces.put(None)
-        self._thread.join()
-        return self._found
+        if self._thread is None:
+            self._run()
+        else:
+            self._thread.join()
+        if not self._found:
+            raise MemoryError("the thread that digests a snapshot has failed")
+        return self._found[0]
 
 
 def write(file: BinaryIO, pieces: Sequence[Piece], key: Key | None) -> int:
