@@ -60,6 +60,20 @@ def test_definitions_that_travel_together_are_told_apart():
             sources.decode(together, part)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "", "7", "null", '"text"', "[]", "[[]]", "{}", '{"0": 1}', '["text"]', '["text", [], [], 0, 1, [[9, 0, [], []]]]',
+        '["text", [], [], 0, 1, [["f", 0, [9], []]]]', '["text", [], [], 0, 1, [["f", 0, [], [1, 2, 3, 4, "x"]]]]',
+        '["text", [], [], 0, 1, [["f", 0, 5, []]]]', '[7, [], [], 0, 1, []]', '["text", [], [], {}, 1, []]',
+    ],
+)  # fmt: skip
+def test_what_is_no_definition_is_refused(told):
+    """Of other bytes nothing is taken for one, whatever JSON they hold."""
+    with pytest.raises(ValueError):
+        sources.decode(sources._compressed(told.encode()))
+
+
 def test_what_is_too_long_together_stays_apart():
     """Whoever decompresses it sets a limit: what is behind it would be lost."""
     long = tuple(

@@ -318,7 +318,7 @@ def decode(data: bytes, part: int = 0) -> Source:
     try:
         fields = json.loads(_decompressed(data))
         return _source_from(*(fields[part] if fields and type(fields[0]) is list else fields))
-    except (zlib.error, IndexError, TypeError) as error:
+    except (zlib.error, LookupError, TypeError) as error:
         raise ValueError(f"not a definition's source: {error}") from None
 
 
