@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -133,9 +134,10 @@ def _writing_back(file: BinaryIO) -> Callable[[], None]:
     def write_back() -> None:
         nonlocal at
         here = os.lseek(descriptor, 0, os.SEEK_CUR)
-        os.posix_fadvise(
-            descriptor, at, here - at, os.POSIX_FADV_DONTNEED
-        )  # v6.1 mm/fadvise.c: starts writing, and waits for nothing
+        if here > at:
+            # v6.1 mm/fadvise.c, generic_fadvise: what is written is started on, and not waited for
+            with suppress(OSError):
+                os.posix_fadvise(descriptor, at, here - at, os.POSIX_FADV_DONTNEED)
         at = here
 
     return write_back
