@@ -20,7 +20,7 @@ import json
 import struct
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 from stackful.errors import SealError, SnapshotFormatError, SnapshotVersionError
@@ -309,7 +309,8 @@ def open_sealed(
             f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + SEAL_SIZE}"
         )
     keys_that_fit = candidates(head, keys)
-    key = check_seal(keys_that_fit, data[head.end :], lambda key: digest_of([memoryview(data)[: head.end]], key))
+    # No lambda: CPython 3.13 ends in a segmentation fault where there is no memory for its closure.
+    key = check_seal(keys_that_fit, data[head.end :], partial(digest_of, [memoryview(data)[: head.end]]))
     check_place(head, run, sequence)
     body: Piece = memoryview(data)[head.start : head.end]
     if head.flags & IS_ENCRYPTED:
