@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
@@ -100,13 +101,13 @@ def write(file: BinaryIO, pieces: Sequence[Piece], key: Key | None) -> int:
 
 
 def _write_steps(file: BinaryIO, pieces: Sequence[Piece], digest: _Digest) -> None:
-    write_back = _writing_back(file)
+    disk = _Disk(file)
     for piece in pieces:
         for at in range(0, len(piece), _STEP):
             step = memoryview(piece)[at : at + _STEP]
             digest.update(step)
             _write_all(file, step)
-            write_back()
+            disk.begin()
 
 
 def _write_all(file: BinaryIO, data: memoryview) -> None:
@@ -124,23 +125,24 @@ def _descriptor(file: BinaryIO) -> int | None:
         return None
 
 
-def _writing_back(file: BinaryIO) -> Callable[[], None]:
-    """What has the system begin with what was written since, so that whoever syncs the file has less to wait for."""
-    descriptor = _descriptor(file)
-    if descriptor is None or not hasattr(os, "posix_fadvise"):
-        return lambda: None
-    at = os.lseek(descriptor, 0, os.SEEK_CUR)
+class _Disk:
+    """The disk that a file is on: it is told to begin with what was written since, so that whoever syncs the file has less to wait for."""
 
-    def write_back() -> None:
-        nonlocal at
-        here = os.lseek(descriptor, 0, os.SEEK_CUR)
-        if here > at:
+    def __init__(self, file: BinaryIO) -> None:
+        self._descriptor = _descriptor(file) if hasattr(os, "posix_fadvise") else None
+        self._at = self._position()
+
+    def _position(self) -> int:
+        return 0 if self._descriptor is None else os.lseek(self._descriptor, 0, os.SEEK_CUR)
+
+    def begin(self) -> None:
+        """Begin, and wait for nothing."""
+        here = self._position()
+        if self._descriptor is not None and here > self._at:
             # v6.1 mm/fadvise.c, generic_fadvise: what is written is started on, and not waited for
             with suppress(OSError):
-                os.posix_fadvise(descriptor, at, here - at, os.POSIX_FADV_DONTNEED)
-        at = here
-
-    return write_back
+                os.posix_fadvise(self._descriptor, self._at, here - self._at, os.POSIX_FADV_DONTNEED)
+        self._at = here
 
 
 class Whole(NamedTuple):
@@ -177,8 +179,13 @@ def _read_parts(plan: _Plan, beginning: bytes, file: BinaryIO, keys: Sequence[Ke
     with _Digest(keys[0]) as digest:
         rest = _filled_all([first, *buffers], beginning, file, digest)
         found = digest.found()
-    check_seal(keys, bytes(rest) + file.read(SEAL_SIZE - len(rest)), lambda _: found)
+    check_seal(keys, bytes(rest) + file.read(SEAL_SIZE - len(rest)), partial(_found, found))
     return Whole(plan.head, memoryview(first)[plan.start :], buffers)
+
+
+def _found(digest: bytes, _: Key | None) -> bytes:
+    """No lambda: see `open_sealed`."""
+    return digest
 
 
 def _position(file: BinaryIO) -> int | None:
