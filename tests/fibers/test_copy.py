@@ -86,10 +86,9 @@ def test_a_loop_goes_on_independently_in_both(name):
 @pytest.mark.parametrize("step", [1, 3, -1])
 def test_a_loop_over_large_numbers_is_copied(start, step):
     """Where CPython's own `count.__reduce__` fails: at the largest number of a machine word."""
-    fiber = started(loop, itertools.islice(itertools.count(start, step), 3))
-    bare = started(loop, itertools.count(start, step))
-    assert copy.copy(bare).resume("x") == bare.resume("x") == start + step
-    assert list(rest(copy.copy(fiber))) == [start + step, start + 2 * step]
+    fiber = started(loop, itertools.count(start, step))
+    twin = copy.copy(fiber)
+    assert [twin.resume("x"), fiber.resume("x"), twin.resume("x")] == [start + step, start + step, start + 2 * step]
 
 
 def test_any_number_of_copies():
