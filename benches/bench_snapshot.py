@@ -5,6 +5,7 @@ tried; what does not work says so with its own error. (dispatch-py cannot be ins
 """
 
 import base64
+import hashlib
 import importlib
 import os
 import pickle
@@ -14,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import ten_functions
 from bench_pickle import suspend_at
 from measure import Row, expect, interleaved, time_text
 from stackful import Fiber, snapshot, suspend
@@ -79,9 +81,11 @@ def beside_frames():
 
 def frames(rounds, number):
     """Ten frames, and the two of a durable run: sealed, bound to a run."""
-    deep, two = Fiber(suspend_at, 10), Fiber(main)
+    deep, two, ten = Fiber(suspend_at, 10), Fiber(main), Fiber(ten_functions.FIRST, 3)
     deep.resume()
     two.resume()
+    ten.resume()
+    of_ten = snapshot.dumps(ten, key=KEY, run="run", sequence=7)
     data, small = (snapshot.dumps(fiber, key=KEY, run="run", sequence=7) for fiber in (deep, two))
     expect(snapshot.loads(data, key=KEY, run="run", sequence=7).resume(0), 10)
     expect(snapshot.loads(small, key=KEY).resume(5), 5)
@@ -97,6 +101,8 @@ def frames(rounds, number):
         {
             "dumps": times(lambda: snapshot.dumps(deep, key=KEY, run="run", sequence=7)),
             "loads": times(lambda: snapshot.loads(data, key=KEY, run="run", sequence=7)),
+            "ten dumps": times(lambda: snapshot.dumps(ten, key=KEY, run="run", sequence=7)),
+            "ten loads": times(lambda: snapshot.loads(of_ten, key=KEY, run="run", sequence=7)),
             "two": times(lambda: snapshot.dumps(two, key=KEY, run="run", sequence=7)),
         },
         number,
@@ -106,11 +112,16 @@ def frames(rounds, number):
     def row(name, key, limit, target, beside=""):
         return Row(name, time_text(took[key]), beside, took[key] / limit, target, took[key] <= limit)
 
-    size = Row("snapshot of 10 frames, bytes", f"{len(data):,}", "", len(data) / 2048, "≤ 2,048", len(data) <= 2048)
+    def size(name, data):
+        return Row(name, f"{len(data):,}", "", len(data) / 2048, "≤ 2,048", len(data) <= 2048)
+
     return [
         row("snapshot of 10 frames, sealed", "dumps", 60e-6, "≤ 60 µs", beside_frames()),
-        size,
+        size("snapshot of 10 frames, bytes", data),
         row("restore of 10 frames", "loads", 60e-6, "≤ 60 µs"),
+        row("snapshot of 10 frames of 10 functions, sealed", "ten dumps", 60e-6, "≤ 60 µs"),
+        size("snapshot of 10 frames of 10 functions, bytes", of_ten),
+        row("restore of 10 frames of 10 functions", "ten loads", 60e-6, "≤ 60 µs"),
         row("snapshot of a run's 2 frames, sealed", "two", 20e-6, "≤ 20 µs"),
     ]
 
@@ -139,25 +150,41 @@ def seconds_of(call):
 
 
 def array(rounds):
-    """A hundred megabytes to a file and to the disk, beside the same bytes written as they are."""
+    """A hundred megabytes to the disk and from there, beside the same bytes as they are; each in turns with the other."""
     numpy = importlib.import_module("numpy")
     state = {"step": 1, "weights": numpy.random.default_rng(1).random(ARRAY // 8)}
     raw = memoryview(state["weights"]).cast("B")
-
-    def written(write):
-        with tempfile.TemporaryFile(dir=Path.cwd()) as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-
-    ours, theirs = [], []
+    ways = {
+        "theirs": (lambda file: file.write(raw), lambda file: file.read()),
+        "ours": (lambda file: snapshot.dump(state, file, key=KEY), lambda file: snapshot.load(file, key=KEY)),
+    }
+    took = {(name, way): [] for name in ways for way in ("written", "read")}
     for _ in range(max(3, rounds)):
-        theirs.append(seconds_of(lambda: written(lambda file: file.write(raw))))
-        ours.append(seconds_of(lambda: written(lambda file: snapshot.dump(state, file, key=KEY))))
-    disk, own = statistics.median(theirs), statistics.median(ours)
-    beside = f"the disk alone: {ARRAY / disk / 1e6:.0f} MB/s"
-    text = f"{ARRAY / own / 1e6:.0f} MB/s"
-    return [Row("snapshot of 100 MB of numpy, sealed and synced", text, beside, disk / own, "≥ 0.5", disk / own >= 0.5)]
+        for name, (write, read) in ways.items():
+            with tempfile.TemporaryFile(dir=Path.cwd()) as file:
+                took[name, "written"].append(seconds_of(lambda file=file, write=write: synced(file, write)))
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # it is read from the disk
+                file.seek(0)
+                took[name, "read"].append(seconds_of(lambda file=file, read=read: read(file)))
+    digest = seconds_of(lambda: hashlib.sha256(raw))
+    return [
+        array_row("snapshot of 100 MB of numpy, sealed and synced", took, "written", "", "≥ 0.5"),
+        array_row(
+            "... restored from the disk", took, "read", f"; SHA-256 alone {ARRAY / digest / 1e6:.0f} MB/s", "≥ 0.5"
+        ),
+    ]
+
+
+def synced(file, write):
+    write(file)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def array_row(name, took, way, beside, target):
+    disk, own = (statistics.median(took[who, way]) for who in ("theirs", "ours"))
+    beside = f"the disk alone: {ARRAY / disk / 1e6:.0f} MB/s{beside}"
+    return Row(name, f"{ARRAY / own / 1e6:.0f} MB/s", beside, disk / own, target, disk / own >= 0.5)
 
 
 def conversation(text_of):
@@ -184,6 +211,8 @@ def agent(name, text_of, is_judged):
     expect(snapshot.loads(data, key=KEY, run="agent", sequence=STEPS - 1, blobs=snapshot.History(blobs)), state)
     stored = size + blobs.size()
     early, late = statistics.median(took[5:25]), statistics.median(took[-20:])
+    skeleton = [{**message, "content": None} for message in state["messages"]]
+    floor = statistics.median(seconds_of(lambda: pickle.dumps(skeleton, 5)) for _ in range(20))
     return [
         Row(
             f"agent of {STEPS} steps, {name}: bytes stored over all",
@@ -196,7 +225,8 @@ def agent(name, text_of, is_judged):
         Row(
             "... a snapshot near the end",
             time_text(late),
-            f"near the start {time_text(early)}; without blobs {time_text(statistics.median(whole[-20:]))}",
+            f"near the start {time_text(early)}; pickle without the texts {time_text(floor)};"
+            f" without blobs {time_text(statistics.median(whole[-20:]))}",
             late / early,
         ),
     ]

@@ -19,6 +19,7 @@
  *   iterators.c  which iterators are forked
  *   iterator_states.c  where iterators in C stand -> Python values and back; iterator_extras.c: their arrays, tuples, links
  *   insides.c    what scanners of regular expressions, files of text and tokens do not tell of themselves
+ *   outside.c    what a snapshot keeps outside of its pickle: numbers of long strings, memory for buffers
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -240,6 +241,10 @@ PyObject *iterator_copy(PyObject *iterator);
 PyObject *core_iterator_state(PyObject *module, PyObject *iterator);
 PyObject *core_fill_iterator(PyObject *module, PyObject *args);
 PyObject *iterator_exhausted(void);
+
+/* outside.c */
+PyObject *core_blank_bytes(PyObject *module, PyObject *size);
+PyObject *core_numbering(PyObject *module, PyObject *terms);
 
 /* insides.c */
 PyObject *core_bare_frame(PyObject *module, PyObject *code);

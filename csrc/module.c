@@ -188,6 +188,8 @@ static PyMethodDef core_functions[] = {
     {"fill_token", core_fill_token, METH_VARARGS, NULL},
     {"asend_state", core_asend_state, METH_O, NULL},
     {"set_asend", core_set_asend, METH_VARARGS, NULL},
+    {"blank_bytes", core_blank_bytes, METH_O, NULL},
+    {"numbering", core_numbering, METH_VARARGS, NULL},
     {"view_offset", core_view_offset, METH_O, NULL},
     {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},

@@ -1,6 +1,8 @@
 """copy.copy gives a second continuation: frames copied, heap shared, running iterators forked."""
 
 import copy
+import itertools
+import sys
 import weakref
 
 import pytest
@@ -78,6 +80,15 @@ def test_a_loop_goes_on_independently_in_both(name):
     twin = copy.copy(fiber)
     assert list(rest(twin)) == expected
     assert list(rest(fiber)) == expected
+
+
+@pytest.mark.parametrize("start", [sys.maxsize - 1, sys.maxsize, sys.maxsize + 1, 2**70])
+@pytest.mark.parametrize("step", [1, 3, -1])
+def test_a_loop_over_large_numbers_is_copied(start, step):
+    """Where CPython's own `count.__reduce__` fails: at the largest number of a machine word."""
+    fiber = started(loop, itertools.count(start, step))
+    twin = copy.copy(fiber)
+    assert [twin.resume("x"), fiber.resume("x"), twin.resume("x")] == [start + step, start + step, start + 2 * step]
 
 
 def test_any_number_of_copies():

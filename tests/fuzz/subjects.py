@@ -1,11 +1,14 @@
 """The snapshots and frame states that the attack changes: programs of the corpus, stopped at points all over them."""
 
+import copy
+import itertools
 import pickle
 import warnings
 
 from corpus import PROGRAMS
 from corpus.points import ASSERTS_TRACEBACKS
 from laws import harness
+from saveable import ENTRIES, RECONNECTED, REFUSED
 from stackful import (
     Fiber,
     _core,
@@ -110,6 +113,46 @@ def fiber_in_levels():
     return box[0]
 
 
+def used(value):
+    """Look at whatever it is, and go on with what can be gone on with, in it too."""
+    looks = [
+        repr,
+        bool,
+        copy.copy,
+        lambda value: list(itertools.islice(value, 5)) if hasattr(value, "__iter__") else None,
+    ]
+    for one in [*(value if type(value) in (tuple, list) else ()), value]:
+        for look in looks:
+            try:
+                look(one)
+            except Exception:  # noqa: BLE001 - a forged value may raise anything; it must not do more
+                pass
+    return value
+
+
+def holds(make, point):
+    """A value of the table of all that can be saved: in a variable, on the evaluation stack, and in a cell."""
+    value = make()
+    return [value, point(value), used(value), (lambda: value)()]
+
+
+# What the C code of other packages makes of a state that was changed is theirs: numpy's dtypes raise SystemError, for one.
+OTHERS = ("numpy", "pandas")
+SAVED = [
+    entry
+    for entry in ENTRIES
+    if entry.is_here and entry.how not in (REFUSED, RECONNECTED) and entry.needs not in OTHERS
+]
+
+
+def values():
+    """(name, fiber) for each entry of that table but those that stand for something outside."""
+    for entry in SAVED:
+        fiber = Fiber(holds, entry.make, suspend)
+        fiber.resume()
+        yield str(entry), fiber
+
+
 def fibers():
     """(name, fiber) for each program and some of its points."""
     for name in NAMES:
@@ -130,6 +173,9 @@ def make_snapshots():
         for _, fiber in fibers():
             bodies.append(snapshot._pickle(fiber))
             harness.unwind(fiber)
+        for _, fiber in values():
+            bodies.append(snapshot._pickle(fiber))
+            fiber.close()
     return bodies
 
 

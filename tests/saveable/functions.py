@@ -460,6 +460,118 @@ progress("async generator (between two values)", "forked", lambda it: drained(it
 progress("async generator (not begun)", "forked", lambda it: drained(it), make=numbers)
 
 
+async def yields_in_try():
+    try:
+        yield 1
+        1 / 0
+    except ZeroDivisionError:
+        yield await switch(2)
+    finally:
+        yields_in_try.ended = True
+
+
+async def yields_in_except():
+    try:
+        raise KeyError(1)
+    except KeyError as error:
+        yield repr(error)
+        yield repr(sys.exception())
+
+
+async def yields_in_with():
+    with open(os.devnull) as file, Managed() as managed:
+        yield file.name
+        async with Async():
+            yield managed.depth
+        yield await switch("out")
+
+
+async def yields_in_async_with():
+    async with Async() as given:
+        yield given
+        yield given, 2
+
+
+async def yields_in_async_for():
+    async for x, got in numbers():
+        yield x, got
+    else:
+        yield "else"
+
+
+async def yields_in_match():
+    match [1, {"a": await switch(2)}]:
+        case [1, {"a": x}]:
+            yield x
+            yield [x]
+
+
+async def yields_in_while():
+    n = 3
+    while n:
+        yield n
+        n -= 1
+    else:
+        yield "else"
+
+
+async def yields_in_expression():
+    yield [(yield 1), {"a": (yield 2), (yield 3): await switch(4)}]
+
+
+async def yields_in_comprehension():
+    rows = [[x * y async for x, _ in numbers()] for y in [1, (yield 1) or 2]]
+    yield rows
+
+
+async def yields_in_nested_functions():
+    total = 0
+
+    async def add(x):
+        nonlocal total
+        total += x
+        await switch(total)
+        return total
+
+    for x in (1, 2, 3):
+        yield await add(x)
+    yield (lambda: total)()
+
+
+async def yields_in_except_star():
+    seen = []
+    try:
+        yield 1
+        raise ExceptionGroup("group", [KeyError(1), ValueError(2)])
+    except* KeyError as group:
+        seen.append(repr(group.exceptions))
+        await switch(1)
+    except* ValueError as group:
+        seen.append(repr(group.exceptions))
+    yield seen
+
+
+def after_first_of(make):
+    def made():
+        generator = make()
+        waiting = generator.asend(None)
+        try:
+            while True:
+                waiting.send(None)
+        except StopIteration:
+            return generator
+
+    return made
+
+
+for _make in (
+    yields_in_try, yields_in_except, yields_in_with, yields_in_async_with, yields_in_async_for, yields_in_match, yields_in_while,
+    yields_in_expression, yields_in_comprehension, yields_in_nested_functions, yields_in_except_star,
+):  # fmt: skip
+    _where = _make.__name__.replace("_", " ").removeprefix("yields in ")
+    progress(f"async generator, suspended in: {_where}", "forked", lambda it: drained(it), make=after_first_of(_make))
+
+
 def sent_fresh(coroutine):
     coroutine.send(None)
     return sent(coroutine)

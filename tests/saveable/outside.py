@@ -212,7 +212,7 @@ contexts(
     make=lambda: contextlib.redirect_stdout(io.StringIO("a")),
 )
 contexts("contextlib.chdir", BY_VALUE, lambda it: it.path, make=lambda: contextlib.chdir("/"))
-contexts("decimal.localcontext", BY_VALUE, of_local_decimals, since=(3, 12), make=local_decimals)
+contexts("decimal.localcontext", BY_VALUE, of_local_decimals, since=(3, 13), make=local_decimals)
 
 
 def undone_first(pair):

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from stackful import Fiber, SealError, SnapshotFormatError, UnsaveableError, snapshot, suspend
+from stackful import Fiber, SealError, SnapshotFormatError, UnsaveableError, _core, snapshot, suspend
 from stackful.snapshot.format import HAS_BASE, head_of
 from stackful.snapshot.sqlite import SqliteBlobs
 
@@ -225,3 +225,29 @@ def test_an_unknown_number_is_refused():
     body = prefix_of([], []) + b"\x80\x05J" + (3 << 16).to_bytes(4, "little") + b"Q."
     with pytest.raises(SnapshotFormatError, match="rebuilt"):
         snapshot.loads(seal(body, flags=1), blobs=snapshot.MemoryBlobs())
+
+
+def test_values_keep_their_places_whatever_is_dropped_and_moved(blobs):
+    """Packs stand in another order, and some in none: each snapshot refers to what it holds, and to nothing else."""
+    chosen, history = random.Random(5), snapshot.History(blobs)
+    values = [text(60, number) for number in range(40)] + [text(60, number).encode() for number in range(40, 60)]
+    held, made = values[:20], []
+    for _ in range(30):
+        held = chosen.sample(held, len(held) - 3) + chosen.sample(values, 5)
+        made.append((list(held), snapshot.dumps(held, blobs=history, compression="none")))
+    for value, data in made:
+        assert snapshot.loads(data, blobs=snapshot.History(blobs)) == value
+    needed = snapshot.references(made[-1][1], blobs=blobs)
+    blobs.keep_only(needed)
+    assert snapshot.loads(made[-1][1], blobs=snapshot.History(blobs)) == held
+
+
+def test_numbers_of_no_pack_and_terms_of_another_kind_are_refused():
+    """`_core.numbering` trusts nobody with what it reads."""
+    with pytest.raises(TypeError):
+        _core.numbering(1, [], [], {}, [], [], len)
+    for number, places in ((1 << 16, []), (5 << 16, [None]), (7, [None]), (1 << 70, [None]), ("x", [None])):
+        number_of = _core.numbering(1, {"value": number}, [b""], {}, [], places, len)
+        assert number_of(5) is number_of("") is None
+        with pytest.raises((IndexError, OverflowError, TypeError)):
+            number_of("value")

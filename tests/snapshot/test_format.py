@@ -46,7 +46,7 @@ def nothing_was_unpickled():
     assert Trap.sprung == 0
 
 
-def by_hand(body, secret=None, /, schema=2, flags=0, sequence=0, how=0, size=None, middle=b"", **fields):
+def by_hand(body, secret=None, /, schema=3, flags=0, sequence=0, how=0, size=None, middle=b"", **fields):
     """A snapshot as docs/format.md says, by nothing of ours."""
     text = json.dumps({"python": PYTHON, "bytecode": importlib.util.MAGIC_NUMBER.hex(), **fields}).encode()
     size = len(body) if size is None else size
@@ -67,7 +67,7 @@ def key_id(key):
 def test_a_snapshot_made_by_hand_is_read():
     """What docs/format.md says is all that there is."""
     body = pickle.dumps([1, "two"], 5)
-    assert snapshot.loads(by_hand(body)) == [1, "two"]
+    assert snapshot.loads(by_hand(body)) == snapshot.loads(by_hand(body, schema=2)) == [1, "two"]
     assert snapshot.loads(by_hand(body, KEY, key=key_id(KEY)), key=KEY) == [1, "two"]
     placed = by_hand(body, KEY, key=key_id(KEY), run="r", sequence=3, flags=8)
     assert snapshot.loads(placed, key=KEY, run="r", sequence=3) == [1, "two"]
@@ -95,7 +95,7 @@ def test_the_header_says_what_there_is():
     """Without a key, and without unpickling."""
     told = snapshot.header(snapshot.dumps([Trap()], key=KEY, run="r", sequence=9))
     assert told == {
-        "schema": 2, "python": PYTHON, "bytecode": importlib.util.MAGIC_NUMBER.hex(), "seal": "hmac-sha256", "key": key_id(KEY),
+        "schema": 3, "python": PYTHON, "bytecode": importlib.util.MAGIC_NUMBER.hex(), "seal": "hmac-sha256", "key": key_id(KEY),
         "run": "r", "sequence": 9, "compression": "none", "encryption": None, "size": told["size"], "stored": told["size"],
     }  # fmt: skip
 
@@ -125,7 +125,7 @@ def refusals():
     yield "another run", good, {"key": KEY, "run": "yours"}, SealError, "belongs to run 'mine', not to run 'yours'"
     yield "another moment", good, {"key": KEY, "run": "mine", "sequence": 4}, SealError, "number 3 of its run, not 4"
     yield "no run", plain, {"run": "mine"}, SealError, "belongs to no run, not to run 'mine'"
-    yield "a later schema", by_hand(b"", schema=3), {}, SnapshotVersionError, "schema 3, this Stackful reads 1 to 2"
+    yield "a later schema", by_hand(b"", schema=4), {}, SnapshotVersionError, "schema 4, this Stackful reads 1 to 3"
     yield "flags of a later release", by_hand(b"", flags=64), {}, SnapshotFormatError, "flags 64"
 
 

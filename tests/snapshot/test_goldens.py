@@ -14,7 +14,7 @@ HERE = (snapshot.header(snapshot.dumps(1))["python"], importlib.util.MAGIC_NUMBE
 
 def test_there_is_one_for_each_schema_and_each_minor_version():
     """`python tests/snapshot/golden_programs.py` makes what is missing."""
-    wanted = [f"schema-{schema}-python-{minor}.snapshot" for schema in (1, 2) for minor in MINORS]
+    wanted = [f"schema-{schema}-python-{minor}.snapshot" for schema in (1, 2, 3) for minor in MINORS]
     assert [path.name for path in FILES] == wanted
 
 

@@ -122,7 +122,7 @@ def test_the_command_shows_a_file(tmp_path):
     path.write_bytes(snapshot.dumps(held(), key=KEY))
     text = command("show", "--raw", path)
     for expected in (
-        "schema       2",
+        "schema       3",
         "not checked",
         f"{__name__}:inner  line",
         "variables: where",

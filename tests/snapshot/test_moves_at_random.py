@@ -173,6 +173,7 @@ def test_whatever_is_edited_is_right_or_refused(path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # 3,000 programs take 6 minutes on two shared cores
 @pytest.mark.no_leakcheck("thousands of modules")
 @settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(1000, 1 << 32))

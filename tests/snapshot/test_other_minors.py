@@ -59,10 +59,10 @@ def start():
     return [total, lot, both, found, list(waiting)]
 """
 
-# Not every interpreter has cloudpickle, and what was saved with it needs it.
+# Not every interpreter has cloudpickle and zstd, and what was saved with them needs them.
 TAKE = """
 import sys
-sys.modules["cloudpickle"] = None
+sys.modules.update(dict.fromkeys(["cloudpickle", "zstandard", "compression.zstd"]))
 from stackful import Fiber, snapshot
 import shop
 fiber, number = Fiber(shop.start), 0

@@ -6,11 +6,26 @@ import itertools
 import warnings
 from typing import Any
 
-__all__ = ["reduce_quietly", "set_state_quietly"]
+from stackful import _core
+
+__all__ = ["reduce_count", "reduce_quietly", "set_state_quietly"]
+
+
+def reduce_count(iterator: Any) -> Any:
+    """``__reduce__`` of an `itertools.count`: its own raises SystemError at `sys.maxsize` (v3.13.0 Modules/itertoolsmodule.c, count_reduce).
+
+    >>> make, arguments = reduce_count(itertools.count(5, 2))
+    >>> next(make(*arguments))
+    5
+    """
+    step, large, number = _core.iterator_state(iterator)
+    return itertools.count, (number if large is _core.NULL else large, step)
 
 
 def reduce_quietly(iterator: Any) -> Any:
     """``__reduce__`` of an itertools object, which 3.12 and 3.13 deprecate."""
+    if type(iterator) is itertools.count:
+        return reduce_count(iterator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

@@ -1,8 +1,9 @@
 """Snapshots: suspended fibers, and all that they refer to, as bytes that are checked before they are used.
 
-`format` is the container and its seal (docs/format.md), `keys`, `encryption` and `compression` what it uses, `allowed` what loading may
-reach by name; `blobs` stores large values once for many snapshots, `parts` names them; `codes` is the identity of code, `pickler`,
-`codecs` and `rebuild` are the two directions, `diagnose` finds what cannot be saved, `listing` shows a snapshot without loading it.
+`format` is the container and its seal (docs/format.md), `files` how large ones are written and read, `keys`, `encryption` and
+`compression` what it uses, `allowed` what loading may reach by name; `blobs` stores large values once for many snapshots, `parts` names
+them; `codes` is the identity of code, `pickler`, `codecs` and `rebuild` are the two directions, `diagnose` finds what cannot be saved,
+`listing` shows a snapshot without loading it.
 ``pickle.dumps(fiber)`` and ``copy.deepcopy(fiber)`` come here too.
 """
 
@@ -23,6 +24,7 @@ from stackful.errors import (
     StackfulError,
 )
 from stackful.snapshot import compression as compressions
+from stackful.snapshot import files
 from stackful.snapshot.allowed import EVERYTHING, Allowed, allowed_of
 from stackful.snapshot.blobs import Blobs, Draft, History, MemoryBlobs, Stored, Values, history_of
 from stackful.snapshot.checking import Finding, check_body
@@ -33,14 +35,17 @@ from stackful.snapshot.following import POLICIES, Follower
 from stackful.snapshot.format import (
     HAS_PARTS,
     PLAIN,
+    Head,
     Opened,
     Piece,
+    Squeezed,
     Terms,
     header,
     open_sealed,
     sealed,
     sealed_small,
     squeezed,
+    unsealed,
 )
 from stackful.snapshot.keys import Keys, KeysGiven, keys_of
 from stackful.snapshot.parts import Parts, parts_of, prefix_of
@@ -182,27 +187,40 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
     program, blobs = how.pop("program", None), how.pop("blobs", None)
     by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
     terms = _terms(**{"run": None, "sequence": None, "compression": None, "encrypt": False, **how})
-    pieces = _pieces(value, keys, program, terms, blobs, by_value)
-    file.writelines(pieces)
-    return sum(map(len, pieces))
+    if blobs is not None:
+        body = _body_with_blobs(value, keys, program, terms, blobs, by_value)
+    else:
+        attached = Attached()
+        body = _body(_pickle_or_locate(value, program, None, attached, by_value), attached, terms)
+    return files.write(file, *unsealed(*body, keys, terms))
 
 
 def _pieces(
     value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
 ) -> list[Piece]:
     if blobs is not None:
-        key = keys.newest if terms.encrypt and keys is not None else None
-        draft = Draft(history_of(blobs), key, terms.compression)
-        pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
-        return sealed(draft.finished(pickled), keys, terms, HAS_PARTS)
+        return sealed(*_body_with_blobs(value, keys, program, terms, blobs, by_value), keys, terms)
     attached = Attached()
     pickled = _pickle_or_locate(value, program, None, attached, by_value)
+    if len(pickled) < compressions.LEAST and not attached and terms.compression is None and not terms.encrypt:
+        return [sealed_small(pickled, keys, terms)]
+    return sealed(*_body(pickled, attached, terms), keys, terms)
+
+
+def _body(pickled: bytes, attached: Attached, terms: Terms) -> tuple[Squeezed, int]:
+    """What is to be sealed, and the flags that say how it is made up."""
     if not attached:
-        if len(pickled) < compressions.LEAST and terms.compression is None and not terms.encrypt:
-            return [sealed_small(pickled, keys, terms)]
-        return sealed(squeezed([pickled], terms.compression), keys, terms)
-    pieces: list[Piece] = [prefix_of((), attached), pickled, *attached]
-    return sealed(squeezed(pieces, terms.compression), keys, terms, HAS_PARTS)
+        return squeezed([pickled], terms.compression), 0
+    return squeezed([prefix_of((), attached), pickled, *attached], terms.compression), HAS_PARTS
+
+
+def _body_with_blobs(
+    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History, by_value: bool
+) -> tuple[Squeezed, int]:
+    key = keys.newest if terms.encrypt and keys is not None else None
+    draft = Draft(history_of(blobs), key, terms.compression)
+    pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
+    return draft.finished(pickled), HAS_PARTS
 
 
 def loads(
@@ -243,7 +261,7 @@ def loads(
     if blobs is not None:
         return _load_with_blobs(data, keys, program, (run, sequence), history_of(blobs), allowed, on_change)
     opened = open_sealed(data, keys, run, sequence)
-    follower = _follower(opened, program, on_change)
+    follower = _follower(opened.head, program, on_change)
     if not opened.head.flags & HAS_PARTS:
         return _unpickle(opened.body, program, None, allowed, follower=follower)
     parts = parts_of(opened.body)
@@ -252,10 +270,10 @@ def loads(
     return _unpickle(parts.pickle, program, None, allowed, None, map(bytearray, parts.buffers), follower)
 
 
-def _follower(opened: Opened, program: Program | None, on_change: str) -> Follower | None:
+def _follower(head: Head, program: Program | None, on_change: str) -> Follower | None:
     """None where nothing is out of the ordinary."""
-    python = str(opened.head.fields.get("python"))
-    if python == _PYTHON and opened.head.fields.get("bytecode") != _BYTECODE:
+    python = str(head.fields.get("python"))
+    if python == _PYTHON and head.fields.get("bytecode") != _BYTECODE:
         raise SnapshotVersionError(f"this snapshot was made by a preview of Python {python}, whose bytecode is another")
     if on_change == "refuse" and python == _PYTHON:
         return None
@@ -294,13 +312,34 @@ def check_code(
     stored = Stored(history_of(blobs).blobs, keys) if blobs is not None else None
     opened = open_sealed(data, keys, base_of=None if stored is None else stored.data)
     body = parts_of(opened.body).pickle if opened.head.flags & HAS_PARTS else opened.body
-    follower = _follower(opened, program, on_change) or Follower(program)
+    follower = _follower(opened.head, program, on_change) or Follower(program)
     return check_body(bytes(body), follower, allowed_of(allow, program))
 
 
 def load(file: BinaryIO, **how: Any) -> Any:
-    """What `dump` was given, from a binary file that holds nothing else; as `loads`."""
-    return loads(file.read(), **how)
+    """What `dump` was given, from a binary file that holds nothing else; as `loads`, but large arrays are read to where they stay.
+
+    Raises:
+        EOFError: the file has become shorter while it was read.
+        others: as of `loads`.
+    """
+    if how.get("blobs") is not None:
+        return loads(file.read(), **how)
+    found = files.read(file, keys_of(how.get("key")), how.get("run"), how.get("sequence"))
+    return loads(found, **how) if isinstance(found, bytes) else _load_whole(found, **how)
+
+
+def _load_whole(
+    found: files.Whole,
+    *,
+    program: Program | None = None,
+    blobs: None = None,
+    allow: Allowed | Iterable[str] | None = None,
+    on_change: str = "refuse",
+    **_checked: Any,
+) -> Any:
+    follower = _follower(found.head, program, on_change)
+    return _unpickle(found.pickle, program, None, allowed_of(allow, program), None, found.buffers, follower)
 
 
 def _load_with_blobs(
@@ -314,7 +353,7 @@ def _load_with_blobs(
 ) -> Any:
     stored = Stored(history.blobs, keys)
     opened = open_sealed(data, keys, *place, base_of=stored.data)
-    follower = _follower(opened, program, on_change)
+    follower = _follower(opened.head, program, on_change)
     if not opened.head.flags & HAS_PARTS:
         return _unpickle(opened.body, program, None, allowed, follower=follower)
     parts = parts_of(opened.body)

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stackful import _core
 from stackful.errors import SealError, SnapshotFormatError
 from stackful.snapshot import compression, encryption
 from stackful.snapshot.format import Squeezed
@@ -229,19 +230,22 @@ class Draft:
         self._stored_buffers: dict[bytes, bytes] = {}
         self._pack: list[str | bytes] = []
         self._pack_size = 0
+        self._places: list[int | None] = [None] * len(history.digests)
+        self.persistent_id = _core.numbering(
+            SHORT, history.strings, history.digests, self._strings, self.digests, self._places, self._numbered
+        )
 
     # --- while the value is pickled ---
 
-    def persistent_id(self, value: Any) -> int | None:
-        """The number of a longer string, which takes its place in the pickle; None for everything else."""
-        kind = type(value)
-        if (kind is not str and kind is not bytes) or len(value) < SHORT:
-            return None
-        numbers: dict[Any, int] = self._strings if kind is str else self._bytestrings
-        number = numbers.get(value)
+    def _numbered(self, value: str | bytes) -> int:
+        """The number of a string that the last snapshot did not have, or of bytes; others `_core.numbering` knows."""
+        if type(value) is str:
+            return self._added(value)
+        assert isinstance(value, bytes)
+        number = self._bytestrings.get(value)
         if number is None:
-            known: dict[Any, int] = self._history.strings if kind is str else self._history.bytestrings
-            number = numbers[value] = self._added(value) if value not in known else self._moved(known[value])
+            known = self._history.bytestrings.get(value)
+            number = self._bytestrings[value] = self._added(value) if known is None else self._moved(known)
         return number
 
     def buffer_callback(self, buffer: pickle.PickleBuffer) -> bool:
@@ -258,7 +262,11 @@ class Draft:
     def _moved(self, number: int) -> int:
         """What the last snapshot had under a number stands in another place of this one's table."""
         index, at = divmod(number, FIRST)
-        return (self._index(self._history.digests[index - 1]) + 1) * FIRST + at
+        place = self._places[index - 1]
+        if place is None:
+            place = self._places[index - 1] = len(self.digests)
+            self.digests.append(self._history.digests[index - 1])
+        return (place + 1) * FIRST + at
 
     def _index(self, digest: bytes) -> int:
         index = self._indices.get(digest)

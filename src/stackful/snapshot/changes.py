@@ -70,8 +70,8 @@ class Change(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def _compiled(data: bytes, file: str) -> tuple[Source, CodeType]:
-    source = decode(data)
+def _compiled(data: bytes, part: int, file: str) -> tuple[Source, CodeType]:
+    source = decode(data, part)
     return source, source.compiled(file)
 
 
@@ -100,7 +100,7 @@ def stored_code(reference: CodeReference, file: str, made_by: tuple[int, int] = 
 
 def _known_source(reference: CodeReference, file: str) -> tuple[Source, CodeType] | None:
     try:
-        return _compiled(reference.source, file)
+        return _compiled(reference.source, reference.part, file)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 

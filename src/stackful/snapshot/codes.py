@@ -51,7 +51,7 @@ class Program(NamedTuple):
 
 
 class CodeReference(NamedTuple):
-    """Where a code object is found again, and (`source`, see `sources.decode`) what it was compiled from, if that is known.
+    """Where a code object is found again, and (`source`, `part`: see `sources.decode`) what it was compiled from, if that is known.
 
     `module` is None and `path` leads through constants for a `Program`'s code.
     """
@@ -62,6 +62,7 @@ class CodeReference(NamedTuple):
     fingerprint: bytes | tuple[str, ...]
     line: int
     source: bytes = b""
+    part: int = 0
 
     def __repr__(self) -> str:
         return f"CodeReference({self.module}:{self.qualname})"
@@ -163,9 +164,6 @@ def _is_found(code: CodeType, module: str) -> bool:
     """Whether the module gives this very code back."""
     if getattr(_named(module, code.co_qualname), "__code__", None) is code:
         return True
-    known = _references.get(id(code))
-    if known is not None:
-        return True  # found once, by a search
     reference = CodeReference(module, code.co_qualname, (), fingerprint(code), code.co_firstlineno)
     try:
         return look_up(reference)[0] is not None
@@ -175,11 +173,13 @@ def _is_found(code: CodeType, module: str) -> bool:
 
 def reference_to(code: CodeType, module: str, is_there: bool = False) -> CodeReference | None:
     """A reference by module and name, if it leads back to this very code; into a script only if that `is_there` when the snapshot is loaded."""
-    if (module in SCRIPTS and not is_there) or module not in sys.modules or not _is_found(code, module):
+    if (module in SCRIPTS and not is_there) or module not in sys.modules:
         return None
     known = _references.get(id(code))
     if known is not None and known[1] == module:
-        return known[2]
+        return known[2]  # found once, perhaps by a search
+    if known is None and not _is_found(code, module):
+        return None
     reference = CodeReference(
         module,
         code.co_qualname,

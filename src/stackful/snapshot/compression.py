@@ -16,15 +16,20 @@ __all__ = ["COMPRESSIONS", "LEAST", "best", "chosen", "compress", "decompress", 
 COMPRESSIONS = ("none", "zlib", "zstd")
 """By their numbers in the format."""
 
-LEAST = 4096
+LEAST = 2048
 """Bytes below which compression saves less than it costs."""
 
 _ZLIB, _ZSTD = 1, 2
-_LEVEL = 3
+_LEVEL, _FAST_LEVEL = 3, -1
+_SMALL = 4096  # bytes that are compressed fast: for most of such snapshots time is what counts
 _ZLIB_LEVEL = 6
 _ZLIB_WINDOW = 32768
 _SAMPLE = 16384
 _WORTH = 0.9
+
+
+def _level(data: bytes) -> int:
+    return _FAST_LEVEL if len(data) < _SMALL else _LEVEL
 
 
 class _Zstd(NamedTuple):
@@ -41,25 +46,28 @@ def _of_package(zstandard: Any) -> _Zstd:
     def dictionary(base: bytes) -> Any:
         return zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
-    def compressor(base: bytes | None) -> Any:
-        return zstandard.ZstdCompressor(_LEVEL, dict_data=None if base is None else dictionary(base))
+    def compressor(base: bytes | None, level: int) -> Any:
+        return zstandard.ZstdCompressor(level, dict_data=None if base is None else dictionary(base))
 
-    class Compressors(threading.local):
-        """One must not be used by two threads at once: it lets go of the GIL while it works."""
+    def decompressor(base: bytes | None) -> Any:
+        return zstandard.ZstdDecompressor(dict_data=None if base is None else dictionary(base))
+
+    class Workers(threading.local):
+        """None must be used by two threads at once: they let go of the GIL while they work. To make one costs more than most of that."""
 
         def __init__(self) -> None:
-            self.of = lru_cache(maxsize=8)(compressor)
+            self.compressor = lru_cache(maxsize=8)(compressor)
+            self.decompressor = lru_cache(maxsize=8)(decompressor)
 
-    compressors = Compressors()
+    workers = Workers()
 
     def decompress(data: bytes, size: int, base: bytes | None) -> bytes:
         if zstandard.frame_content_size(data) != size:
             raise ValueError("the size that it tells is not the one that was to be expected")
-        decompressor = zstandard.ZstdDecompressor(dict_data=None if base is None else dictionary(base))
-        expanded: bytes = decompressor.decompress(data, max_output_size=size)
+        expanded: bytes = workers.decompressor(base).decompress(data, max_output_size=size)
         return expanded
 
-    return _Zstd(lambda data, base: compressors.of(base).compress(data), decompress)
+    return _Zstd(lambda data, base: workers.compressor(base, _level(data)).compress(data), decompress)
 
 
 def _of_library(zstd: Any) -> _Zstd:
@@ -70,7 +78,7 @@ def _of_library(zstd: Any) -> _Zstd:
         return None if base is None else zstd.ZstdDict(base, is_raw=True)
 
     def compress(data: bytes, base: bytes | None) -> bytes:
-        compressed: bytes = zstd.compress(data, _LEVEL, None, dictionary(base))
+        compressed: bytes = zstd.compress(data, _level(data), None, dictionary(base))
         return compressed
 
     def decompress(data: bytes, size: int, base: bytes | None) -> bytes:

@@ -19,8 +19,8 @@ import importlib.util
 import json
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 from stackful.errors import SealError, SnapshotFormatError, SnapshotVersionError
@@ -28,14 +28,21 @@ from stackful.snapshot import compression, encryption
 from stackful.snapshot.keys import Key, Keys, KeysGiven, keys_of
 
 __all__ = [
+    "HAS_BASE",
     "HAS_PARTS",
+    "IS_ENCRYPTED",
     "PLAIN",
     "SCHEMA",
+    "SEAL_SIZE",
     "Head",
     "Opened",
     "Piece",
     "Squeezed",
     "Terms",
+    "candidates",
+    "check_place",
+    "check_seal",
+    "digest_of",
     "head_of",
     "header",
     "open_sealed",
@@ -46,10 +53,12 @@ __all__ = [
     "sealed_small",
     "squeezed",
     "unseal",
+    "unsealed",
 ]
 
 MAGIC = b"STACKFUL"
-SCHEMA = 2
+SCHEMA = 3
+_SAME_HEAD = (2, 3)  # what differs is in the pickle
 HAS_PARTS = 1  # flags
 HAS_BASE = 2
 IS_ENCRYPTED = 4
@@ -57,7 +66,7 @@ HAS_PLACE = 8
 _ALL_FLAGS = 15
 _HEAD = struct.Struct("<8sBBBBIQQQ")
 _SEALS = ("sha256", "hmac-sha256")
-_SEAL_SIZE = _DIGEST_SIZE = 32
+SEAL_SIZE = _DIGEST_SIZE = 32
 _PYTHON = "{}.{}".format(*sys.version_info)
 _BYTECODE = importlib.util.MAGIC_NUMBER.hex()
 
@@ -138,8 +147,14 @@ def squeezed(pieces: Sequence[Piece], wanted: int | None) -> Squeezed:
     return Squeezed(pieces, size)
 
 
-def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int = 0) -> list[Piece]:
+def sealed(body: Squeezed, flags: int, keys: Keys | None, terms: Terms = PLAIN) -> list[Piece]:
     """The pieces of a snapshot, to be written one behind the other. `ValueError` for encryption without a key."""
+    pieces, key = unsealed(body, flags, keys, terms)
+    return [*pieces, digest_of(pieces, key)]
+
+
+def unsealed(body: Squeezed, flags: int, keys: Keys | None, terms: Terms) -> tuple[list[Piece], Key | None]:
+    """The same without the seal, and the key that is to make it."""
     key = None if keys is None else keys.newest
     pieces, stored, extra = body.pieces, sum(map(len, body.pieces)), body.base
     if extra:
@@ -159,9 +174,7 @@ def sealed(body: Squeezed, keys: Keys | None, terms: Terms = PLAIN, flags: int =
         if key is None:
             raise ValueError("encryption needs a key: give key=")
         pieces = [encryption.encrypt(key, extra[-encryption.SALT :], b"".join(pieces), beside)]
-    everything = [beside, *pieces]
-    everything.append(_digest(everything, key))
-    return everything
+    return [beside, *pieces], key
 
 
 def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
@@ -178,10 +191,11 @@ def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
 
 def seal(body: bytes, key: KeysGiven = None, terms: Terms = PLAIN, flags: int = 0) -> bytes:
     """Wrap a pickled body: head before, seal behind. `TypeError`, `ValueError` for what is no key."""
-    return b"".join(sealed(squeezed([body], terms.compression), keys_of(key), terms, flags))
+    return b"".join(sealed(squeezed([body], terms.compression), flags, keys_of(key), terms))
 
 
-def _digest(pieces: Sequence[Piece], key: Key | None) -> bytes:
+def digest_of(pieces: Iterable[Piece], key: Key | None) -> bytes:
+    """The seal over all pieces, one behind the other."""
     if key is not None:
         return key.mac(pieces)
     digest = hashlib.sha256()
@@ -204,14 +218,14 @@ def _fields(text: bytes) -> dict[str, Any]:
     return fields
 
 
-def head_of(data: bytes) -> Head:
+def head_of(data: Piece) -> Head:
     """What stands before the body. `SnapshotFormatError`: no snapshot; `SnapshotVersionError`: of a later schema."""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"a snapshot is bytes, not {data!r}")
     if data[: len(MAGIC)] != MAGIC or len(data) < len(MAGIC) + _LENGTHS_1.size:
         raise SnapshotFormatError("these bytes are no snapshot of Stackful")
     schema = data[len(MAGIC)]
-    if schema == SCHEMA:
+    if schema in _SAME_HEAD:
         return _head_2(data)
     if schema >= _LEAST_HEADER_1 or any(data[len(MAGIC) + 1 : len(MAGIC) + 4]):
         return _head_1(data)
@@ -220,7 +234,7 @@ def head_of(data: bytes) -> Head:
     )
 
 
-def _head_2(data: bytes) -> Head:
+def _head_2(data: Piece) -> Head:
     if len(data) < _HEAD.size:
         raise SnapshotFormatError(f"this snapshot is cut short: {len(data)} bytes are not even its head")
     _, schema, sealing, number, flags, length, sequence, stored, size = _HEAD.unpack_from(data)
@@ -236,7 +250,7 @@ def _head_2(data: bytes) -> Head:
     return Head(schema, _SEALS[sealing], number, flags, sequence, size, fields, base, salt, at, at + stored)
 
 
-def _head_1(data: bytes) -> Head:
+def _head_1(data: Piece) -> Head:
     length, size = _LENGTHS_1.unpack_from(data, len(MAGIC))
     start = len(MAGIC) + _LENGTHS_1.size
     fields = _fields(bytes(data[start : start + length]))
@@ -257,7 +271,7 @@ def header(data: bytes) -> dict[str, Any]:
     >>> from stackful import snapshot
     >>> told = snapshot.header(snapshot.dumps([1], run="nightly", sequence=7))
     >>> told["schema"], told["seal"], told["run"], told["sequence"]
-    (2, 'sha256', 'nightly', 7)
+    (3, 'sha256', 'nightly', 7)
     """
     head = head_of(data)
     run, sequence = head.place
@@ -290,12 +304,14 @@ def open_sealed(
     another key, or with none where one is demanded, or of another run or another moment. `SnapshotVersionError`: a later schema.
     """
     head = head_of(data)
-    if len(data) != head.end + _SEAL_SIZE:
+    if len(data) != head.end + SEAL_SIZE:
         raise SnapshotFormatError(
-            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + _SEAL_SIZE}"
+            f"this snapshot is cut short or has bytes added: {len(data)} bytes, not {head.end + SEAL_SIZE}"
         )
-    key = _check_seal(memoryview(data), head, keys)
-    _check_place(head, run, sequence)
+    keys_that_fit = candidates(head, keys)
+    # No lambda: CPython 3.13 ends in a segmentation fault where there is no memory for its closure.
+    key = check_seal(keys_that_fit, data[head.end :], partial(digest_of, [memoryview(data)[: head.end]]))
+    check_place(head, run, sequence)
     body: Piece = memoryview(data)[head.start : head.end]
     if head.flags & IS_ENCRYPTED:
         if key is None:
@@ -315,7 +331,7 @@ def reseal(data: bytes, keys: Keys, new: Keys, run: str | None = None, sequence:
         raise SnapshotVersionError(f"this snapshot was made by Python {made_by}: seal it anew with that one")
     encrypt = bool(opened.head.flags & IS_ENCRYPTED)
     terms = Terms(run, sequence, None, encrypt)
-    return b"".join(sealed(squeezed([opened.body], None), new, terms, opened.head.flags & HAS_PARTS))
+    return b"".join(sealed(squeezed([opened.body], None), opened.head.flags & HAS_PARTS, new, terms))
 
 
 def open_unchecked(data: bytes, base_of: Callable[[bytes], bytes] | None = None) -> Opened:
@@ -346,17 +362,20 @@ def unseal(data: bytes, key: KeysGiven = None) -> bytes:
     return bytes(open_sealed(data, keys_of(key)).body)
 
 
-def _check_seal(data: memoryview, head: Head, keys: Keys | None) -> Key | None:
-    """The key that it is sealed with."""
+def candidates(head: Head, keys: Keys | None) -> Sequence[Key | None]:
+    """The keys that a snapshot may be sealed with: one, but for schema 1. `SealError` where there can be none."""
     if (head.seal == "hmac-sha256") != (keys is not None):
         given = "no key was given" if keys is None else "it is not sealed with a key"
         raise SealError(f"the seal of this snapshot cannot be checked: {given}; nothing was unpickled")
-    found = data[head.end :]
-    candidates: Sequence[Key | None] = [None]
-    if keys is not None:
-        candidates = list(keys) if head.schema == 1 else [_key_of(head, keys)]
-    for key in candidates:
-        if hmac.compare_digest(_digest([data[: head.end]], key), found):
+    if keys is None:
+        return [None]
+    return list(keys) if head.schema == 1 else [_key_of(head, keys)]
+
+
+def check_seal(keys: Sequence[Key | None], found: Piece, digest: Callable[[Key | None], bytes]) -> Key | None:
+    """The key that it is sealed with; `SealError` where it is none of these."""
+    for key in keys:
+        if hmac.compare_digest(digest(key), found):
             return key
     raise SealError(
         "the seal of this snapshot does not fit: altered, damaged, or sealed with another key; nothing was unpickled"
@@ -374,7 +393,7 @@ def _key_of(head: Head, keys: Keys) -> Key:
     return key
 
 
-def _check_place(head: Head, run: str | None, sequence: int | None) -> None:
+def check_place(head: Head, run: str | None, sequence: int | None) -> None:
     """A whole and rightly sealed snapshot, put in the place of another, is an attack as well."""
     its_run, its_sequence = head.place
     if run is not None and run != its_run:

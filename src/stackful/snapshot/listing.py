@@ -153,7 +153,7 @@ def _place(code: CodeReference | Carried, offset: int, stack: Any, program: Prog
 def _told_by_source(reference: CodeReference, offset: int) -> tuple[int | None, tuple[str, ...] | None]:
     """The line, and the names of variables: the Python that saved has told them for each place where a frame can wait."""
     try:
-        source = decode(reference.source)
+        source = decode(reference.source, reference.part)
     except (ValueError, TypeError, SyntaxError):
         return None, None
     first = reference.line - source.line

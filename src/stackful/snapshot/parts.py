@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from stackful.errors import SnapshotFormatError
 
-__all__ = ["DIGEST", "Parts", "parts_of", "prefix_of"]
+__all__ = ["DIGEST", "Parts", "lengths_of", "parts_of", "prefix_of"]
 
 DIGEST = 32
 _COUNTS = struct.Struct("<II")
@@ -43,13 +43,38 @@ def prefix_of(digests: Sequence[bytes], buffers: Iterable[memoryview | int]) -> 
 def parts_of(body: bytes | memoryview) -> Parts:
     """Take a body apart. `SnapshotFormatError`."""
     view = memoryview(body)
+    digests, entries, start, end = _table_of(view, len(view))
+    buffers: list[memoryview | int] = []
+    at = end
+    for kind, number in entries:
+        buffers.append(number if kind else view[at : at + number])
+        at += 0 if kind else number
+    return Parts(digests, buffers, view[start:end])
+
+
+def lengths_of(view: memoryview, size: int) -> tuple[int, int, list[int]] | None:
+    """Where the pickle of a body of that size begins and ends, and how long the buffers behind it are; of the body this is the beginning.
+
+    None where it has other parts as well, or the beginning is too short. `SnapshotFormatError`.
+    """
+    if len(view) < _COUNTS.size:
+        return None
+    digest_count, buffer_count = _COUNTS.unpack_from(view)
+    if digest_count or _COUNTS.size + buffer_count * _BUFFER.size > len(view):
+        return None
+    _, entries, start, end = _table_of(view, size)
+    return start, end, [number for _, number in entries]
+
+
+def _table_of(view: memoryview, size: int) -> tuple[list[bytes], list[tuple[int, int]], int, int]:
+    """Digests, entries of buffers, and where the pickle begins and ends in a body of that size, of which this is the beginning."""
     try:
-        return _parts_of(view)
+        return _table(view, size)
     except (struct.error, ValueError) as error:
         raise SnapshotFormatError(f"the table of parts of this snapshot is damaged: {error}") from None
 
 
-def _parts_of(view: memoryview) -> Parts:
+def _table(view: memoryview, size: int) -> tuple[list[bytes], list[tuple[int, int]], int, int]:
     digest_count, buffer_count = _COUNTS.unpack_from(view)
     at = _COUNTS.size + digest_count * DIGEST
     start = at + buffer_count * _BUFFER.size
@@ -57,12 +82,7 @@ def _parts_of(view: memoryview) -> Parts:
         raise ValueError("it is too short for what it says that it holds")
     digests = [bytes(view[i : i + DIGEST]) for i in range(_COUNTS.size, at, DIGEST)]
     entries = list(_BUFFER.iter_unpack(view[at:start]))
-    end = len(view) - sum(number for kind, number in entries if kind == _FOLLOWS)
+    end = size - sum(number for kind, number in entries if kind == _FOLLOWS)
     if end < start or any(kind > _IS_BLOB or (kind and number >= digest_count) for kind, number in entries):
         raise ValueError("a buffer of it cannot be")
-    buffers: list[memoryview | int] = []
-    at = end
-    for kind, number in entries:
-        buffers.append(number if kind else view[at : at + number])
-        at += 0 if kind else number
-    return Parts(digests, buffers, view[start:end])
+    return digests, entries, start, end

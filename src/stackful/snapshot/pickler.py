@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from io import BytesIO, TextIOWrapper
+from itertools import islice
 from types import (
     AsyncGeneratorType,
     CellType,
@@ -26,6 +27,7 @@ from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
 from stackful.snapshot.rebuild import Rebuilder
+from stackful.snapshot.sources import put_together
 
 if TYPE_CHECKING:
     from stackful.snapshot.following import Follower
@@ -73,13 +75,15 @@ generators_saved = [0]
 
 
 class _Code:
-    """A code object, and in which module to look for it."""
+    """A code object, and in which module to look for it; `beside` are those of modules that have entered the snapshot along with it."""
 
-    __slots__ = ("code", "module")
+    __slots__ = ("beside", "code", "module", "reference")
 
     def __init__(self, code: CodeType, module: str) -> None:
         self.code = code
         self.module = module
+        self.beside: list[_Code] | None = None
+        self.reference: tuple[Any, ...] | None = None
 
 
 class _Globals:
@@ -114,7 +118,7 @@ def _reduced_in_program(program: CodeType, code: CodeType) -> Any:
     known = _in_programs.get((id(program), id(code)))
     if known is None:
         path = codes.path_in_program(program, code)
-        reduced = None if path is None else (Rebuilder.code, tuple(codes.reference_in_program(code, path)))
+        reduced = None if path is None else (Rebuilder.code, codes.reference_in_program(code, path)[:6])
         if len(_in_programs) >= 4096:
             _in_programs.clear()
         known = _in_programs[id(program), id(code)] = (program, code, reduced)
@@ -175,6 +179,7 @@ class SnapshotPickler(pickle.Pickler):
         self._by_value = by_value
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
         self._codes: dict[int, _Code] = {}
+        self._sources: dict[bytes, tuple[Any, ...]] = {b"": (b"",)}  # where each stands in this snapshot
         self._globals: dict[str, _Globals] = {}
         self._guests: dict[int, _core.Fiber] = {}
         self._hosted: set[int] = set()
@@ -229,11 +234,16 @@ class SnapshotPickler(pickle.Pickler):
 
     def _frames(self, frames: list[Any]) -> list[Any]:
         """The states of frames, with their code by identity."""
-        known = self._codes
-        return [
+        known, count = self._codes, len(self._codes)
+        states = [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
+        if len(known) > count + 1:
+            fresh = [marked for marked in islice(known.values(), count, None) if marked.module not in SCRIPTS]
+            for marked in fresh if len(fresh) > 1 else ():
+                marked.beside = fresh
+        return states
 
     def _reduce_continuation(self, captured: _core.Continuation) -> Any:
         pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
@@ -294,10 +304,34 @@ class SnapshotPickler(pickle.Pickler):
             reduced = _reduced_in_program(self._program.code, code)
             if reduced is not None:
                 return reduced
-        found = None if self._by_value else codes.reference_to(code, module, is_there)
+        found = None if self._by_value else self._reference(marked)
         if found is None:
             return Rebuilder.code_by_value, (codes.by_value(code), module)
-        return Rebuilder.code, tuple(found)
+        return Rebuilder.code, found
+
+    def _reference(self, marked: _Code) -> tuple[Any, ...] | None:
+        """How the code is referred to, by its module's name; None where it is not to be found there."""
+        if marked.beside is None:
+            return (
+                self._with_source(codes.reference_to(marked.code, marked.module, self._is_there(marked.module))) or None
+            )
+        if marked.reference is None:
+            self._refer_together(marked.beside)
+        return marked.reference or None
+
+    def _with_source(self, found: codes.CodeReference | None) -> tuple[Any, ...]:
+        return () if found is None else (*found[:5], *self._sources.setdefault(found.source, (found.source,)))
+
+    def _refer_together(self, fresh: list[_Code]) -> None:
+        """The same for all code that has entered the snapshot together: its sources travel as one, in as far as they are not there yet."""
+        referred = [codes.reference_to(other.code, other.module) for other in fresh]
+        known = self._sources
+        parts = tuple({found.source: None for found in referred if found is not None and found.source not in known})
+        together = put_together(parts) if len(parts) > 1 else b""
+        if together:
+            known.update({source: (together, at) for at, source in enumerate(parts)})
+        for other, found in zip(fresh, referred, strict=True):
+            other.reference = self._with_source(found)
 
     def _reduce_code(self, code: CodeType) -> Any:
         return self._reduce_marked_code(_Code(code, ""))

@@ -18,6 +18,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache, reduce
+from itertools import accumulate
 from operator import or_
 from pathlib import Path
 from types import CodeType
@@ -36,6 +37,7 @@ __all__ = [
     "encoded_source",
     "file_of",
     "find_in",
+    "put_together",
     "source_of",
     "unit_in",
     "waits_of",
@@ -44,6 +46,7 @@ __all__ = [
 _FUTURE = reduce(or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
 _YIELD = opcode.opmap["YIELD_VALUE"]
 _MOST_TEXT = 1 << 20
+_MOST_TOGETHER = 8 * _MOST_TEXT
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 Place = tuple[int, int, int, int]
@@ -284,26 +287,74 @@ def encoded_source(code: CodeType, module: str) -> bytes:
     return made.data if made else b""
 
 
-def _encode(source: Source) -> bytes:
-    waits = [[*told, [[at, *place] for at, place in places.items()]] for *told, places in source.waits]
-    fields = [source.text, source.classes, source.imports, source.flags, source.line, waits]
+@lru_cache(maxsize=1024)
+def put_together(parts: tuple[bytes, ...]) -> bytes:
+    """Several encoded sources as one, which is much less, as they resemble each other; empty where it would be too long to be read."""
+    texts = [_decompressed(part) for part in parts]
+    return _compressed(b"[%s]" % b",".join(texts)) if sum(map(len, texts)) < _MOST_TOGETHER else b""
+
+
+def _compressed(text: bytes) -> bytes:
     packer = zlib.compressobj(9, wbits=-15, zdict=_COMMON)
-    return packer.compress(json.dumps(fields, separators=(",", ":")).encode()) + packer.flush()
+    return packer.compress(text) + packer.flush()
 
 
-def decode(data: bytes) -> Source:
-    """What `encoded_source` made; `ValueError` for other bytes."""
+def _decompressed(data: bytes) -> bytes:
+    return zlib.decompressobj(wbits=-15, zdict=_COMMON).decompress(data, _MOST_TOGETHER)
+
+
+def _encode(source: Source) -> bytes:
+    words = {word: at for at, word in enumerate(_words(source.text))}
+    waits = [
+        [words.get(name, name), first, [words.get(slot, slot) for slot in slots], _columns(places)]
+        for name, first, slots, places in source.waits
+    ]
+    fields = [source.text, source.classes, source.imports, source.flags, source.line, waits]
+    return _compressed(json.dumps(fields, separators=(",", ":")).encode())
+
+
+def decode(data: bytes, part: int = 0) -> Source:
+    """What `encoded_source` made, or one of those that were `put_together`; `ValueError` for other bytes."""
     try:
-        unpacker = zlib.decompressobj(wbits=-15, zdict=_COMMON)
-        return _source_from(*json.loads(unpacker.decompress(data, 8 * _MOST_TEXT)))
-    except (zlib.error, TypeError) as error:
+        fields = json.loads(_decompressed(data))
+        return _source_from(*(fields[part] if fields and type(fields[0]) is list else fields))
+    except (zlib.error, LookupError, TypeError) as error:
         raise ValueError(f"not a definition's source: {error}") from None
 
 
+def _words(text: str) -> list[str]:
+    """The words of a text, each once. What letters there are besides ASCII's is not the same in every version of Python."""
+    return list(dict.fromkeys(re.findall(r"\w+", text, re.ASCII)))
+
+
+def _columns(places: dict[int, Place]) -> list[int]:
+    """Places as numbers that compress well: all offsets, each by its distance from the one before and halved; lines likewise; heights; columns; widths."""
+    told, last_offset, last_line = [], 0, 0
+    for offset, (line, end_line, column, end) in places.items():
+        told.append(((offset - last_offset) // 2, line - last_line, end_line - line, column, end - column))
+        last_offset, last_line = offset, line
+    return [number for numbers in zip(*told, strict=True) for number in numbers]
+
+
+def _places_in(told: list[Any]) -> dict[int, Place]:
+    """What `_columns` has told; before schema 3, rows of an offset and its place."""
+    if told and type(told[0]) is list:
+        return {at: (line, end_line, column, end) for at, line, end_line, column, end in told}
+    size = len(told) // 5
+    offsets, lines, heights, columns, widths = (told[at * size : (at + 1) * size] for at in range(5))
+    rows = zip(accumulate(offsets), accumulate(lines), heights, columns, widths, strict=True)
+    return {2 * at: (line, line + height, column, column + width) for at, line, height, column, width in rows}
+
+
 def _source_from(text: str, classes: list[str], imports: list[str], flags: int, line: int, waits: list[Any]) -> Source:
+    words = _words(text)
+
+    def name_of(word: Any) -> str:
+        return words[word] if type(word) is int else str(word)
+
     told = tuple(
-        Waits(str(name), int(first), tuple(slots), {at: (a, b, c, d) for at, a, b, c, d in rows})
-        for name, first, slots, rows in waits
+        Waits(name_of(name), int(first), tuple(map(name_of, slots)), _places_in(places))
+        for name, first, slots, places in waits
     )
     return Source(str(text), tuple(map(str, classes)), tuple(map(str, imports)), int(flags) & _FUTURE, int(line), told)
 

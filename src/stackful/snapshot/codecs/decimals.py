@@ -18,9 +18,9 @@ _IS_OF_C = bool(_MANAGER.__flags__ & 1 << 8)  # that of Python's own decimal is 
 def _reduce_manager(_: Any, manager: Any) -> Any:
     """A ``with decimal.localcontext()`` holds its own context, and the one around it."""
     held = [value for value in gc.get_referents(manager) if isinstance(value, decimal.Context)]
-    if len(held) < 2:  # CPython 3.11 does not tell the collector
+    if len(held) < 2:  # CPython 3.11 and 3.12 do not tell the collector
         raise RefusedError(
-            "its contexts cannot be seen before CPython 3.12: use decimal.setcontext(), or suspend outside of the `with`",
+            "its contexts cannot be seen before CPython 3.13: use decimal.setcontext(), or suspend outside of the `with`",
             manager,
         )
     return local_context, (held[0], held[1])

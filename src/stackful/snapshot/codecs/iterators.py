@@ -12,6 +12,7 @@ from typing import Any
 
 from stackful import _core
 from stackful.errors import SnapshotFormatError
+from stackful.fibers.iterators import reduce_count
 
 __all__ = ["REBUILDERS", "REDUCERS"]
 
@@ -80,8 +81,7 @@ def tee_link() -> Any:
 
 
 def _reduce_count(_: Any, it: itertools.count[Any]) -> Any:
-    step, large, number = _core.iterator_state(it)
-    return itertools.count, (number if large is _core.NULL else large, step)
+    return reduce_count(it)
 
 
 def _reduce_memory_iterator(_: Any, it: Any) -> Any:
