@@ -168,7 +168,7 @@ void cstacks_free(CoreState *core);
 static inline bool
 cstacks_are_safe(CoreState *core)
 {
-    return LIKELY(core->modules_seen == PyDict_GET_SIZE(core->modules)) ? !core->makes_no_stacks : cstacks_look_again(core);
+    return LIKELY(core->modules_seen == PyDict_GET_SIZE(core->modules)) || cstacks_look_again(core);
 }
 
 /* hard.c */

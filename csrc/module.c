@@ -314,6 +314,7 @@ static int
 core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
+    thread_finder_init(&core->finder);
     if (refuse_jit() < 0) {
         return -1;
     }

@@ -192,6 +192,7 @@ typedef struct {
 typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
+    ThreadFinder finder;
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
@@ -210,7 +211,7 @@ typedef struct {
     int stacks_pooled;
     Py_ssize_t stacks_made, stacks_most; /* not given back to the system; how many there may be */
     PyObject *modules;      /* sys.modules, and how many there were when greenlet was looked for */
-    Py_ssize_t modules_seen;
+    Py_ssize_t modules_seen; /* -1: greenlet has been found */
     bool makes_no_stacks;
     Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
@@ -282,7 +283,7 @@ typedef struct Fiber {
     Control *control;          /* or NULL */
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
-    StackChunk *stub_chunk;    /*   and the chunk that it lies in */
+    StackChunk *stub_chunk;    /*   and the chunk that it lies in (NULL: it has been emptied), */
     Exit *exit;                /*   or where it leaves directly, else NULL */
     /* While active: */
     Resumption *resumption;
