@@ -114,8 +114,9 @@ parked_is_stand_in(Parked *node)
 }
 
 /* parked.c */
-Parked *parked_new(PyCodeObject *code);
+Parked *parked_new(CoreState *core, PyCodeObject *code);
 void parked_free(Parked *parked);
+void parked_end(CoreState *core, Parked *parked);
 void parked_free_node(Parked *node);
 void parked_clear_chain(Parked *inner);
 Py_ssize_t parked_count(Parked *node);

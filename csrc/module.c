@@ -403,6 +403,10 @@ core_free(void *module)
     CoreState *core = core_state((PyObject *)module);
     gates_shut(core);
     cstacks_free(core);
+    if (core->spare != NULL) {
+        parked_free(core->spare);
+        core->spare = NULL;
+    }
     rules_forget(core);
     known_calls_forget(core);
     Py_CLEAR(core->hooks);

@@ -164,7 +164,7 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 #if FRAME_ENTRY_LEFT_TO_CALLER
             frame_discard(&ended->frame);
 #endif
-            parked_free(ended);
+            parked_end(fiber->core, ended);
         }
         if (value == NULL && PyErr_Occurred() == fiber->core->abort_signal) {
             thread_set_frame(ts, fiber->inner == NULL ? resumption->frame : fiber->inner->place);

@@ -210,11 +210,11 @@ fiber_could_park(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
 
 /* Heap room for `count` frames from `frame` outward, nothing moved yet. */
 static Parked *
-reserve(Frame *frame, Py_ssize_t count)
+reserve(CoreState *core, Frame *frame, Py_ssize_t count)
 {
     Parked *inner = NULL, **link = &inner;
     for (; count > 0; count--, frame = frame_previous(frame)) {
-        Parked *parked = parked_new(frame_code(frame));
+        Parked *parked = parked_new(core, frame_code(frame));
         if (parked == NULL) {
             while (inner != NULL) {
                 Parked *outer = inner->outer;
@@ -414,7 +414,7 @@ try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
         return -1;
     }
     if (count > 0) {
-        fresh = reserve(frame_previous(stub), count);
+        fresh = reserve(fiber->core, frame_previous(stub), count);
         if (fresh == NULL) {
             in_place_give_up(&split);
             return -1;

@@ -15,6 +15,7 @@ typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
     Frame *place;           /* where the frame lies: here, or while it is being parked elsewhere */
     const void *known_call; /* frame_position at a call that was checked before, or NULL */
+    size_t size;            /* of all this */
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
@@ -207,6 +208,7 @@ typedef struct {
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    Parked *spare; /* one node of those that have ended, or NULL */
     CStack *stacks; /* the pool */
     int stacks_pooled;
     Py_ssize_t stacks_made, stacks_most; /* not given back to the system; how many there may be */

@@ -43,7 +43,11 @@ static inline PyThreadState *
 thread_running(ThreadFinder *finder)
 {
     PyThreadState *ts = finder->last;
-    return LIKELY(ts == GIL_HOLDER(finder->gil)) ? ts : thread_find(finder);
+    if (UNLIKELY(ts != GIL_HOLDER(finder->gil))) {
+        return thread_find(finder);
+    }
+    assert(ts == PyThreadState_Get());
+    return ts;
 }
 #endif
 
