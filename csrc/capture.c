@@ -287,7 +287,7 @@ parked_from_state(CoreState *core, PyObject *state)
         (fit = frame_verify(core, code, offset, "call", locals, stack, namespace)) == NULL) {
         return NULL;
     }
-    Parked *parked = parked_new(code);
+    Parked *parked = parked_new(core, code);
     if (parked != NULL) {
         FrameSlot *slots = frame_slots(&parked->frame);
         frame_init(&parked->frame, function, code, optimized ? NULL : namespace);

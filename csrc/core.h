@@ -115,8 +115,9 @@ parked_is_stand_in(Parked *node)
 }
 
 /* parked.c */
-Parked *parked_new(PyCodeObject *code);
+Parked *parked_new(CoreState *core, PyCodeObject *code);
 void parked_free(Parked *parked);
+void parked_end(CoreState *core, Parked *parked);
 void parked_free_node(Parked *node);
 void parked_clear_chain(Parked *inner);
 Py_ssize_t parked_count(Parked *node);
@@ -169,7 +170,7 @@ void cstacks_free(CoreState *core);
 static inline bool
 cstacks_are_safe(CoreState *core)
 {
-    return LIKELY(core->modules_seen == PyDict_GET_SIZE(core->modules)) ? !core->makes_no_stacks : cstacks_look_again(core);
+    return LIKELY(core->modules_seen == PyDict_GET_SIZE(core->modules)) || cstacks_look_again(core);
 }
 
 /* hard.c */

@@ -113,10 +113,14 @@ cstack_has_room(PyThreadState *ts)
 NOINLINE bool
 cstacks_look_again(CoreState *core)
 {
+    if (core->makes_no_stacks) {
+        return false;
+    }
     core->modules_seen = PyDict_GET_SIZE(core->modules);
     PyObject *greenlet = PyDict_GetItemString(core->modules, "greenlet._greenlet");
     if (greenlet != NULL && PyModule_Check(greenlet) && PyModule_GetDef(greenlet) != NULL) {
         core->makes_no_stacks = true;
+        core->modules_seen = -1; /* looked again each time, which says no */
         core->stacks = NULL;
         core->stacks_pooled = 0;
     }

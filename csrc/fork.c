@@ -351,10 +351,10 @@ share_forks(Forks *forks, Frame *frame)
 
 /* The same references in a new parked frame. */
 static Parked *
-duplicate(Parked *parked)
+duplicate(CoreState *core, Parked *parked)
 {
     Frame *from = &parked->frame;
-    Parked *copy = parked_new(frame_code(from));
+    Parked *copy = parked_new(core, frame_code(from));
     if (copy != NULL) {
         frame_duplicate(&copy->frame, from);
         copy->known_call = parked->known_call;
@@ -364,13 +364,13 @@ duplicate(Parked *parked)
 
 /* Duplicate the frames of a chain, those that stand-ins stand for among them. */
 static int
-duplicate_chain(Parked *from, Parked **clone)
+duplicate_chain(CoreState *core, Parked *from, Parked **clone)
 {
     Walk walk = {.node = from};
     Parked **link = clone;
     *clone = NULL;
     while ((from = walk_next(&walk)) != NULL) {
-        *link = duplicate(from);
+        *link = duplicate(core, from);
         if (*link == NULL) {
             return -1;
         }
@@ -403,7 +403,7 @@ parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count)
         return -1;
     }
     for (Py_ssize_t i = 0; i < count && !failed; i++) {
-        failed = duplicate_chain(chains[i], &clones[i]) < 0;
+        failed = duplicate_chain(core, chains[i], &clones[i]) < 0;
     }
     for (Py_ssize_t i = 0; i < count && !failed; i++) {
         failed = fork_chain(&forks, clones[i]) < 0;
@@ -430,7 +430,7 @@ Parked *
 parked_clone_one(CoreState *core, Parked *parked)
 {
     Forks forks = {.core = core};
-    Parked *clone = duplicate(parked);
+    Parked *clone = duplicate(core, parked);
     if (clone != NULL && fork_stack(&forks, &clone->frame, -1, "call") < 0) {
         parked_free_node(clone);
         clone = NULL;

@@ -278,7 +278,7 @@ resume_slowly(Fiber *fiber, PyObject *value)
 RETURNS_BY_JUMP IN_FRAME_OF_ITS_OWN PyObject *
 fiber_resume_kept(Fiber *fiber, PyObject *value)
 {
-    PyThreadState *ts = thread_current();
+    PyThreadState *ts = thread_running(&fiber->core->finder);
     CStack *stack = fiber->resumption->stack;
     Run *run = &stack->run;
     if (UNLIKELY(!fiber_is_of_thread(fiber, ts) || !recursion_has_room(ts, fiber->depth + hard_depth(fiber)))) {

@@ -316,6 +316,7 @@ static int
 core_exec(PyObject *module)
 {
     CoreState *core = core_state(module);
+    thread_finder_init(&core->finder);
     if (refuse_jit() < 0) {
         return -1;
     }
@@ -404,6 +405,10 @@ core_free(void *module)
     CoreState *core = core_state((PyObject *)module);
     gates_shut(core);
     cstacks_free(core);
+    if (core->spare != NULL) {
+        parked_free(core->spare);
+        core->spare = NULL;
+    }
     rules_forget(core);
     known_calls_forget(core);
     Py_CLEAR(core->hooks);

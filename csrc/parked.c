@@ -2,14 +2,18 @@
 #include "core.h"
 
 Parked *
-parked_new(PyCodeObject *code)
+parked_new(CoreState *core, PyCodeObject *code)
 {
-    size_t header = offsetof(Parked, frame);
-    Parked *parked = PyMem_Malloc(header + frame_size(code));
-    if (parked == NULL) {
+    size_t size = offsetof(Parked, frame) + frame_size(code);
+    Parked *parked = core->spare;
+    if (parked != NULL && parked->size == size) {
+        core->spare = NULL;
+    }
+    else if ((parked = PyMem_Malloc(size)) == NULL) {
         PyErr_NoMemory();
         return NULL;
     }
+    parked->size = size;
     parked->outer = NULL;
     parked->place = &parked->frame;
     parked->known_call = NULL;
@@ -50,6 +54,18 @@ void
 parked_free(Parked *parked)
 {
     PyMem_Free(parked);
+}
+
+/* The same for a frame that has run to its end: its memory is kept for the next one, as a rule the copy of a frame of the
+ * same function, that the frame was called by. */
+void
+parked_end(CoreState *core, Parked *parked)
+{
+    Parked *old = core->spare;
+    core->spare = parked;
+    if (old != NULL) {
+        parked_free(old);
+    }
 }
 
 /* A frame that somebody holds as a frame object lives on inside of it, f_back included. */

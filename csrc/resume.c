@@ -5,7 +5,6 @@ static ALWAYS_INLINE void
 enter(Fiber *fiber, PyThreadState *ts, Resumption *resumption, CStack *stack)
 {
     resumption->fiber = fiber;
-    resumption->stack = stack;
     thread_stack_save(ts, &resumption->outer);
     if (stack != NULL) {
         thread_stack_put(ts, &stack->unused);
@@ -37,6 +36,10 @@ static inline void
 leave_stub(Fiber *fiber, PyThreadState *ts)
 {
     Frame *stub = fiber->stub;
+    if (LIKELY(fiber->stub_chunk == NULL)) {
+        frame_drop_names(stub);
+        return;
+    }
     if (frame_object(stub) == NULL && ts->datastack_chunk == fiber->stub_chunk) {
         frame_release(stub); /* nothing that it holds dies: nothing can be pushed over it */
         return;
@@ -161,7 +164,7 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
 #if FRAME_ENTRY_LEFT_TO_CALLER
             frame_discard(&ended->frame);
 #endif
-            parked_free(ended);
+            parked_end(fiber->core, ended);
         }
         if (value == NULL && PyErr_Occurred() == fiber->core->abort_signal) {
             thread_set_frame(ts, fiber->inner == NULL ? resumption->frame : fiber->inner->place);
@@ -450,8 +453,8 @@ end_slowly(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result)
 static ALWAYS_INLINE PyObject *
 run_parked(Fiber *resumed, PyObject *value, PyObject *(*outcome)(Fiber *, PyObject *, bool), bool bare)
 {
-    PyThreadState *ts = thread_current();
     CoreState *core = resumed->core;
+    PyThreadState *ts = thread_running(&core->finder);
     CStack *stack = core->stacks;
     Fiber *fiber = resumed;
     PyObject *result;

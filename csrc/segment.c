@@ -38,6 +38,9 @@ place_stand_in(StandIn *stand_in, Segment *segment, Parked *from)
     Segment *old = stand_in->segment;
     stand_in->from = from;
     stand_in->node.place = &from->frame;
+    if (LIKELY(old == segment)) {
+        return NULL;
+    }
     stand_in->segment = (Segment *)Py_NewRef((PyObject *)segment);
     return old;
 }

@@ -210,11 +210,11 @@ fiber_could_park(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
 
 /* Heap room for `count` frames from `frame` outward, nothing moved yet. */
 static Parked *
-reserve(Frame *frame, Py_ssize_t count)
+reserve(CoreState *core, Frame *frame, Py_ssize_t count)
 {
     Parked *inner = NULL, **link = &inner;
     for (; count > 0; count--, frame = frame_previous(frame)) {
-        Parked *parked = parked_new(frame_code(frame));
+        Parked *parked = parked_new(core, frame_code(frame));
         if (parked == NULL) {
             while (inner != NULL) {
                 Parked *outer = inner->outer;
@@ -376,6 +376,23 @@ value_on_its_way(Frame *stub)
     return Py_NewRef(UNLIKELY(value == NULL) ? Py_None : value); /* unbound: a debugger did that */
 }
 
+/* The same where the frames have been parked. In 3.11, if nobody can see the stub any more, it is emptied: whoever has
+ * called the evaluator, and is left its frame, has less to do. */
+static inline PyObject *
+value_leaves(Fiber *fiber, PyThreadState *ts, Frame *stub)
+{
+#if FRAME_ENTRY_LEFT_TO_CALLER
+    FrameSlot *local = frame_slots(stub);
+    PyObject *value = slot_object(*local);
+    if (LIKELY(value != NULL && frame_returns_quietly(ts, stub, NULL))) {
+        *local = slot_empty();
+        fiber->stub_chunk = NULL;
+        return value;
+    }
+#endif
+    return value_on_its_way(stub);
+}
+
 /* Park the frames of the running fiber up to its base, but for the stub, which is current. 1: done,
  * and the interpreter loop is left when the stub returns; 0: a barrier stands there, as *barrier
  * says; -1 with an exception. */
@@ -397,7 +414,7 @@ try_to_park(Fiber *fiber, PyThreadState *ts, Leaving how, Barrier *barrier)
         return -1;
     }
     if (count > 0) {
-        fresh = reserve(frame_previous(stub), count);
+        fresh = reserve(fiber->core, frame_previous(stub), count);
         if (fresh == NULL) {
             in_place_give_up(&split);
             return -1;
@@ -501,11 +518,23 @@ suspend_again(Fiber *fiber, CoreState *core, Stub which)
     }
     else {
         leave_by_return(fiber, ts, stub, &fiber->active->frame);
-        value = value_on_its_way(stub);
+        value = value_leaves(fiber, ts, stub);
     }
     fiber_put_back(fiber);
     fiber->suspending = SUSPENDING;
     return value;
+}
+
+/* Where the shortcut cannot be taken: in a function of its own, so that the shortcut saves no registers for it. */
+static NOINLINE PyObject *
+suspend_otherwise(PyObject *gate)
+{
+    Fiber *fiber = fiber_active_here;
+    if (fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL &&
+        hard_is_next(fiber, fiber->core, STUB_SUSPEND)) {
+        return hard_suspend_next(fiber);
+    }
+    return suspend_slowly(gate, STUB_SUSPEND);
 }
 
 /* `~gate` in `suspend`. */
@@ -516,11 +545,8 @@ gate_suspend(PyObject *gate)
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
-        if (UNLIKELY(value == NULL && hard_is_next(fiber, fiber->core, STUB_SUSPEND))) {
-            return hard_suspend_next(fiber);
-        }
     }
-    return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_SUSPEND);
+    return LIKELY(value != NULL) ? value : suspend_otherwise(gate);
 }
 
 /* `~gate` in `yield_`: the same for generators only. */

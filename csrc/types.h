@@ -15,6 +15,7 @@ typedef struct Parked {
     struct Parked *outer;   /* the frame that called this one; NULL for the fiber's first */
     Frame *place;           /* where the frame lies: here, or while it is being parked elsewhere */
     const void *known_call; /* frame_position at a call that was checked before, or NULL */
+    size_t size;            /* of all this */
     Frame frame;            /* must be last: locals and stack follow it */
 } Parked;
 
@@ -192,6 +193,7 @@ typedef struct {
 typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
+    ThreadFinder finder;
     PyTypeObject *fiber_type, *generator_type;
     PyObject *null;         /* stands for a NULL on an evaluation stack */
     PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
@@ -206,11 +208,12 @@ typedef struct {
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
     PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
+    Parked *spare; /* one node of those that have ended, or NULL */
     CStack *stacks; /* the pool */
     int stacks_pooled;
     Py_ssize_t stacks_made, stacks_most; /* not given back to the system; how many there may be */
     PyObject *modules;      /* sys.modules, and how many there were when greenlet was looked for */
-    Py_ssize_t modules_seen;
+    Py_ssize_t modules_seen; /* -1: greenlet has been found */
     bool makes_no_stacks;
     Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
@@ -282,7 +285,7 @@ typedef struct Fiber {
     Control *control;          /* or NULL */
     Parked *active;            /* the parked frame that is being evaluated */
     Frame *stub;               /* while suspending: the frame of `suspend`, */
-    StackChunk *stub_chunk;    /*   and the chunk that it lies in */
+    StackChunk *stub_chunk;    /*   and the chunk that it lies in (NULL: it has been emptied), */
     Exit *exit;                /*   or where it leaves directly, else NULL */
     /* While active: */
     Resumption *resumption;

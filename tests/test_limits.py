@@ -9,6 +9,7 @@ import gc
 import itertools
 import pickle
 import sys
+import weakref
 
 import pytest
 
@@ -399,3 +400,30 @@ def test_an_exception_group_takes_along_what_leaves():
         with pytest.raises(BaseExceptionGroup) as raised:
             leave(TypeError("not handled"))
         assert raised.value.split(TypeError)[1] is not None
+
+
+@pytest.mark.parametrize("is_in_place", [True, False])
+def test_the_locals_of_a_clause_called_in_place_die_before_the_program_goes_on(is_in_place):
+    """With the program captured, the clause keeps them until the program has ended."""
+
+    class Local:
+        pass
+
+    locals_of_clause = []
+
+    def in_place(k):
+        local = Local()
+        locals_of_clause.append(weakref.ref(local))
+        return k.resume(1)
+
+    def captured(k):
+        local = Local()
+        locals_of_clause.append(weakref.ref(local))
+        result = k.resume(1)
+        return result  # noqa: RET504 - so that the call is not the last thing that it does
+
+    def program():
+        perform(ask)
+        return locals_of_clause[0]() is None
+
+    assert handle(program, ask.once(in_place if is_in_place else captured)) is is_in_place

@@ -46,7 +46,8 @@ c_stack_of_thread(void)
 static inline bool
 c_stack_suffices(size_t size)
 {
-    return c_stack_of_thread()->size <= size;
+    /* 0, not known yet, is no size either */
+    return LIKELY(own_stack.size - 1 < size) || c_stack_of_thread()->size <= size;
 }
 
 /* Each nested resume takes C stack, which recursion limits count only roughly. */

@@ -13,6 +13,7 @@
  * The operations (f: _PyInterpreterFrame *, ts: PyThreadState *):
  *
  *   thread_current()                             as PyThreadState_Get()
+ *   thread_finder_init(finder), thread_running(finder)   the same, at less cost, in one interpreter
  *   thread_frame(ts), thread_set_frame(ts, f)    the innermost running frame
  *   thread_trim(ts, chunk, top)                  drop the data stack above a remembered height
  *   thread_has_room(ts, bytes)                   the next frame goes to the top of the data stack

@@ -13,6 +13,19 @@ thread_current(void)
     return _PyThreadState_GET();
 }
 
+typedef char ThreadFinder; /* nothing is to be remembered */
+
+static inline void
+thread_finder_init(ThreadFinder *Py_UNUSED(finder))
+{
+}
+
+static inline PyThreadState *
+thread_running(ThreadFinder *Py_UNUSED(finder))
+{
+    return thread_current();
+}
+
 /* What the innermost evaluation knows about tracing, those outside of it learn when it ends (v3.11.2 Python/ceval.c,
  * RETURN_VALUE). */
 static inline void

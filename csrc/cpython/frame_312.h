@@ -3,8 +3,8 @@
 #ifndef STACKFUL_CPYTHON_FRAME_312_H
 #define STACKFUL_CPYTHON_FRAME_312_H
 
+#define GIL_HOLDER(gil) ((PyThreadState *)_Py_atomic_load_relaxed(&(gil)->last_holder))
 #include "cpython/frame_references.h"
-#include "internal/pycore_interp.h"
 
 /* The evaluator clears every frame that it leaves (v3.12.5 Python/ceval.c, exit_unwind). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 0

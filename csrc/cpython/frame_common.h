@@ -3,11 +3,51 @@
 #ifndef STACKFUL_CPYTHON_FRAME_COMMON_H
 #define STACKFUL_CPYTHON_FRAME_COMMON_H
 
+#include "internal/pycore_interp.h"
+
+#ifndef GIL_HOLDER
+#define GIL_HOLDER(gil) ((gil)->last_holder)
+#endif
+
 #ifndef THREAD_CURRENT_IS_INLINE
 static inline PyThreadState *
 thread_current(void)
 {
     return PyThreadState_Get();
+}
+
+/* For code that runs in one interpreter: whoever took its GIL last has it (v3.12.5 and v3.13.0 Python/ceval_gil.c,
+ * take_gil). The thread state that was found last is only compared with that one: so nothing waits for these loads, nor for a
+ * call, and what that calls to find a variable of the thread. */
+typedef struct {
+    struct _gil_runtime_state *gil;
+    PyThreadState *last;
+} ThreadFinder;
+
+static NOINLINE PyThreadState *
+thread_find(ThreadFinder *finder)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    finder->gil = ts->interp->ceval.gil;
+    finder->last = GIL_HOLDER(finder->gil) == ts ? ts : NULL;
+    return ts;
+}
+
+static inline void
+thread_finder_init(ThreadFinder *finder)
+{
+    (void)thread_find(finder);
+}
+
+static inline PyThreadState *
+thread_running(ThreadFinder *finder)
+{
+    PyThreadState *ts = finder->last;
+    if (UNLIKELY(ts != GIL_HOLDER(finder->gil))) {
+        return thread_find(finder);
+    }
+    assert(ts == PyThreadState_Get());
+    return ts;
 }
 #endif
 
