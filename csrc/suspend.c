@@ -486,6 +486,45 @@ suspend_slowly(PyObject *gate, Stub which)
     return result;
 }
 
+/* The running stub is to leave the evaluation: what it returns. */
+static inline PyObject *
+leave_shortly(Fiber *fiber, CoreState *core, PyThreadState *ts, Frame *stub, Stub which)
+{
+    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
+    if (LIKELY(value != NULL)) {
+        fiber->exit = core->stub_exits[which];
+        return value;
+    }
+    leave_by_return(fiber, ts, stub, &fiber->active->frame);
+    return value_on_its_way(stub);
+}
+
+/* The same as suspend_again, where between the stub and the frame under evaluation there is one of a function that has called
+ * the stub, also at a call that has been checked. */
+static PyObject *
+suspend_in_function(Fiber *fiber, CoreState *core, Stub which)
+{
+    PyThreadState *ts = fiber->ts;
+    Frame *stub = thread_frame(ts);
+    if (fiber->active == NULL || stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which]) {
+        return NULL;
+    }
+    Frame *function = frame_previous(stub);
+    if (function == NULL || !frame_was_called_from(stub, function) || frame_is_generator(function) || !frame_is_plain(function) ||
+        !fiber_calls_again(fiber, function) || !call_is_known(core, function) || in_place_stub(fiber) != NULL) {
+        return NULL;
+    }
+    Parked *fresh = reserve(function, 1);
+    if (fresh == NULL) {
+        PyErr_Clear(); /* the long way says it */
+        return NULL;
+    }
+    PyObject *value = leave_shortly(fiber, core, ts, stub, which);
+    park(fiber, fresh);
+    fiber->suspending = SUSPENDING;
+    return value;
+}
+
 /* The shortcut, where it can be taken: what the stub returns, else NULL. */
 static inline PyObject *
 suspend_again(Fiber *fiber, CoreState *core, Stub which)
@@ -495,14 +534,7 @@ suspend_again(Fiber *fiber, CoreState *core, Stub which)
     if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !fiber_calls_again(fiber, stub))) {
         return NULL;
     }
-    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
-    if (LIKELY(value != NULL)) {
-        fiber->exit = core->stub_exits[which];
-    }
-    else {
-        leave_by_return(fiber, ts, stub, &fiber->active->frame);
-        value = value_on_its_way(stub);
-    }
+    PyObject *value = leave_shortly(fiber, core, ts, stub, which);
     fiber_put_back(fiber);
     fiber->suspending = SUSPENDING;
     return value;
@@ -516,6 +548,9 @@ gate_suspend(PyObject *gate)
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
+        if (UNLIKELY(value == NULL)) {
+            value = suspend_in_function(fiber, fiber->core, STUB_SUSPEND);
+        }
         if (UNLIKELY(value == NULL && hard_is_next(fiber, fiber->core, STUB_SUSPEND))) {
             return hard_suspend_next(fiber);
         }
