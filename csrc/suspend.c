@@ -506,7 +506,7 @@ suspend_in_function(Fiber *fiber, CoreState *core, Stub which)
 {
     PyThreadState *ts = fiber->ts;
     Frame *stub = thread_frame(ts);
-    if (fiber->active == NULL || stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which]) {
+    if (stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which]) {
         return NULL;
     }
     Frame *function = frame_previous(stub);
@@ -548,7 +548,7 @@ gate_suspend(PyObject *gate)
     PyObject *value = NULL;
     if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL)) {
         value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
-        if (UNLIKELY(value == NULL)) {
+        if (UNLIKELY(value == NULL && fiber->active != NULL)) {
             value = suspend_in_function(fiber, fiber->core, STUB_SUSPEND);
         }
         if (UNLIKELY(value == NULL && hard_is_next(fiber, fiber->core, STUB_SUSPEND))) {
