@@ -30,6 +30,11 @@ steps_over(CoreState *core, PyObject *iterator)
     if (iterator == NULL) {
         return NULL;
     }
+    if (UNLIKELY(Py_IS_TYPE(iterator, core->steps_type))) { /* one after the other, they would nest without end */
+        PyErr_SetString(PyExc_TypeError, "these steps are being gone through already");
+        Py_DECREF(iterator);
+        return NULL;
+    }
     if (LIKELY(steps != NULL)) {
         core->spare_steps = NULL;
         (void)PyObject_Init((PyObject *)steps, core->steps_type);
@@ -77,6 +82,7 @@ steps_dealloc(Steps *self)
     PyObject *module = ((PyHeapTypeObject *)type)->ht_module; /* NULL: it has been shut down */
     CoreState *core = module == NULL ? NULL : core_state(module);
     PyObject_GC_UnTrack(self);
+    Py_TRASHCAN_BEGIN(self, steps_dealloc)
     Py_CLEAR(self->iterator);
     Py_CLEAR(self->result);
     if (core != NULL && core->spare_steps == NULL) {
@@ -86,6 +92,7 @@ steps_dealloc(Steps *self)
         PyObject_GC_Del(self);
     }
     Py_DECREF(type);
+    Py_TRASHCAN_END
 }
 
 static PyMemberDef steps_members[] = {
