@@ -46,7 +46,8 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     >>> aio.run(lambda: sorted([3, 1, 2], key=pause))
     [1, 2, 3]
     """
-    steps, pause = _steps(awaitable), suspend
+    steps = _steps(awaitable)
+    pause: Callable[[Any], Any] = suspend
     if steps is None:  # another fiber runs this, in a portal or not; or it is no usual awaitable
         pause = way_out(awaitable)
         steps = _core.Steps(_iterable(awaitable))

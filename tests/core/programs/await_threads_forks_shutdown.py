@@ -82,4 +82,3 @@ left += [left, _core, _core.Steps(iter([1])), _core.Steps]
 builtins.left = left
 for name in [name for name in sys.modules if name.startswith("stackful")]:
     del sys.modules[name]
-del Fiber, FiberError, _core, aio, suspend

@@ -22,6 +22,7 @@ def once():
 async def waits():
     await once()
     await once()
+    return 1
 
 
 def softly():
