@@ -9,8 +9,10 @@ from types import coroutine
 
 import nomemory
 from nomemory import operation_in_python
+from nomemory_control import instrument
 
 from stackful import _core, aio
+from stackful.aio import portals
 
 
 @coroutine
@@ -52,7 +54,7 @@ def program(token, log):
 
 
 def portal(token, log, times):
-    fiber = _core.portal(aio.portals.Portal(program, token, log))
+    fiber = _core.portal(portals.Portal(program, token, log))
     for _ in range(times):
         assert next(fiber) is token
     return fiber
@@ -112,4 +114,5 @@ def close_what_awaits(token):
 
 
 if __name__ == "__main__":
+    instrument(portals)
     nomemory.main(sys.argv[1])

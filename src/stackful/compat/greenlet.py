@@ -433,7 +433,9 @@ def _go(home: _Home, target: greenlet, value: Any) -> Any:
             return suspend(value)
         if target._fiber is None:
             raise error(f"cannot switch to {target!r}: it waits for a greenlet that is being ended")
-        return transfer(target._fiber, value, home.take()) if home.thrown else transfer(target._fiber, value)
+        if home.thrown is not None:
+            return transfer(target._fiber, None, home.take())
+        return transfer(target._fiber, value)
     finally:
         if home.current is target:  # it was not possible
             home.current = origin() or home.main
