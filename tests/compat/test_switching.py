@@ -1,5 +1,10 @@
 """What greenlet's own tests leave out: throwing from one greenlet into another, where neither is the main one."""
 
+import gc
+import sys
+import threading
+from functools import partial
+
 import pytest
 
 from stackful.compat.greenlet import GreenletExit, getcurrent, greenlet
@@ -55,3 +60,31 @@ def test_what_a_sibling_does_not_catch_goes_to_its_parent():
     with pytest.raises(LookupError, match="thrown"):
         other.switch()
     assert log == ["ended"]
+
+
+def test_greenlets_that_another_thread_collects_disturb_nobody(monkeypatch):
+    """They end, there or when this thread next asks for its greenlets; what goes wrong in that is reported, not raised."""
+    log, reported = [], []
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: reported.append(report.exc_type))
+
+    def waits(cycle):
+        try:
+            getcurrent().parent.switch()
+        finally:
+            log.append(len(cycle))
+            raise LookupError("in the end")
+
+    for _ in range(20):
+        cycle = []
+        cycle.append(greenlet(partial(waits, cycle)))
+        cycle[0].switch()
+        cycle.append(cycle)
+        box = [cycle]
+        del cycle
+        thread = threading.Thread(target=lambda: (box.clear(), gc.collect()))  # noqa: B023 - joined at once
+        thread.start()
+        thread.join()
+        assert getcurrent().parent is None
+    gc.collect()
+    assert len(log) <= 20
+    assert set(reported) <= {LookupError}
