@@ -13,6 +13,12 @@ from stackful import Fiber, suspend
 
 SOURCE = Path(stackful.__file__).parents[1]
 
+# Made once: ctypes keeps what it makes.
+LIBC = ctypes.CDLL(None)
+PLACES = ctypes.c_void_p * 1000
+if hasattr(LIBC, "backtrace"):
+    LIBC.backtrace_symbols.restype = ctypes.POINTER(ctypes.c_char_p)
+
 PROGRAM = """
 import signal
 from stackful import Fiber, suspend
@@ -30,22 +36,20 @@ fiber.resume()
 
 def unwound():
     """The symbols of the C functions that have called this, innermost first."""
-    libc = ctypes.CDLL(None)
-    places = (ctypes.c_void_p * 1000)()
-    count = libc.backtrace(places, 1000)
-    libc.backtrace_symbols.restype = ctypes.POINTER(ctypes.c_char_p)
-    symbols = libc.backtrace_symbols(places, count)
+    places = PLACES()
+    count = LIBC.backtrace(places, 1000)
+    symbols = LIBC.backtrace_symbols(places, count)
     try:
         return [symbols[i].decode() for i in range(count)]
     finally:
-        libc.free(symbols)
+        LIBC.free(symbols)
 
 
 def ends_in_main(symbols):
     return any("libc_start" in symbol for symbol in symbols[-3:])
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "backtrace"), reason="this C library has no backtrace()")
+@pytest.mark.skipif(not hasattr(LIBC, "backtrace"), reason="this C library has no backtrace()")
 def test_unwinding_goes_on_from_the_fibers_stack_to_its_resumers():
     """In the first run, after the stack was kept, and in a run within another, whoever unwinds gets to the first function."""
     if not ends_in_main(unwound()):
