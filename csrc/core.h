@@ -5,6 +5,7 @@
  *   cstack.c     C stacks for fibers: made, kept in a pool; cstack.h: going from one to another
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
  *   drive.c      resume fibers: a stack for each, and who goes on after it
+ *   awaiting.c   what `await_` goes through, step by step
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
  *   suspend.c    park the running frames and leave the interpreter loop; barriers
  *   hard.c       keep the C stack instead, where C code stands in between
@@ -330,6 +331,13 @@ fiber_level(Fiber *fiber)
 
 /* segment.c */
 extern PyType_Spec segment_spec, continuation_spec;
+
+/* awaiting.c */
+extern PyType_Spec steps_spec;
+void steps_forget(CoreState *core);
+PyObject *core_portal(PyObject *module, PyObject *fiber);
+PyObject *core_is_portal(PyObject *module, PyObject *fiber);
+PyObject *core_steps(PyObject *module, PyObject *awaitable);
 Parked *walk_next(Walk *walk);
 int stand_in_expand(CoreState *core, Parked **inner, Segment **unused);
 Parked *stand_in_expand_all(CoreState *core, Parked **link);

@@ -262,9 +262,7 @@ RETURNS_BY_JUMP IN_FRAME_OF_ITS_OWN PyObject *
 hard_suspend_next(Fiber *fiber)
 {
     PyThreadState *ts = fiber->ts;
-    FrameSlot *local = frame_slots(thread_frame(ts));
-    PyObject *value = Py_NewRef(slot_object(*local));
-    slot_put(local, slot_empty());
+    PyObject *value = slot_take(&frame_slots(thread_frame(ts))[0]);
     return wait_here(fiber, ts, fiber->resumption->stack, value);
 }
 

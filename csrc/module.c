@@ -174,6 +174,9 @@ static PyMethodDef core_functions[] = {
     {"kept", core_kept, METH_VARARGS, NULL},
     {"can_wait", core_can_wait, METH_NOARGS, NULL},
     {"host", core_host, METH_NOARGS, NULL},
+    {"portal", core_portal, METH_O, NULL},
+    {"is_portal", core_is_portal, METH_O, NULL},
+    {"steps", core_steps, METH_O, NULL},
     {"current", core_current, METH_NOARGS,
      PyDoc_STR("current()\n--\n\nThe fiber that runs this code, or None.")},
     {"register", core_register, METH_VARARGS, NULL},
@@ -337,7 +340,8 @@ core_exec(PyObject *module)
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
     core->segment_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &segment_spec, NULL);
     core->continuation_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &continuation_spec, NULL);
-    if (core->fiber_type == NULL || core->segment_type == NULL || core->continuation_type == NULL) {
+    core->steps_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &steps_spec, NULL);
+    if (core->fiber_type == NULL || core->segment_type == NULL || core->continuation_type == NULL || core->steps_type == NULL) {
         return -1;
     }
     core->fiber_type->tp_vectorcall = fiber_vectorcall;
@@ -353,6 +357,7 @@ core_exec(PyObject *module)
     if (PyModule_AddObjectRef(module, "Fiber", (PyObject *)core->fiber_type) < 0 ||
         PyModule_AddObjectRef(module, "Generator", (PyObject *)core->generator_type) < 0 ||
         PyModule_AddObjectRef(module, "Continuation", (PyObject *)core->continuation_type) < 0 ||
+        PyModule_AddObjectRef(module, "Steps", (PyObject *)core->steps_type) < 0 ||
         PyModule_AddObjectRef(module, "NULL", core->null) < 0 ||
         PyModule_AddObjectRef(module, "exhausted", core->exhausted) < 0) {
         return -1;
@@ -370,6 +375,7 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->exhausted);
     Py_VISIT(core->segment_type);
     Py_VISIT(core->continuation_type);
+    Py_VISIT(core->steps_type);
     Py_VISIT(core->abort_signal);
     Py_VISIT(core->handler_type);
     Py_VISIT(core->hooks);
@@ -417,6 +423,8 @@ core_free(void *module)
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->segment_type);
     Py_CLEAR(core->continuation_type);
+    Py_CLEAR(core->steps_type);
+    steps_forget(core);
     Py_CLEAR(core->abort_signal);
     Py_CLEAR(core->handler_type);
     Py_CLEAR(core->null);

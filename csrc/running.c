@@ -88,3 +88,19 @@ callers_bring_up_to_date(PyThreadState *ts)
         }
     }
 }
+
+/* is_capturable(): whether `suspend` would leave no C frame behind. */
+PyObject *
+core_is_capturable(PyObject *module, PyObject *Py_UNUSED(ignored))
+{
+    CoreState *core = core_state(module);
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_running_here(ts);
+    Frame *stub = thread_frame(ts);
+    if (fiber == NULL || fiber->core != core || (fiber->is_root && fiber->guest == NULL) || stub == NULL || fiber->suspending ||
+        (PyObject *)frame_code(stub) != core->stub_codes[STUB_ASK]) {
+        Py_RETURN_FALSE;
+    }
+    int found = fiber_could_park(fiber, ts, stub, PY_SSIZE_T_MAX);
+    return found < 0 ? NULL : PyBool_FromLong(found);
+}

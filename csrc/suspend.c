@@ -503,6 +503,45 @@ suspend_slowly(PyObject *gate, Stub which)
     return result;
 }
 
+/* The running stub is to leave the evaluation: what it returns. */
+static inline PyObject *
+leave_shortly(Fiber *fiber, CoreState *core, PyThreadState *ts, Frame *stub, Stub which)
+{
+    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
+    if (LIKELY(value != NULL)) {
+        fiber->exit = core->stub_exits[which];
+        return value;
+    }
+    leave_by_return(fiber, ts, stub, &fiber->active->frame);
+    return value_leaves(fiber, ts, stub);
+}
+
+/* The same as suspend_again, where between the stub and the frame under evaluation there is one of a function that has called
+ * the stub, also at a call that has been checked. */
+static PyObject *
+suspend_in_function(Fiber *fiber, CoreState *core, Stub which)
+{
+    PyThreadState *ts = fiber->ts;
+    Frame *stub = thread_frame(ts);
+    if (stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which]) {
+        return NULL;
+    }
+    Frame *function = frame_previous(stub);
+    if (function == NULL || !frame_was_called_from(stub, function) || frame_is_generator(function) || !frame_is_plain(function) ||
+        !fiber_calls_again(fiber, function) || !call_is_known(core, function) || in_place_stub(fiber) != NULL) {
+        return NULL;
+    }
+    Parked *fresh = reserve(core, function, 1);
+    if (fresh == NULL) {
+        PyErr_Clear(); /* the long way says it */
+        return NULL;
+    }
+    PyObject *value = leave_shortly(fiber, core, ts, stub, which);
+    park(fiber, fresh);
+    fiber->suspending = SUSPENDING;
+    return value;
+}
+
 /* The shortcut, where it can be taken: what the stub returns, else NULL. */
 static inline PyObject *
 suspend_again(Fiber *fiber, CoreState *core, Stub which)
@@ -512,14 +551,7 @@ suspend_again(Fiber *fiber, CoreState *core, Stub which)
     if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != core->stub_codes[which] || !fiber_calls_again(fiber, stub))) {
         return NULL;
     }
-    PyObject *value = STUBS_EXIT_DIRECTLY ? frame_exit_directly(ts, stub, core->stub_exits[which]) : NULL;
-    if (LIKELY(value != NULL)) {
-        fiber->exit = core->stub_exits[which];
-    }
-    else {
-        leave_by_return(fiber, ts, stub, &fiber->active->frame);
-        value = value_leaves(fiber, ts, stub);
-    }
+    PyObject *value = leave_shortly(fiber, core, ts, stub, which);
     fiber_put_back(fiber);
     fiber->suspending = SUSPENDING;
     return value;
@@ -530,9 +562,14 @@ static NOINLINE PyObject *
 suspend_otherwise(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
-    if (fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL &&
-        hard_is_next(fiber, fiber->core, STUB_SUSPEND)) {
-        return hard_suspend_next(fiber);
+    if (fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL) {
+        PyObject *value = fiber->active == NULL ? NULL : suspend_in_function(fiber, fiber->core, STUB_SUSPEND);
+        if (value != NULL) {
+            return value;
+        }
+        if (hard_is_next(fiber, fiber->core, STUB_SUSPEND)) {
+            return hard_suspend_next(fiber);
+        }
     }
     return suspend_slowly(gate, STUB_SUSPEND);
 }
@@ -560,19 +597,4 @@ gate_yield(PyObject *gate)
         value = suspend_again(fiber, core, STUB_YIELD);
     }
     return LIKELY(value != NULL) ? value : suspend_slowly(gate, STUB_YIELD);
-}
-
-PyObject *
-core_is_capturable(PyObject *module, PyObject *Py_UNUSED(ignored))
-{
-    CoreState *core = core_state(module);
-    PyThreadState *ts = PyThreadState_Get();
-    Fiber *fiber = fiber_running_here(ts);
-    Frame *stub = thread_frame(ts);
-    if (fiber == NULL || fiber->core != core || (fiber->is_root && fiber->guest == NULL) || stub == NULL || fiber->suspending ||
-        (PyObject *)frame_code(stub) != core->stub_codes[STUB_ASK]) {
-        Py_RETURN_FALSE;
-    }
-    int found = fiber_could_park(fiber, ts, stub, PY_SSIZE_T_MAX);
-    return found < 0 ? NULL : PyBool_FromLong(found);
 }

@@ -199,7 +199,8 @@ typedef struct {
     PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
-    PyTypeObject *segment_type, *continuation_type;
+    PyTypeObject *segment_type, *continuation_type, *steps_type;
+    struct Steps *spare_steps; /* one that is used again, see awaiting.c */
     PyObject *abort_signal; /* the exception class that ends a level with a value */
     PyTypeObject *handler_type;     /* dicts that are handlers of effects */
     PyObject *mask_of_one;          /* (1, 0, None), see handlers.c */
@@ -299,6 +300,7 @@ typedef struct Fiber {
     char suspending;           /* Leaving: parked, but the interpreter loop has not been left yet */
     bool is_direct;            /* the function (or callee) is run by the interpreter itself, not through C */
     bool is_root;              /* runs a prompt() for C code: it cannot be suspended or transferred from */
+    bool is_portal;            /* an event loop resumes it, see awaiting.c */
     bool is_script;            /* its own code is a script's, which is in no fiber as far as it knows */
     unsigned barriers;         /* how many calls of barrier() are in progress */
     unsigned holds;            /* how many read its frames at the moment (FIBER_HELD) */

@@ -86,6 +86,7 @@
  *
  *   slot_empty(), slot_of(object)                slot_of steals; NULL gives an empty one
  *   slot_object(s)                               borrowed; NULL when there is none
+ *   slot_take(p)                                 what it holds, an object, which the caller gets: *p is empty then
  *   slot_is_number(s), slot_number(s), slot_of_number(n)
  *   slot_counts(s)                               is it counted as a reference of its object, not borrowed?
  *   slot_duplicate(s)                            the same with a reference of its own

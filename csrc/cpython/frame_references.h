@@ -29,6 +29,15 @@ slot_object(FrameSlot slot)
     return slot;
 }
 
+/* What it holds, which is an object; afterwards it is empty. */
+static inline PyObject *
+slot_take(FrameSlot *slot)
+{
+    PyObject *object = *slot;
+    *slot = NULL;
+    return object;
+}
+
 /* Numbers without an object: not here. */
 static inline bool
 slot_is_number(FrameSlot Py_UNUSED(slot))

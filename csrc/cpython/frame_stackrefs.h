@@ -53,6 +53,15 @@ slot_object(FrameSlot slot)
     return PyStackRef_IsNullOrInt(slot) ? NULL : PyStackRef_AsPyObjectBorrow(slot);
 }
 
+/* What it holds, which is an object; afterwards it is empty. */
+static inline PyObject *
+slot_take(FrameSlot *slot)
+{
+    PyObject *object = PyStackRef_AsPyObjectSteal(*slot);
+    *slot = PyStackRef_NULL;
+    return object;
+}
+
 static inline bool
 slot_counts(FrameSlot slot)
 {

@@ -12,7 +12,7 @@ import stackful
 
 pytest.importorskip("_testcapi", reason="this Python comes without _testcapi, which lets allocations fail")
 
-PROGRAMS = [Path(__file__).with_name(name) for name in ("nomemory.py", "nomemory_control.py")]
+PROGRAMS = [Path(__file__).with_name(name) for name in ("nomemory.py", "nomemory_control.py", "nomemory_await.py")]
 SOURCE = Path(stackful.__file__).parents[1]
 
 

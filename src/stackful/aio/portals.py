@@ -8,6 +8,7 @@ coroutine, as if the coroutine itself had awaited that. So it is the same Task, 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
@@ -21,16 +22,12 @@ from stackful.fibers.operations import suspendable
 from stackful.generators import Generator as Portal
 
 __all__ = [
-    "await_", "call", "can_await", "eager_task_factory", "exit_here", "in_portal", "portals", "run", "spawn", "task_factory", "way_out",
+    "await_", "call", "can_await", "eager_task_factory", "exit_here", "in_portal", "run", "spawn", "task_factory", "way_out",
 ]  # fmt: skip
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _AnyCoroutine = Coroutine[Any, Any, _T]
-
-# Of each portal its id: whoever refers to a portal refers to all that its functions hold.
-portals: set[int] = set()
-
 
 # ---- await_ ---------------------------------------------------------------------------------------
 
@@ -49,50 +46,46 @@ def await_(awaitable: Awaitable[_T], /) -> _T:
     >>> aio.run(lambda: sorted([3, 1, 2], key=pause))
     [1, 2, 3]
     """
-    pause = suspend if id(current()) in portals else way_out(awaitable)
-    kind = type(awaitable)
-    if kind is _Future or kind is _Task:
-        return _result(awaitable, pause)  # type: ignore[no-any-return]
-    outcome: list[_T] = []
-    steps = _steps(awaitable if kind is _Coroutine else _iterable(awaitable), outcome)
+    steps = _steps(awaitable)
+    pause: Callable[[Any], Any] = suspend
+    if steps is None:  # another fiber runs this, in a portal or not; or it is no usual awaitable
+        pause = way_out(awaitable)
+        steps = _core.Steps(_iterable(awaitable))
     for future in steps:  # the first step is made here: what completes at once costs no switch
         while True:
             try:
                 pause(future)
             except BaseException as error:  # noqa: BLE001 - the awaitable decides
                 try:
-                    future = steps.throw(error)  # noqa: PLW2901 - the one to wait for now
-                except StopIteration:
-                    break
+                    future = _throw(steps.iterator, error)  # noqa: PLW2901 - the one to wait for now
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
             else:
                 break
-    return outcome[0]
+    return steps.result  # type: ignore[no-any-return]
 
 
-_Coroutine, _Future, _Task = types.CoroutineType, asyncio.Future, asyncio.Task
+_steps = _core.steps
 
 
-def _result(future: Any, pause: Callable[[Any], Any]) -> Any:
-    """As ``Future.__await__``, without a generator."""
-    if not future.done():
-        future._asyncio_future_blocking = True
-        pause(future)
-        if not future.done():
-            raise RuntimeError("await wasn't used with future")
-    return future.result()
-
-
-@types.coroutine
-def _steps(awaitable: Any, outcome: list[_T]) -> Generator[Any, Any, None]:
-    """What it yields; its result is put away, for StopIteration is slow."""
-    outcome.append((yield from awaitable))
+def _throw(iterator: Any, error: BaseException) -> Any:
+    """What it yields next, with the error raised in it. As ``yield from`` does (PEP 380)."""
+    if isinstance(error, GeneratorExit) and not isinstance(iterator, types.CoroutineType | types.GeneratorType):
+        close = getattr(iterator, "close", None)
+        if close is not None:
+            close()
+        raise error
+    throw = getattr(iterator, "throw", None)
+    if throw is None:
+        raise error
+    return throw(error)
 
 
 def _iterable(awaitable: Any) -> Any:
     """What ``yield from`` takes."""
-    if (
-        isinstance(awaitable, types.GeneratorType) and awaitable.gi_code.co_flags & 0x100
-    ):  # inspect.CO_ITERABLE_COROUTINE
+    if isinstance(awaitable, types.CoroutineType):
+        return awaitable
+    if isinstance(awaitable, types.GeneratorType) and awaitable.gi_code.co_flags & inspect.CO_ITERABLE_COROUTINE:
         return awaitable
     try:
         begin = type(awaitable).__await__
@@ -104,10 +97,10 @@ def _iterable(awaitable: Any) -> Any:
 def exit_here() -> Callable[[Any], Any] | None:
     """What suspends the portal that runs this code; None: nothing does."""
     fiber = current()
-    if id(fiber) in portals:
+    if _core.is_portal(fiber):
         return suspend
     host = suspendable()
-    if host is None or id(host) not in portals:
+    if host is None or not _core.is_portal(host):
         return None
     if (
         fiber is host or host is not _core.host()
@@ -187,13 +180,7 @@ async def call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> An
     """
     _check_function("call", function)
     while True:
-        portal: Portal[Any, Any, Any] = Portal(function, *args, **kwargs)
-        mark = id(portal)
-        portals.add(mark)
-        try:
-            result = await _Entered(portal)
-        finally:
-            portals.discard(mark)
+        result = await _Entered(_core.portal(Portal(function, *args, **kwargs)))
         if not asyncio.iscoroutine(result):
             return result
         function, args, kwargs = await_, (result,), {}

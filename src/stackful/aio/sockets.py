@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any
 
-from stackful._core import current
+from stackful._core import current, is_portal
 from stackful.aio.descriptors import forget_descriptor, wait_for_data, wait_for_descriptor, watches
-from stackful.aio.portals import await_, can_await, portals
+from stackful.aio.portals import await_, can_await
 from stackful.aio.waiting import FOREVER, Deadline, in_thread
 from stackful.errors import BarrierError
 from stackful.fibers import suspend
@@ -93,7 +93,7 @@ def _recv(original: _Function, general: _Function) -> _Function:
         if flags or type(size) is not int or self.gettimeout() is not None:
             return general(self, size, flags)
         watch = watches.get(id(self))
-        if watch is not None and watch.is_drained and id(current()) in portals and watch.begin(self.fileno()):
+        if watch is not None and watch.is_drained and is_portal(current()) and watch.begin(self.fileno()):
             try:
                 suspend(watch)
             except BarrierError:

@@ -92,8 +92,20 @@ def _home() -> _Home:
     except AttributeError:
         home = _local.home = _Home()
     if home.dropped:
-        home.dropped.pop().__del__()
+        _Ending(home.dropped.pop())
     return home
+
+
+class _Ending:
+    """Ends a greenlet when it is dropped, at once: so errors are reported as a finaliser's are, and not raised in whoever asks for his home."""
+
+    __slots__ = ("_greenlet",)
+
+    def __init__(self, greenlet: greenlet) -> None:
+        self._greenlet = greenlet
+
+    def __del__(self) -> None:
+        self._greenlet.__del__()
 
 
 def _main_of(home: _Home) -> greenlet:
@@ -228,6 +240,9 @@ class greenlet:  # noqa: N801 - greenlet's name
         if getattr(self, "_state", None) is not _State.STARTED:
             return
         home = self._home
+        if self._fiber is not None and not _goes_on(self):  # the collector has closed it, in another thread
+            self._die()
+            return
         if getattr(_local, "home", None) is not home:
             if home.thread.is_alive():
                 home.dropped.append(self)
@@ -433,7 +448,9 @@ def _go(home: _Home, target: greenlet, value: Any) -> Any:
             return suspend(value)
         if target._fiber is None:
             raise error(f"cannot switch to {target!r}: it waits for a greenlet that is being ended")
-        return transfer(target._fiber, value, home.take()) if home.thrown else transfer(target._fiber, value)
+        if home.thrown is not None:
+            return transfer(target._fiber, None, home.take())
+        return transfer(target._fiber, value)
     finally:
         if home.current is target:  # it was not possible
             home.current = origin() or home.main
