@@ -309,6 +309,24 @@ def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
     assert all(schedule.next > time.time() for schedule in engine.store.schedules())
 
 
+def test_a_schedule_whose_time_zone_is_not_here_stops_nothing_else(engine, caplog):
+    """It waits for a worker that has the time zone; its worker says so once, goes on with all else, and does not spin."""
+    durable.schedule(troubled.gets, "* * * * *", 1, name="away")
+    spoil(engine, "UPDATE schedules SET next = 1, zone = 'Mars/Olympus' WHERE name = 'away'")
+    durable.schedule(troubled.gets, "* * * * *", 2, name="here")
+    spoil(engine, "UPDATE schedules SET next = 1 WHERE name = 'here'")
+    assert durable.start(troubled.gets, 3).result(PATIENCE) == 3
+    assert durable.start(troubled.gets, 4, queue="q").result(PATIENCE) == 4
+    until(lambda: len(engine.runs()) == 3)
+    looks = engine.store.now()
+    assert engine.alarms._next is not None
+    assert engine.alarms._next > looks - 60
+    assert [r.getMessage().count("Mars/Olympus") for r in caplog.records if "away" in r.getMessage()] == [1]
+    spoil(engine, "UPDATE schedules SET zone = 'UTC' WHERE name = 'away'")
+    durable.start(troubled.gets, 5, queue="q").result(PATIENCE)
+    until(lambda: any(run.id.startswith("away-") for run in engine.runs()))
+
+
 # --- a disk that is full ----------------------------------------------------------------------------------------------
 
 FULL = """

@@ -384,7 +384,7 @@ class Claims(Rows):
         with self._reading() as db:
             found = [
                 db.execute(due, names).fetchone()[0],
-                db.execute(f"SELECT min(next) FROM schedules WHERE 1{known}", names).fetchone()[0],
+                _next_scheduled(db, known, names, reach),
             ]
             for name, concurrency, rate, seconds in db.execute(_QUEUES).fetchall():
                 if _room(db, name, concurrency, None, None, now) > 0 and db.execute(queued, [name, *names]).fetchone():
@@ -397,6 +397,13 @@ class Claims(Rows):
 
     def _tell_all(self, told: Sequence[tuple[str, str]]) -> None:
         raise NotImplementedError
+
+
+def _next_scheduled(db: sqlite3.Connection, known: str, names: list[str], reach: Reach | None) -> float | None:
+    unread = () if reach is None else reach.unread
+    query = f"SELECT min(next) FROM schedules WHERE name NOT IN ({marks(unread)}){known}"
+    found: float | None = db.execute(query, [*unread, *names]).fetchone()[0]
+    return found
 
 
 def _within(reach: Reach | None) -> tuple[str, list[str]]:

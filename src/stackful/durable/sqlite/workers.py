@@ -66,7 +66,7 @@ class Workers(Claims):
         from stackful.durable.sqlite.wakeups import LifeLock
 
         self._lives[worker.id] = LifeLock(self._life(worker.id))
-        with self._transaction(is_durable=False) as db:
+        with self._first_transaction() as db:
             row = [worker.id, worker.host, worker.pid, worker.started, worker.draining]
             db.execute("INSERT INTO workers VALUES (?, ?, ?, ?, ?)", row)
         self._tell("worker")
