@@ -190,7 +190,6 @@ class Alarms:
 
     def _claim(self) -> None:
         engine = self._engine
-        unread = fire_due(engine)
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
             room = min(_CLAIM, engine.concurrency - len(engine.active))
             self._is_full = room <= 0
@@ -207,6 +206,7 @@ class Alarms:
                 engine.threads.offer(run)
             if len(claimed) < _CLAIM:
                 break
+        unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
         reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
         self._next = None if self._is_full or self.is_draining else engine.store.next_due(reach)
 
