@@ -6,6 +6,7 @@ is the second figure. Prints the seconds from `connect` to the line of the run t
 
 import sys
 import time
+from pathlib import Path
 
 import programs_durable as programs
 from stackful import durable
@@ -13,8 +14,8 @@ from stackful import durable
 
 def started() -> float:
     """When this process began, by the clock that `time.clock_gettime(CLOCK_BOOTTIME)` tells, in seconds."""
-    with open("/proc/self/stat", encoding="ascii") as file:
-        ticks = int(file.read().rpartition(")")[2].split()[19])
+    stat = Path("/proc/self/stat").read_text(encoding="ascii")
+    ticks = int(stat.rpartition(")")[2].split()[19])
     return ticks / 100
 
 

@@ -4,7 +4,9 @@ import time
 
 import pytest
 
-psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED")
+pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
+
+import psycopg
 
 from durable.postgres_stores import store  # noqa: F401 - a fixture
 from durable.store_contract import begun, ids, new, save, worker

@@ -17,9 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from weakref import ref
 
-# What the first run would wait for otherwise, that is, the one that was going on when the last process ended.
-import stackful.durable.operations
-import stackful.fibers.guard  # noqa: F401
+import stackful.durable.warm  # noqa: F401 - for what it does
 from stackful.durable.active import ActiveRun
 from stackful.durable.alarms import Alarms
 from stackful.durable.connections import set_current
