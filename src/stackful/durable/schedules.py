@@ -41,7 +41,7 @@ def schedule(
         cron: "minute hour day month weekday", as in crontab(5), with names, steps and ``L``; or with seconds in front.
         args, keywords: what each run is called with.
         name: what the schedule is called; by default by the function's name.
-        zone: the time zone that it is read in, as "Europe/Berlin".
+        zone: the time zone that it is read in, as "Europe/Berlin". Workers that lack it leave the schedule to others.
         queue: where its runs wait.
 
     Returns:
