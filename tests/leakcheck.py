@@ -80,6 +80,16 @@ def _growing(run):
     return growth
 
 
+def blocks_kept(run, rounds=5):
+    """The fewest blocks that stay when `run` has been called once more: threads of other tests add their own now and then."""
+    kept = []
+    for _ in range(rounds):
+        before = _measure(["blocks"])["blocks"]
+        run()
+        kept.append(_measure(["blocks"])["blocks"] - before)
+    return min(kept)
+
+
 def _measure(names):
     gc.collect()
     return {name: MEASURES[name]() for name in names}

@@ -46,6 +46,10 @@ _EMPTY = """
 """
 
 
+# A connection that comes while it shuts down, and then does not say who it is, holds that up for so long.
+_SHUTDOWN = {"authentication_timeout": "5s"}
+
+
 class Server:
     """A PostgreSQL with its data in a temporary folder, for the user `postgres`; it can be stopped, killed and started again.
 
@@ -63,7 +67,7 @@ class Server:
         self.port = _free_port(address)
         self.folder = tempfile.mkdtemp(prefix="stackful-postgres-", dir=parent)
         self.data = os.path.join(self.folder, "data")
-        self.settings = {"fsync": "on" if fsync else "off", "max_connections": 200, **settings}
+        self.settings = {"fsync": "on" if fsync else "off", "max_connections": 200, **_SHUTDOWN, **settings}
         self.process = None
         self.empty = []
         self._numbers = itertools.count(1)

@@ -188,7 +188,13 @@ class RunCancelled(BaseException):
     """Raised in a durable run, where it is suspended, when somebody asked for its end; ``finally`` blocks run, and may take steps.
 
     Like :class:`FiberExit` it is a signal and no error: ``except Exception`` lets it through.
+
+    Attributes:
+        recorded: ``(result,)`` where it was raised by a step or a transaction that had just been recorded, and now does not return: what was
+            done can be undone. Else ``()``.
     """
+
+    recorded: tuple[object, ...] = ()
 
 
 class DeadlineError(RunCancelled):

@@ -155,12 +155,12 @@ def test_the_doctor_names_what_would_not_go_on(shop):
     """Before the deploy, with the lines that changed, and status 68."""
     assert told(shop, "doctor") == [{"run": "fails-1", "findings": []}, {"run": "order-1", "findings": []}]
     path = shop.folder / "shop.py"
-    path.write_text(path.read_text().replace("total = 0", "total = 1"))
+    path.write_text(path.read_text().replace("total = 0", "total = 10"))
     done = shop.stackful("doctor")
     assert done.returncode == 68
     assert "fails-1: would resume" in done.stdout
     assert "order-1: would not resume" in done.stdout
-    assert "+    total = 1" in done.stdout
+    assert "+    total = 10" in done.stdout
 
 
 def test_what_has_ended_is_collected(shop):

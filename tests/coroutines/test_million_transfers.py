@@ -1,8 +1,6 @@
 """A million transfers."""
 
-import gc
-import sys
-
+from leakcheck import blocks_kept
 from stackful import Coroutine, suspend, transfer
 
 
@@ -18,11 +16,6 @@ def test_a_million_transfers():
     a = Coroutine(body, lambda: b)
     b = Coroutine(body, lambda: a)
     transfer(a)
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(3):
-        transfer(a)
-    gc.collect()
-    assert sys.getallocatedblocks() - before < 50
+    assert blocks_kept(lambda: transfer(a), rounds=3) < 50
     a.close()
     b.close()

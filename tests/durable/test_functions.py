@@ -312,6 +312,15 @@ def test_cancelling_runs_finally(engine):
     assert shop.effects() == ["cleaned up"]
 
 
+@pytest.mark.parametrize("operation", ["step", "transaction"])
+@pytest.mark.parametrize("function", [shop.refunding, shop.refunding_async])
+def test_what_is_done_when_a_run_is_cancelled_can_be_undone(engine, monkeypatch, function, operation):
+    """A step, or a transaction, that was recorded does not return then; its result is in the exception."""
+    monkeypatch.setattr(durable, "cancel", lambda run: setattr(engine.active[run], "interrupt", "cancel"))
+    assert failure(durable.start(function, operation)).status == "cancelled"
+    assert shop.effects() == ["paid back for the receipt"]
+
+
 def test_cancelling_stops_what_runs_elsewhere(engine):
     """A coroutine that is awaited in a step is cancelled at once."""
     handle = durable.start(shop.fetching, 60)

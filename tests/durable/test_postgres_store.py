@@ -258,10 +258,13 @@ def test_a_group_of_states_is_one_round_trip(store, cabled, size):
     worker(far)
     names = [f"r{n}" for n in range(size)]
     far.add_runs([new(name) for name in names], "w1")
-    for seq in range(1, 6):  # psycopg prepares a statement when it comes again
+    turns = []
+    for seq in range(1, 10):  # psycopg prepares a statement when it comes again
         before = cable.turns
         assert far.commit([save(name, seq=seq) for name in names]) == []
-    assert cable.turns - before == 1
+        turns.append(cable.turns - before)
+    # An answer may come before all is sent, which looks like a turn more; who had to wait for it would need one each time.
+    assert min(turns) == 1
 
 
 def test_a_group_with_all_sorts_of_changes_is_two_round_trips(store, cabled):

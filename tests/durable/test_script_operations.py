@@ -120,6 +120,25 @@ def test_a_cancelled_script_cleans_up(commands):
     assert "RunCancelled: run s was cancelled" in errors
 
 
+def test_what_a_script_has_done_when_it_is_cancelled_can_be_undone(commands):
+    """The step is recorded; what it returned is in the exception."""
+    script = commands.script("""
+        import subprocess, sys
+        from stackful import durable
+        def charge():
+            subprocess.run([sys.executable, "-m", "stackful", "cancel", "s"], check=True, stdout=subprocess.DEVNULL)
+            return "the receipt"
+        try:
+            durable.step(charge)
+        except durable.RunCancelled as end:
+            print("paid back for", *end.recorded)
+            raise
+    """)
+    done = commands.stackful("run", "--name", "s", script)
+    assert done.stdout == "paid back for the receipt\n"
+    assert "checkpoint 1" in commands.stackful("show", "s").stdout
+
+
 def test_steps_of_a_script_behind_c_code_are_refused_before_their_effect(commands):
     """The message names what stands in the way."""
     script = commands.script("""

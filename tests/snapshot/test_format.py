@@ -9,6 +9,7 @@ import os
 import pickle
 import struct
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -186,6 +187,20 @@ def test_what_does_not_become_smaller_is_not_compressed():
     for name in (None, "zlib"):
         data = snapshot.dumps(os.urandom(200_000), compression=name)
         assert snapshot.header(data)["compression"] == "none"
+
+
+@pytest.mark.parametrize("base", [None, b"what they resemble" * 1000], ids=["plain", "resembling"])
+def test_threads_compress_at_the_same_time(base):
+    """What one compresses is not mixed with what another does."""
+    texts = [bytes(f"{n} is the number of this one; ", "ascii") * 4000 * (n + 1) for n in range(8)]
+    number = compression.best()
+
+    def crossed(text):
+        packed = [compression.compress(number, text, base) for _ in range(50)]
+        return {compression.decompress(number, data, len(text), base) for data in packed}
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(crossed, texts)) == [{text} for text in texts]
 
 
 def test_an_unknown_compression_is_refused():

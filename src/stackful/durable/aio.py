@@ -105,7 +105,11 @@ async def step(
         attempt += 1
         await request_of(Sleep(_now("step") + pause, is_retry=True))
     del function, args, keywords, backoff, retry_on, executor
-    await request_of(DONE)
+    try:
+        await request_of(DONE)
+    except RunCancelled as error:
+        error.recorded = (value,)
+        raise
     return value
 
 
@@ -122,7 +126,11 @@ async def transaction(function: Callable[..., _R], /, *args: Any, name: str | No
         await request_of(Abort(error))
         raise
     del connection, function, called, args, keywords
-    await request_of(Transact())
+    try:
+        await request_of(Transact())
+    except RunCancelled as error:
+        error.recorded = (value,)
+        raise
     return value
 
 

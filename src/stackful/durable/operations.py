@@ -103,7 +103,11 @@ def step(
         attempt += 1
         suspend_to(host("step"), Sleep(here.driver.drives.store.now() + pause, is_retry=True))  # type: ignore[union-attr]
     del function, args, keywords, backoff, retry_on, executor
-    suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
+    try:
+        suspend_to(here.driver.fiber, DONE)  # type: ignore[union-attr, arg-type]
+    except RunCancelled as error:
+        error.recorded = (result,)
+        raise
     return result
 
 
@@ -217,7 +221,11 @@ def transaction(function: Callable[..., _R], /, *args: Any, name: str | None = N
         suspend_to(host("transaction"), Abort(error))
         raise
     del connection, function, called, args, keywords
-    suspend_to(host("transaction"), Transact())
+    try:
+        suspend_to(host("transaction"), Transact())
+    except RunCancelled as error:
+        error.recorded = (result,)
+        raise
     return result
 
 

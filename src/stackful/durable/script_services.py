@@ -62,6 +62,8 @@ def serve(execution: Execution, request: Any) -> Any:
     run = execution.drives.store.run(execution.id)
     if run.cancelled and not execution.is_told and execution.sharing is None:  # a transaction comes to its end first
         execution.is_told = True
+        if type(request) is Done:
+            _done(execution, request)
         raise RunCancelled(f"run {execution.id} was cancelled")
     return _SERVICES[type(request)](execution, request)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 import zlib
 from collections.abc import Callable
 from functools import lru_cache
@@ -40,9 +41,16 @@ def _of_package(zstandard: Any) -> _Zstd:
     def dictionary(base: bytes) -> Any:
         return zstandard.ZstdCompressionDict(base, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
 
-    @lru_cache(maxsize=8)
     def compressor(base: bytes | None) -> Any:
         return zstandard.ZstdCompressor(_LEVEL, dict_data=None if base is None else dictionary(base))
+
+    class Compressors(threading.local):
+        """One must not be used by two threads at once: it lets go of the GIL while it works."""
+
+        def __init__(self) -> None:
+            self.of = lru_cache(maxsize=8)(compressor)
+
+    compressors = Compressors()
 
     def decompress(data: bytes, size: int, base: bytes | None) -> bytes:
         if zstandard.frame_content_size(data) != size:
@@ -51,7 +59,7 @@ def _of_package(zstandard: Any) -> _Zstd:
         expanded: bytes = decompressor.decompress(data, max_output_size=size)
         return expanded
 
-    return _Zstd(lambda data, base: compressor(base).compress(data), decompress)
+    return _Zstd(lambda data, base: compressors.of(base).compress(data), decompress)
 
 
 def _of_library(zstd: Any) -> _Zstd:

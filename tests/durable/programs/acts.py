@@ -83,13 +83,13 @@ def broken(mended):
 @durable.run
 def play(acts):
     """Do these acts; what came of each, in order."""
-    run, got = durable.current_run().id, []
+    got = []
     try:
         for place, act in enumerate(acts):
             if act == "step":
                 got.append(durable.step(effect, place, list(got)))
             elif act == "book":
-                got.append(durable.transaction(book, run, place))
+                got.append(durable.transaction(book, durable.current_run().id, place))
             elif act == "sleep":
                 got.append(durable.sleep(0.01))
             elif act == "wait":
@@ -98,7 +98,8 @@ def play(acts):
                 got.append(durable.start(play, ["step"]).result())
             elif act == "fail":
                 got.append(durable.step(broken, f"{os.environ['EFFECTS']}.mended"))
-    except durable.RunCancelled:
+    except durable.RunCancelled as end:
+        got.extend(end.recorded)
         durable.step(effect, len(acts), list(got))
         raise
     return got

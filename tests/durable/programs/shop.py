@@ -82,6 +82,35 @@ def cleaner():
         durable.step(effect, "cleaned up")
 
 
+def cancelling(transaction=None):
+    """Something is done, and meanwhile somebody asks for the run's end."""
+    durable.cancel(durable.current_step().run)
+    return "the receipt"
+
+
+@durable.run
+def refunding(operation):
+    """Undoes what was done, also when it hears of its end before it gets the receipt."""
+    receipt = None
+    try:
+        receipt = getattr(durable, operation)(cancelling)
+        durable.step(effect, "sent")
+    except durable.RunCancelled as end:
+        for receipt in end.recorded:
+            durable.step(effect, f"paid back for {receipt}")
+        raise
+
+
+@durable.run
+async def refunding_async(operation):
+    """The same."""
+    try:
+        await getattr(aio, operation)(cancelling)
+    except durable.RunCancelled as end:
+        await aio.step(effect, f"paid back for {end.recorded[0]}")
+        raise
+
+
 @durable.run
 def waiter(name, timeout=None):
     """Waits for one signal."""
