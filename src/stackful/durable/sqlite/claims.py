@@ -273,10 +273,19 @@ class Claims(Rows):
             db.execute("INSERT OR IGNORE INTO awaits VALUES (?, ?)", [target, run_id])
         is_there = self._is_there(db, run_id, change)
         db.execute(
-            "UPDATE runs SET status = ?6, waits = ?7, question = ?8, updated = ?3, queued = 0,"
-            " wake = CASE WHEN ?1 OR (cancelled AND NOT ?2) THEN ?3 WHEN ?2 THEN ?4"
-            " ELSE min(coalesce(?4, deadline), coalesce(deadline, ?4)) END WHERE id = ?5",
-            [is_there, change.told, now, change.wake, run_id, change.status.value, change.waits, change.question],
+            "UPDATE runs SET status = :status, waits = :waits, question = :question, updated = :now, queued = 0,"
+            " wake = CASE WHEN :is_there OR (cancelled AND NOT :told) THEN :now WHEN :told THEN :wake"
+            " ELSE min(coalesce(:wake, deadline), coalesce(deadline, :wake)) END WHERE id = :run",
+            {
+                "is_there": is_there,
+                "told": change.told,
+                "now": now,
+                "wake": change.wake,
+                "run": run_id,
+                "status": change.status.value,
+                "waits": change.waits,
+                "question": change.question,
+            },
         )
         db.execute("UPDATE states SET owner = NULL WHERE run = ?", [run_id])
         (wake,) = db.execute("SELECT wake FROM runs WHERE id = ?", [run_id]).fetchone()

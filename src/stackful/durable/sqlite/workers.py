@@ -185,7 +185,7 @@ class Workers(Claims):
         from stackful.durable.records import Signal
 
         query = (
-            "SELECT id, run, name, payload, sent FROM signals WHERE run = ?1 AND (?2 IS NULL OR name = ?2) ORDER BY id"
+            "SELECT id, run, name, payload, sent FROM signals WHERE run = ? AND name = coalesce(?, name) ORDER BY id"
         )
         with self._reading() as db:
             return [Signal(*row) for row in db.execute(query, (run_id, name))]
