@@ -243,7 +243,7 @@ def sleeping(run_id):
     return handle
 
 
-FLIP = "UPDATE states SET data = CAST(substr(data, 1, ?1) || x'00' || substr(data, ?1 + 2) AS BLOB) WHERE run = 'bad'"
+FLIP = "UPDATE states SET data = CAST(substr(data, 1, ?) || x'00' || substr(data, ? + 2) AS BLOB) WHERE run = 'bad'"
 
 
 @pytest.mark.parametrize("place", [0, 8, 60, 300])
@@ -253,7 +253,7 @@ def test_a_run_whose_state_is_damaged_fails_by_name(tmp_path, monkeypatch, place
     with durable.connect("runs.db"):
         sleeping("bad"), sleeping("good")
     with durable.connect("runs.db", work=False) as engine:
-        spoil(engine, FLIP, place)
+        spoil(engine, FLIP, place, place)
         engine.work()
         assert durable.Handle("good").result(10) >= 0.5
         error = failure(durable.Handle("bad"))
