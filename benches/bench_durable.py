@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -96,7 +98,7 @@ def latency_rows(engine: Engine, rounds: int, folder: Path, number: int) -> list
     lateness = sorted(handle.result() for handle in sleepers)
     handle = durable.start(programs.forked_at_a_step, "fork")
     until(lambda: handle.status is Status.WAITING)
-    forked = median_of(5 * rounds, lambda _: clocked(lambda: engine.fork(handle.id)))
+    forked = median_of(5 * rounds, lambda _: seconds_to_fork(engine, handle.id))
     beside = Row("a bare commit", time_text(commit))
     return [
         beside,
@@ -107,28 +109,36 @@ def latency_rows(engine: Engine, rounds: int, folder: Path, number: int) -> list
     ]
 
 
-def clocked(call: Callable[[], object]) -> float:
+def seconds_to_fork(engine: Engine, run_id: str) -> float:
+    """When nothing else is under way: the fork before has come to where it waits."""
     start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    forked = engine.fork(run_id)
+    taken = time.perf_counter() - start
+    until(lambda: forked.status is Status.WAITING)
+    return taken
 
 
-def restart_row(folder: Path, rounds: int, steps: int) -> Row:
-    """From `connect` to the next step, of a run with a long past."""
-
-    def measure(number: int) -> float:
+def restart_rows(folder: Path, rounds: int, steps: int) -> list[Row]:
+    """A new process goes on with a run that has a long past: from its `connect` to the next step, and all that it takes before, too."""
+    store, found = folder / "restart.db", []
+    command = [sys.executable, Path(__file__).with_name("restart_process.py"), store]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    for number in range(rounds + 1):
         name = f"restarted {number}"
-        with durable.connect(folder / "restart.db"):
-            handle = durable.start(programs.many_steps_then_a_signal, steps, name)
-            until(lambda: handle.status is Status.WAITING)
-        with durable.connect(folder / "restart.db", work=False):
+        with durable.connect(store):
+            handle = durable.start(programs.many_steps_then_a_signal, steps if number else 1, name)
+            until(lambda handle=handle: handle.status is Status.WAITING)
+        with durable.connect(store, work=False):
             durable.send(handle.id, "go on")
-        engines: list[Engine] = []
-        taken = seconds_to(name, lambda: engines.append(durable.connect(folder / "restart.db")))
-        engines[0].close()
-        return taken
-
-    return limit(f"restart to next step, after {steps:,} steps", median_of(rounds, measure), 5e-3)
+        answer = subprocess.run([*command, name], env=environment, capture_output=True, text=True, check=True)
+        found.append([float(seconds) for seconds in answer.stdout.split()])
+    taken, whole = (
+        statistics.median(column) for column in zip(*found[1:], strict=True)
+    )  # the first has made the bytecode
+    return [
+        limit(f"restart to next step, after {steps:,} steps", taken, 5e-3),
+        Row("the same, from the start of the process", time_text(whole)),
+    ]
 
 
 def sleeping_row(folder: Path, runs: int) -> Row:
@@ -160,6 +170,6 @@ def benchmark(rounds: int, number: int) -> list[Row]:
             durable.start(programs.steps, 100).result()
             rows = throughput_rows(folder, engine, rounds, number)
             rows += latency_rows(engine, rounds, folder, min(100, number))
-        rows.append(restart_row(folder, min(rounds, 3), 10 * number))
+        rows += restart_rows(folder, min(rounds, 3), 10 * number)
         rows.append(sleeping_row(folder, max(1000, number)))
     return rows

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 import programs_durable as programs
-from bench_durable import STATE, clocked, limit, median_of, seconds_to, steps_a_second, until
+from bench_durable import STATE, limit, median_of, seconds_to, seconds_to_fork, steps_a_second, until
 from measure import Row, time_text
 from stackful import durable
 from stackful.durable import Engine, Status
@@ -57,7 +57,7 @@ def latency_rows(url: str, engine: Engine, rounds: int) -> list[Row]:
     lateness = sorted(handle.result() for handle in sleepers)
     handle = durable.start(programs.forked_at_a_step, "fork")
     until(lambda: handle.status is Status.WAITING)
-    forked = median_of(5 * rounds, lambda _: clocked(lambda: engine.fork(handle.id)))
+    forked = median_of(5 * rounds, lambda _: seconds_to_fork(engine, handle.id))
     return [
         Row("PostgreSQL: a bare commit", time_text(commit)),
         Row("PostgreSQL: start to first line", time_text(started)),

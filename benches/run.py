@@ -24,6 +24,7 @@ SUBJECTS = {
     "tasks": 20_000,
     "aio": 1_000,
     "service": 20_000,
+    "search": 10_000,
     "durable": 1_000,
     "postgres": 1_000,
     "durable_peers": 1_000,

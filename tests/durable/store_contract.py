@@ -705,6 +705,8 @@ def test_a_schedule_is_due_for_those_who_take_its_runs(store):
     assert store.next_due(Reach(("m:f",), ("q",))) == when
     assert store.next_due(Reach(("m:g",))) is None
     assert store.next_due(Reach(queues=("-",))) is None
+    assert store.next_due(Reach(unread=("s",))) is None
+    assert store.next_due(Reach(unread=("t",))) == when
 
 
 def test_a_schedule_that_is_put_again_keeps_its_next_time(store):

@@ -243,7 +243,7 @@ def sleeping(run_id):
     return handle
 
 
-FLIP = "UPDATE states SET data = CAST(substr(data, 1, ?1) || x'00' || substr(data, ?1 + 2) AS BLOB) WHERE run = 'bad'"
+FLIP = "UPDATE states SET data = CAST(substr(data, 1, ?) || x'00' || substr(data, ? + 2) AS BLOB) WHERE run = 'bad'"
 
 
 @pytest.mark.parametrize("place", [0, 8, 60, 300])
@@ -253,7 +253,7 @@ def test_a_run_whose_state_is_damaged_fails_by_name(tmp_path, monkeypatch, place
     with durable.connect("runs.db"):
         sleeping("bad"), sleeping("good")
     with durable.connect("runs.db", work=False) as engine:
-        spoil(engine, FLIP, place)
+        spoil(engine, FLIP, place, place)
         engine.work()
         assert durable.Handle("good").result(10) >= 0.5
         error = failure(durable.Handle("bad"))
@@ -307,6 +307,24 @@ def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
     assert found["good"].result(PATIENCE) == 2
     assert isinstance(failure(found["bad"]).__cause__, SnapshotError)
     assert all(schedule.next > time.time() for schedule in engine.store.schedules())
+
+
+def test_a_schedule_whose_time_zone_is_not_here_stops_nothing_else(engine, caplog):
+    """It waits for a worker that has the time zone; its worker says so once, goes on with all else, and does not spin."""
+    durable.schedule(troubled.gets, "* * * * *", 1, name="away")
+    spoil(engine, "UPDATE schedules SET next = 1, zone = 'Mars/Olympus' WHERE name = 'away'")
+    durable.schedule(troubled.gets, "* * * * *", 2, name="here")
+    spoil(engine, "UPDATE schedules SET next = 1 WHERE name = 'here'")
+    assert durable.start(troubled.gets, 3).result(PATIENCE) == 3
+    assert durable.start(troubled.gets, 4, queue="q").result(PATIENCE) == 4
+    until(lambda: len(engine.runs()) == 3)
+    looks = engine.store.now()
+    assert engine.alarms._next is not None
+    assert engine.alarms._next > looks - 60
+    assert [r.getMessage().count("Mars/Olympus") for r in caplog.records if "away" in r.getMessage()] == [1]
+    spoil(engine, "UPDATE schedules SET zone = 'UTC' WHERE name = 'away'")
+    durable.start(troubled.gets, 5, queue="q").result(PATIENCE)
+    until(lambda: any(run.id.startswith("away-") for run in engine.runs()))
 
 
 # --- a disk that is full ----------------------------------------------------------------------------------------------

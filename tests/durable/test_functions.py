@@ -649,6 +649,7 @@ def test_a_closed_engine_says_so(folder):
     assert "closed" in repr(engine)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # the child starts no thread
 def test_a_forked_child_is_no_worker(folder):
     """It is told to connect anew; the parent's runs go on in the parent."""
     with durable.connect(folder / "runs.db") as engine:

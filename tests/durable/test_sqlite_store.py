@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from durable.commands import SOURCES
+from stackful.durable.records import Worker
 from stackful.durable.sqlite import SqliteStore
 from stackful.durable.store import Run, SavedState, Status
 from stackful.errors import RunNotFoundError, StoreError
@@ -318,3 +319,25 @@ def test_writers_in_several_processes_wait_for_one_another(tmp_path):
     store = SqliteStore(tmp_path / "runs.db")
     assert [store.checkpoints(f"r{n}")[0].seq for n in range(3)] == [20, 20, 20]
     store.close()
+
+
+def test_a_worker_joins_without_waiting_for_the_disk_only_where_the_log_is_empty(tmp_path, monkeypatch):
+    """Whatever comes after it waits for the disk again."""
+    said = []
+    plain = SqliteStore._be
+
+    def be(self, synchronous):
+        said.append(synchronous)
+        plain(self, synchronous)
+
+    monkeypatch.setattr(SqliteStore, "_be", be)
+    with closing(SqliteStore(tmp_path / "runs.db")):
+        pass  # the tables are made
+    said.clear()
+    with closing(SqliteStore(tmp_path / "runs.db")) as store, closing(SqliteStore(tmp_path / "runs.db")) as other:
+        store.join(Worker("w1", "here", 1, store.now()))
+        assert said == ["OFF", "NORMAL"]
+        other.join(Worker("w2", "here", 1, store.now()))
+        assert said[2:] == ["OFF", "NORMAL", "NORMAL"]
+        assert [store._pragma("synchronous"), other._pragma("synchronous")] == [1, 1]
+        assert [worker.id for worker in store.workers()] == ["w1", "w2"]

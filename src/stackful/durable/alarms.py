@@ -7,9 +7,11 @@ import logging
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from stackful.durable.records import Reach
 from stackful.durable.schedules import fire_due
 from stackful.durable.services import settle
 from stackful.errors import StoreError
@@ -188,7 +190,6 @@ class Alarms:
 
     def _claim(self) -> None:
         engine = self._engine
-        fire_due(engine)
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
             room = min(_CLAIM, engine.concurrency - len(engine.active))
             self._is_full = room <= 0
@@ -205,7 +206,9 @@ class Alarms:
                 engine.threads.offer(run)
             if len(claimed) < _CLAIM:
                 break
-        self._next = None if self._is_full or self.is_draining else engine.store.next_due(engine.reach)
+        unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
+        reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
+        self._next = None if self._is_full or self.is_draining else engine.store.next_due(reach)
 
     def check_deadline(self, run: ActiveRun) -> None:
         """See to it that a run that is under way ends in time."""

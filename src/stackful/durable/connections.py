@@ -84,8 +84,8 @@ def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tup
     """
     if isinstance(store, str) and store.startswith(("postgresql:", "postgres:")):
         return _open_postgres(store, lease)
+    from stackful.durable.folders import make_folder
     from stackful.durable.keys import keys_of_store
-    from stackful.durable.runs import make_folder
     from stackful.durable.sqlite import SqliteStore
 
     if "://" in os.fspath(store):

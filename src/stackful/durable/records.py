@@ -213,10 +213,15 @@ def _is_rate(rate: Any) -> bool:
 
 @dataclass(slots=True)
 class Reach:
-    """Which runs a worker takes: those of these programs, and of these queues; None: of all. The queue "-" stands for none."""
+    """Which runs a worker takes: those of these programs, and of these queues; None: of all. The queue "-" stands for none.
+
+    Attributes:
+        unread: the schedules that it cannot read, and does not fire.
+    """
 
     programs: tuple[str, ...] | None = None
     queues: tuple[str, ...] | None = None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

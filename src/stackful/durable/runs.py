@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, closing
 
 from stackful.durable.execution import Execution
+from stackful.durable.folders import make_folder
 from stackful.durable.instrument import compile_script
 from stackful.durable.keys import keys_of_store, load_key
 from stackful.durable.locks import RunLock, is_locked
@@ -45,13 +46,9 @@ __all__ = [
     "load_raw",
     "load_script",
     "load_suspended",
-    "make_folder",
     "resume",
     "start",
 ]
-
-# A store in a folder of this name is alone there.
-_FOLDER = ".stackful"
 
 _PYTHON = sys.version.partition(" ")[0]
 
@@ -93,6 +90,10 @@ def start(
     """
     filename = absolute_path(argv[0])
     script = Script(filename, read_script(filename), tuple(argv), every is not None)
+    if os.fspath(store_path).startswith(("postgresql:", "postgres:")):
+        raise StoreError(
+            "the run of a script is kept in an SQLite file on its machine: name one with --store; runs of functions may be in PostgreSQL"
+        )
     path = make_folder(store_path)
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
@@ -282,24 +283,3 @@ def _id_for(filename: str, store: Store) -> str:
 def _new_run(script: Script, every: float | None, run_id: str) -> Run:
     cwd = os.getcwd()  # a plain string is what is stored
     return Run(run_id, script.filename, script.argv, cwd, every, _PYTHON, time.time())
-
-
-def make_folder(store_path: str | PathLike[str]) -> str:
-    """A store in a folder of our own gets that folder, which no version control should pick up."""
-    if os.fspath(store_path).startswith(("postgresql:", "postgres:")):
-        raise StoreError(
-            "the run of a script is kept in an SQLite file on its machine: name one with --store; runs of functions may be in PostgreSQL"
-        )
-    path = os.path.realpath(store_path)
-    folder = os.path.dirname(path)
-    if os.path.basename(folder) == _FOLDER and not os.path.exists(folder):
-        try:
-            try:
-                os.mkdir(folder, 0o700)
-            except FileExistsError:
-                pass  # another run was first
-            with open(os.path.join(folder, ".gitignore"), "w", encoding="utf-8") as file:
-                file.write("*\n")
-        except OSError as error:
-            raise StoreError(f"the folder {folder} cannot be made: {error.strerror}; choose another --store") from error
-    return path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from stackful.durable.engine import Engine
 
 __all__ = ["fire_due", "next_time", "schedule", "unschedule"]
+
+_log = logging.getLogger("stackful.durable")
 
 
 def schedule(
@@ -37,7 +41,7 @@ def schedule(
         cron: "minute hour day month weekday", as in crontab(5), with names, steps and ``L``; or with seconds in front.
         args, keywords: what each run is called with.
         name: what the schedule is called; by default by the function's name.
-        zone: the time zone that it is read in, as "Europe/Berlin".
+        zone: the time zone that it is read in, as "Europe/Berlin". Workers that lack it leave the schedule to others.
         queue: where its runs wait.
 
     Returns:
@@ -90,12 +94,37 @@ def _sealed_for(name: str) -> str:
     return f"schedule {name}"
 
 
-def fire_due(engine: Engine) -> None:
-    """Start what schedules say is due, and this process takes up: only that does it know."""
+def fire_due(engine: Engine) -> tuple[str, ...]:
+    """Start what schedules say is due, and this process takes up: only that does it know.
+
+    Returns:
+        The schedules that are due and that this process cannot read, for it lacks their time zone. They wait for a worker that can.
+    """
     now = engine.store.now()
+    unread: list[str] = []
     for due in engine.store.schedules():
         if due.next <= now and _is_within(engine.reach, due):
-            engine.store.fire(due, next_time(due.cron, due.zone, now), _run_of(engine, due))
+            following = _following(due, now)
+            if following is None:
+                unread.append(due.name)
+            else:
+                engine.store.fire(due, following, _run_of(engine, due))
+    return tuple(unread)
+
+
+def _following(due: Schedule, now: float) -> float | None:
+    """When a schedule is due the next time; None where nobody can tell here. It said so when it was made, elsewhere perhaps."""
+    try:
+        return next_time(due.cron, due.zone, now)
+    except (ValueError, ImportError) as error:
+        _warn(due.name, str(error))
+        return None
+
+
+@cache
+def _warn(name: str, reason: str) -> None:
+    """Once for each."""
+    _log.warning("schedule %s is due, but this worker cannot read it and leaves it to others: %s", name, reason)
 
 
 def _is_within(reach: Reach | None, due: Schedule) -> bool:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from stackful.durable.connections import connect
 from stackful.durable.functions import known_programs
 from stackful.durable.program import ScriptError
+from stackful.durable.warm import warm_up
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -93,6 +94,7 @@ def work(
         StoreError: the store cannot be used.
     """
     programs = load_modules(modules)
+    warm_up()
     with (
         _signals() as signals,
         connect(

@@ -41,7 +41,7 @@ from stackful.fibers.portable import SCRIPTS
 from stackful.snapshot.codes import Program, tree_of
 from stackful.snapshot.reconnectors import registered
 
-__all__ = ["ALLOW_VARIABLE", "EVERYTHING", "Allowed", "allowed_of"]
+__all__ = ["ALLOW_VARIABLE", "EVERYTHING", "Allowed", "allowed_of", "installed_folders"]
 
 ALLOW_VARIABLE = "STACKFUL_ALLOW"
 
@@ -96,15 +96,15 @@ def _top(module: str) -> str:
 
 
 @cache
-def _installed() -> tuple[str, ...]:
-    """The folders of the standard library and of installed packages."""
+def installed_folders() -> tuple[str, ...]:
+    """The folders of the standard library and of installed packages; found out once."""
     paths = sysconfig.get_paths()
     return tuple(f"{os.path.realpath(paths[name])}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def _is_installed(path: str) -> bool:
     real = os.path.realpath(path)
-    return real.startswith(_installed()) or not {"site-packages", "dist-packages"}.isdisjoint(Path(real).parts)
+    return real.startswith(installed_folders()) or not {"site-packages", "dist-packages"}.isdisjoint(Path(real).parts)
 
 
 @cache

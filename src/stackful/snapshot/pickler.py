@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import pickle
 import sys
@@ -11,6 +12,7 @@ from io import BytesIO, TextIOWrapper
 from itertools import islice
 from types import (
     AsyncGeneratorType,
+    BuiltinFunctionType,
     CellType,
     CodeType,
     CoroutineType,
@@ -44,6 +46,8 @@ _GENERATORS = {
 }
 _LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
+# Most states hold one of these: nobody but the standard pickler has anything to say of them, unless a reconnector does.
+_STANDARD = {BuiltinFunctionType, range, *map(type, (iter(range(0)), iter(range(1 << 70)), iter([]), iter(())))}
 _REBUILD = rebuild.__name__
 _CODECS = f"{codecs.__name__}."
 
@@ -189,6 +193,8 @@ class SnapshotPickler(pickle.Pickler):
         reducer = _REDUCERS.get(type(obj))
         if reducer is not None:
             return reducer(self, obj)
+        if type(obj) in _STANDARD and not reconnectors.registered():
+            return NotImplemented
         if isinstance(obj, _core.Fiber):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
@@ -370,6 +376,8 @@ class SnapshotPickler(pickle.Pickler):
         if self._shared is not None:
             self._shared.append(cls)
             return Rebuilder.shared, (len(self._shared) - 1,)
+        if vars(builtins).get(cls.__name__) is cls:
+            return NotImplemented
         hidden = names.reduce_hidden_type(cls)
         if hidden is not NotImplemented:
             return hidden

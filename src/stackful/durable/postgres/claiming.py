@@ -95,7 +95,7 @@ _NEXT = f"""
     WITH {_QUEUES}
     SELECT least(
         (SELECT min(wake) FROM stackful.runs WHERE wake IS NOT NULL AND kind = 'function' AND {_WITHIN}),
-        (SELECT min(next) FROM stackful.schedules WHERE {_WITHIN}),
+        (SELECT min(next) FROM stackful.schedules WHERE name <> ALL(%(unread)s) AND {_WITHIN}),
         (SELECT min(CASE WHEN q.rate IS NULL THEN {_NOW} ELSE coalesce((
                 SELECT b.started + q.seconds FROM stackful.runs b WHERE b.queue = q.name AND b.started > {_NOW} - q.seconds
                 ORDER BY b.started DESC LIMIT 1 OFFSET greatest(q.rate - 1, 0)), {_NOW}) END)
@@ -150,7 +150,11 @@ def cancelled(session: Connection, worker: str) -> list[str]:
 
 def next_due(session: Connection, reach: Reach | None) -> float | None:
     """When `claim` will next have something, or a schedule fires."""
-    ((when,),) = session.cursor(binary=True).execute(_NEXT, _names(reach)).fetchall()
+    ((when,),) = (
+        session.cursor(binary=True)
+        .execute(_NEXT, {**_names(reach), "unread": [] if reach is None else [*reach.unread]})
+        .fetchall()
+    )
     return None if when is None else float(when)
 
 

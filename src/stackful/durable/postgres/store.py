@@ -77,6 +77,7 @@ class PostgresStore:
         self._numbers: dict[str, int] = {}
         self._attendant = Attendant(self._sessions)
         self._clock: tuple[float, float] | None = None
+        self._unknown_until = 0.0  # by time.monotonic()
         try:
             self._sessions.run(partial(migrate, address=self.path, create=create))
         except BaseException:
@@ -104,10 +105,22 @@ class PostgresStore:
         """The server's clock."""
         clock = self._clock
         if clock is None or time.monotonic() - clock[1] > _CLOCK_FOR:
-            began = time.monotonic()
-            ((there,),) = self._sessions.run(lambda session: rows.ask(session, "SELECT stackful.clock()").fetchall())
-            clock = self._clock = (there, (began + time.monotonic()) / 2)
+            clock = self._look_at_clock()
         return clock[0] + time.monotonic() - clock[1]
+
+    def _look_at_clock(self) -> tuple[float, float]:
+        """The server's clock, and ours at that moment. When the server's was set since the last look, who is late is not known for a while."""
+        began = time.monotonic()
+        ((there,),) = self._sessions.run(lambda session: rows.ask(session, "SELECT stackful.clock()").fetchall())
+        ended = time.monotonic()
+        clock, before = (there, (began + ended) / 2), self._clock
+        is_set = (
+            before is not None and abs(there - clock[1] - before[0] + before[1]) > (ended - began) / 2 + self._lease / 3
+        )
+        if is_set:
+            self._unknown_until = ended + self._sessions.run(workers.longest_lease)
+        self._clock = clock
+        return clock
 
     def close(self) -> None:
         """Let go of the database; workers of this store leave."""
@@ -284,10 +297,12 @@ class PostgresStore:
 
     def recover(self) -> int:
         """Make due all runs whose worker is dead, forget those workers; how many runs there were."""
-        dead = self._sessions.run(workers.find_dead)
+        self._look_at_clock()
+        are_late_dead = time.monotonic() >= self._unknown_until
+        dead = self._sessions.run(partial(workers.find_dead, are_late_dead=are_late_dead))
         if not dead:
             return 0
-        return self._sessions.transact(partial(workers.recover, dead=dead))
+        return self._sessions.transact(partial(workers.recover, dead=dead, are_late_dead=are_late_dead))
 
     def workers(self) -> list[Worker]:
         """The workers that live, the oldest first."""

@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
     from stackful.durable.postgres.sessions import Connection
 
-__all__ = ["add", "find_dead", "heartbeat", "is_any_late", "note_keys", "recover", "remove", "workers"]
+__all__ = ["add", "find_dead", "heartbeat", "is_any_late", "longest_lease", "note_keys", "recover", "remove", "workers"]
 
-# A worker that cannot have been heard of, because the server itself was away, is not late.
-_IS_LATE = "greatest(w.seen, extract(epoch FROM pg_postmaster_start_time())) + w.lease < stackful.clock()"
+# When the server was started, by its clock; long ago, if that has been set back to before it since.
+_START = "(SELECT CASE WHEN began > stackful.clock() THEN 0 ELSE began END FROM extract(epoch FROM pg_postmaster_start_time()) AS began)"
+# A worker that cannot have been heard of, because the server itself was away, is not late. One that was heard of in the future has not been
+# since the clock was set back.
+_IS_LATE = f"(greatest(w.seen, {_START}) + w.lease < stackful.clock() OR w.seen > stackful.clock() + w.lease)"
 # A lock is free at once when its holder's session ends. A restart of the server frees them all: until a worker is heard of again, only
 # its being late counts.
 _IS_GONE = f"""
-    (w.seen > extract(epoch FROM pg_postmaster_start_time()) AND pg_try_advisory_xact_lock_shared({LOCKS}, w.number))
+    (w.seen > {_START} AND pg_try_advisory_xact_lock_shared({LOCKS}, w.number))
 """
 _ADD = """
     INSERT INTO stackful.workers (id, number, sessions, host, pid, started, seen, lease, draining)
@@ -61,19 +64,28 @@ def is_any_late(session: Connection) -> bool:
     return bool(ask(session, f"SELECT EXISTS (SELECT FROM stackful.workers w WHERE {_IS_LATE})").fetchall()[0][0])
 
 
-def find_dead(session: Connection) -> list[str]:
-    """The workers that are late, or whose lock is free; the sessions of those are ended."""
-    rows = ask(session, f"SELECT w.id FROM stackful.workers w WHERE {_IS_LATE} OR {_IS_GONE}").fetchall()
+def longest_lease(session: Connection) -> float:
+    """Within which all who live are heard of."""
+    ((found,),) = ask(session, "SELECT max(lease) FROM stackful.workers").fetchall()
+    return float(found or 0.0)
+
+
+def find_dead(session: Connection, are_late_dead: bool) -> list[str]:
+    """The workers whose lock is free, and those that are late, unless nobody can tell; the sessions of those are ended."""
+    query = f"SELECT w.id FROM stackful.workers w WHERE (%s AND {_IS_LATE}) OR {_IS_GONE}"
+    rows = ask(session, query, [are_late_dead]).fetchall()
     dead = [row[0] for row in rows]
     if dead:
         session.execute(_END_SESSIONS, [dead])
     return dead
 
 
-def recover(session: Connection, dead: Sequence[str]) -> Callable[[], int]:
+def recover(session: Connection, dead: Sequence[str], are_late_dead: bool) -> Callable[[], int]:
     """Forget workers that are dead still; what is returned tells how many runs have become due."""
-    query = f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s) AND ({_IS_LATE} OR {_IS_GONE}) FOR UPDATE"
-    found = [row[0] for row in ask(session, query, [list(dead)]).fetchall()]
+    query = (
+        f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s) AND ((%s AND {_IS_LATE}) OR {_IS_GONE}) FOR UPDATE"
+    )
+    found = [row[0] for row in ask(session, query, [list(dead), are_late_dead]).fetchall()]
     return remove(session, found, are_orphans_freed=True)
 
 

@@ -102,11 +102,11 @@ class SqliteStore(Workers):
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         """The checkpoints of a run, the newest first."""
         query = (
-            "SELECT run, seq, taken, size FROM checkpoints WHERE run = ?1 UNION"
-            " SELECT run, seq, taken, length(data) FROM states WHERE run = ?1 AND data IS NOT NULL ORDER BY seq DESC"
+            "SELECT run, seq, taken, size FROM checkpoints WHERE run = ? UNION"
+            " SELECT run, seq, taken, length(data) FROM states WHERE run = ? AND data IS NOT NULL ORDER BY seq DESC"
         )
         with self._reading() as db:
-            found = [Checkpoint(*row) for row in db.execute(query, (run_id,))]
+            found = [Checkpoint(*row) for row in db.execute(query, (run_id, run_id))]
         return list({checkpoint.seq: checkpoint for checkpoint in reversed(found)}.values())[::-1]
 
     def state(self, run_id: str) -> State | None:

@@ -135,6 +135,8 @@ class Claims(Rows):
 
     def commit(self, saves: Sequence[Save]) -> list[str]:
         """Commit states, all in one transaction; the ids of the runs whose fence was lost."""
+        if len(saves) == 1 and _is_plain(saves[0]):
+            return self._advance_one(saves[0])
         told: list[tuple[str, str]] = []
         with self._transaction() as db:
             lost = self._save_all(db, saves, told)
@@ -159,10 +161,16 @@ class Claims(Rows):
         plain: list[Save] = []
         special: list[Save] = []
         for save in saves:
-            is_plain = save.change is None and save.seq > 1 and not save.history and not save.blobs
-            (plain if is_plain else special).append(save)
+            (plain if _is_plain(save) else special).append(save)
         lost = self._advance(db, plain, now)
         return lost + [save.run for save in special if not self._save(db, save, now, told)]
+
+    def _advance_one(self, save: Save) -> list[str]:
+        """A run that is alone: the statement is a transaction by itself."""
+        row = (save.seq, save.steps, save.step, save.line, self.now(), save.data, save.run, save.fence)
+        with self._lock, self._explained():
+            self._be("FULL")
+            return [] if self._db.execute(_ADVANCE, row).rowcount == 1 else [save.run]
 
     def _advance(self, db: sqlite3.Connection, saves: Sequence[Save], now: float) -> list[str]:
         """The common case, all in one statement."""
@@ -265,10 +273,19 @@ class Claims(Rows):
             db.execute("INSERT OR IGNORE INTO awaits VALUES (?, ?)", [target, run_id])
         is_there = self._is_there(db, run_id, change)
         db.execute(
-            "UPDATE runs SET status = ?6, waits = ?7, question = ?8, updated = ?3, queued = 0,"
-            " wake = CASE WHEN ?1 OR (cancelled AND NOT ?2) THEN ?3 WHEN ?2 THEN ?4"
-            " ELSE min(coalesce(?4, deadline), coalesce(deadline, ?4)) END WHERE id = ?5",
-            [is_there, change.told, now, change.wake, run_id, change.status.value, change.waits, change.question],
+            "UPDATE runs SET status = :status, waits = :waits, question = :question, updated = :now, queued = 0,"
+            " wake = CASE WHEN :is_there OR (cancelled AND NOT :told) THEN :now WHEN :told THEN :wake"
+            " ELSE min(coalesce(:wake, deadline), coalesce(deadline, :wake)) END WHERE id = :run",
+            {
+                "is_there": is_there,
+                "told": change.told,
+                "now": now,
+                "wake": change.wake,
+                "run": run_id,
+                "status": change.status.value,
+                "waits": change.waits,
+                "question": change.question,
+            },
         )
         db.execute("UPDATE states SET owner = NULL WHERE run = ?", [run_id])
         (wake,) = db.execute("SELECT wake FROM runs WHERE id = ?", [run_id]).fetchone()
@@ -384,7 +401,7 @@ class Claims(Rows):
         with self._reading() as db:
             found = [
                 db.execute(due, names).fetchone()[0],
-                db.execute(f"SELECT min(next) FROM schedules WHERE 1{known}", names).fetchone()[0],
+                _next_scheduled(db, known, names, reach),
             ]
             for name, concurrency, rate, seconds in db.execute(_QUEUES).fetchall():
                 if _room(db, name, concurrency, None, None, now) > 0 and db.execute(queued, [name, *names]).fetchone():
@@ -397,6 +414,18 @@ class Claims(Rows):
 
     def _tell_all(self, told: Sequence[tuple[str, str]]) -> None:
         raise NotImplementedError
+
+
+def _is_plain(save: Save) -> bool:
+    """Whether nothing but its state is to be stored, in the place of the one before."""
+    return save.change is None and save.seq > 1 and not save.history and not save.blobs
+
+
+def _next_scheduled(db: sqlite3.Connection, known: str, names: list[str], reach: Reach | None) -> float | None:
+    unread = () if reach is None else reach.unread
+    query = f"SELECT min(next) FROM schedules WHERE name NOT IN ({marks(unread)}){known}"
+    found: float | None = db.execute(query, [*unread, *names]).fetchone()[0]
+    return found
 
 
 def _within(reach: Reach | None) -> tuple[str, list[str]]:

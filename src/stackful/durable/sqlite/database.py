@@ -117,18 +117,51 @@ class Database:
     def _transaction(self, is_durable: bool = True) -> Iterator[sqlite3.Connection]:
         """All or nothing; and what is durable is on the disk when this ends, with all that came before it."""
         with self._lock, self._explained():
-            wanted = "FULL" if is_durable else "NORMAL"
-            if self._synchronous != wanted:
-                self._db.execute(f"PRAGMA synchronous = {wanted}")
-                self._synchronous = wanted
+            self._be("FULL" if is_durable else "NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
-            try:
+            with self._all_or_nothing():
                 yield self._db
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:  # SQLite may have rolled back on its own
+
+    @contextmanager
+    def _first_transaction(self) -> Iterator[sqlite3.Connection]:
+        """One that need not be durable, most often the first in a new log: it leaves it to the next durable one to wait for the new file.
+
+        Only where nobody has written to the log: in one that is begun anew from the start, an order of writes that nobody waited for could damage
+        the database. (SQLite 3.40.1 src/wal.c, sqlite3WalFrames: on syncHeader.) Nobody writes between the look and our commit.
+        """
+        with self._lock, self._explained():
+            self._be("OFF")  # cannot be said within a transaction
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                if not self._is_log_empty():
                     self._db.execute("ROLLBACK")
-                raise
+                    self._be("NORMAL")
+                    self._db.execute("BEGIN IMMEDIATE")
+                with self._all_or_nothing():
+                    yield self._db
+            finally:
+                self._be("NORMAL")
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite may have rolled back on its own
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _is_log_empty(self) -> bool:
+        try:
+            return not os.path.getsize(f"{self.path}-wal")
+        except OSError:
+            return False  # there is none where the file system cannot have one
+
+    def _be(self, synchronous: str) -> None:
+        if self._synchronous != synchronous:
+            self._db.execute(f"PRAGMA synchronous = {synchronous}")
+            self._synchronous = synchronous
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

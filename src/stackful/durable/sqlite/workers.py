@@ -66,7 +66,7 @@ class Workers(Claims):
         from stackful.durable.sqlite.wakeups import LifeLock
 
         self._lives[worker.id] = LifeLock(self._life(worker.id))
-        with self._transaction(is_durable=False) as db:
+        with self._first_transaction() as db:
             row = [worker.id, worker.host, worker.pid, worker.started, worker.draining]
             db.execute("INSERT INTO workers VALUES (?, ?, ?, ?, ?)", row)
         self._tell("worker")
@@ -185,7 +185,7 @@ class Workers(Claims):
         from stackful.durable.records import Signal
 
         query = (
-            "SELECT id, run, name, payload, sent FROM signals WHERE run = ?1 AND (?2 IS NULL OR name = ?2) ORDER BY id"
+            "SELECT id, run, name, payload, sent FROM signals WHERE run = ? AND name = coalesce(?, name) ORDER BY id"
         )
         with self._reading() as db:
             return [Signal(*row) for row in db.execute(query, (run_id, name))]
