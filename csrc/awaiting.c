@@ -74,7 +74,15 @@ steps_traverse(Steps *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* One is kept, because each await_ takes one. The iterator stays until the end: steps_next relies on it. Cycles go through it, or through frames. */
+/* The iterator stays until the end: steps_next relies on it. Cycles through it go through what can change, and is cleared. */
+static int
+steps_clear(Steps *self)
+{
+    Py_CLEAR(self->result);
+    return 0;
+}
+
+/* One is kept, because each await_ takes one. */
 static void
 steps_dealloc(Steps *self)
 {
@@ -106,6 +114,7 @@ static PyType_Slot steps_slots[] = {
     {Py_tp_new, steps_new},
     {Py_tp_dealloc, steps_dealloc},
     {Py_tp_traverse, steps_traverse},
+    {Py_tp_clear, steps_clear},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, steps_next},
     {Py_tp_members, steps_members},
