@@ -22,6 +22,22 @@ steps_next(Steps *self)
     return yielded;
 }
 
+/* Nobody else awaits this coroutine? As `await` asks (v3.13.0 Python/bytecodes.c, GET_AWAITABLE): its steps would be lost for whoever
+ * does. -1 with an exception. */
+static int
+check_not_awaited(PyObject *coroutine)
+{
+    if (LIKELY(generator_is_fresh((PyGenObject *)coroutine))) {
+        return 0;
+    }
+    PyObject *awaited = PyObject_GetAttrString(coroutine, "cr_await");
+    if (awaited != NULL && awaited != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+    }
+    Py_XDECREF(awaited);
+    return awaited == Py_None ? 0 : -1;
+}
+
 /* Steals the iterator, or NULL with an exception. */
 static PyObject *
 steps_over(CoreState *core, PyObject *iterator)
@@ -32,6 +48,10 @@ steps_over(CoreState *core, PyObject *iterator)
     }
     if (UNLIKELY(Py_IS_TYPE(iterator, core->steps_type))) { /* one after the other, they would nest without end */
         PyErr_SetString(PyExc_TypeError, "these steps are being gone through already");
+        Py_DECREF(iterator);
+        return NULL;
+    }
+    if (PyCoro_CheckExact(iterator) && check_not_awaited(iterator) < 0) {
         Py_DECREF(iterator);
         return NULL;
     }
