@@ -310,11 +310,10 @@ def test_ended_runs_can_be_deleted(store):
         begun(store, name)
     store.commit([save("a", blobs={"d1": b"large"}, history=2)])
     store.commit([save("a", data=None, change=Change(Status.FINISHED))])
-    assert store.blob("d1") == b"large"
+    assert store.blobs(["d1"]) == {"d1": b"large"}
     assert store.delete(["a", "b", "c"]) == 1
     assert [run.id for run in store.runs()] == ["b"]
-    with pytest.raises(StoreError, match="d1"):
-        store.blob("d1")
+    assert store.blobs(["d1"]) == {}
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------

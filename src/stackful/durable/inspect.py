@@ -10,6 +10,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from stackful import _core, snapshot
+from stackful.durable.large import large_values_of
 from stackful.durable.records import Filter, State
 from stackful.durable.store import ENDED
 from stackful.errors import StackfulError, StoreError
@@ -122,7 +123,8 @@ def stack(store: Store, seals: Seals, run_id: str, seq: int | None = None) -> li
         SnapshotError: the state cannot be read: another key, another Python, other code.
     """
     run_id = store.run(run_id).id
-    fiber, _ = seals.load_state(state_of(store, run_id, seq))
+    state = state_of(store, run_id, seq)
+    fiber, _ = seals.load_state(state, large=large_values_of(store, seals, state))
     return stack_of(fiber)
 
 
