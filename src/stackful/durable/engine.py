@@ -23,8 +23,7 @@ from stackful.durable.connections import set_current
 from stackful.durable.forms import checked_answer
 from stackful.durable.functions import find
 from stackful.durable.handles import Handle
-from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
-from stackful.durable.large import large_values_of
+from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_with_values
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Reach, State, Worker
 from stackful.durable.seals import Seals
@@ -323,8 +322,7 @@ class Engine:
         run = self.store.run(run_id)
         if run.kind == "script":
             raise StoreError(f"{run.id} is the run of a script: only a run of a function can be forked")
-        state = state_of(self.store, run.id, at)
-        large = large_values_of(self.store, self.seals, state)
+        state, large = state_with_values(self.store, self.seals, run.id, at)
         fiber, told = self.seals.load_state(state, run.program, large)
         if edit or result:
             fiber = edited(fiber, dict(edit or {}), result)
@@ -356,11 +354,11 @@ class Engine:
             CodeChangedError: its function is not to be found.
         """
         run = self.store.run(run_id)
-        state = self.store.state(run.id)
         find(run.program)
-        if state is None:
+        if self.store.state(run.id) is None:
             return self.seals.findings(self.store.arguments(run.id))
-        return self.seals.findings(state.data or b"", run.program, large_values_of(self.store, self.seals, state))
+        state, large = state_with_values(self.store, self.seals, run.id)
+        return self.seals.findings(state.data or b"", run.program, large)
 
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""

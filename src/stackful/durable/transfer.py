@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from stackful import snapshot
-from stackful.durable.large import checked, large_values_of
+from stackful.durable.inspect import state_with_values
+from stackful.durable.large import checked
 from stackful.durable.names import checked_name
 from stackful.durable.records import NewRun, NewSignal, State
 from stackful.durable.seals import Seals
@@ -38,8 +39,9 @@ def export_run(engine: Engine, run: Run) -> bytes:
         )
     if run.status in ENDED - {Status.FAILED}:
         raise StoreError(f"{run.id} is {run.status.value}: there is nothing of it that could go on")
-    state = engine.store.state(run.id)
-    large = None if state is None else large_values_of(engine.store, engine.seals, state)
+    state, large = engine.store.state(run.id), None
+    if state is not None:
+        state, large = state_with_values(engine.store, engine.seals, run.id)
     content = {
         "id": run.id,
         "run": {name: getattr(run, name) for name in _KEPT},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
-
 from stackful.durable.postgres.rows import ask
 from stackful.durable.store import ENDED
 
@@ -16,11 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["delete_runs", "drop_blobs", "keep_blobs", "read_blobs"]
 
-_KEEP = "INSERT INTO stackful.blobs (digest, data) SELECT * FROM unnest(%s::text[], %s::bytea[]) ON CONFLICT DO NOTHING"
+# In the order of digests, so that nobody gets stuck.
+_KEEP = """
+    INSERT INTO stackful.blobs (digest, data)
+    SELECT DISTINCT ON (v.digest) v.digest, v.data
+    FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[]) AS v(run, fence, digest, data)
+        JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
+    ORDER BY v.digest
+    ON CONFLICT DO NOTHING
+"""
 _USE = """
     INSERT INTO stackful.blob_users (run, digest, since)
     SELECT v.run, v.digest, v.seq FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[]) AS v(run, fence, digest, seq)
         JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
+    ORDER BY v.digest
     ON CONFLICT (run, digest) DO UPDATE SET until = NULL
 """
 # Of a run that has ended (no digest is given) nothing is needed any more but what checkpoints need.
@@ -49,13 +56,12 @@ def read_blobs(session: Connection, digests: Sequence[str]) -> dict[str, bytes]:
 
 
 def keep_blobs(session: Connection, given: Sequence[tuple[str, int, int, Mapping[str, bytes]]]) -> None:
-    """Store what runs, under their fences, refer to from a state on; all do it in the order of digests, so that nobody gets stuck."""
-    if not given:
-        return
-    once = dict(sorted((digest, data) for _, _, _, blobs in given for digest, data in blobs.items()))
-    session.execute(_KEEP, [list(once), list(once.values())])
-    users = [(run, fence, digest, seq) for run, fence, seq, blobs in given for digest in blobs]
-    session.execute(_USE, _columns(sorted(users, key=itemgetter(2))))
+    """Store what runs, if these are their fences, refer to from a state on."""
+    if given:
+        values = [(run, fence, *value) for run, fence, _, blobs in given for value in blobs.items()]
+        session.execute(_KEEP, _columns(values))
+        users = [(run, fence, digest, seq) for run, fence, seq, blobs in given for digest in blobs]
+        session.execute(_USE, _columns(users))
 
 
 def drop_blobs(session: Connection, saves: Sequence[Save]) -> None:
