@@ -22,6 +22,22 @@ steps_next(Steps *self)
     return yielded;
 }
 
+/* Nobody else awaits this coroutine? As `await` asks (v3.13.0 Python/bytecodes.c, GET_AWAITABLE): its steps would be lost for whoever
+ * does. -1 with an exception. */
+static int
+check_not_awaited(PyObject *coroutine)
+{
+    if (LIKELY(generator_is_fresh((PyGenObject *)coroutine))) {
+        return 0;
+    }
+    PyObject *awaited = PyObject_GetAttrString(coroutine, "cr_await");
+    if (awaited != NULL && awaited != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "coroutine is being awaited already");
+    }
+    Py_XDECREF(awaited);
+    return awaited == Py_None ? 0 : -1;
+}
+
 /* Steals the iterator, or NULL with an exception. */
 static PyObject *
 steps_over(CoreState *core, PyObject *iterator)
@@ -32,6 +48,10 @@ steps_over(CoreState *core, PyObject *iterator)
     }
     if (UNLIKELY(Py_IS_TYPE(iterator, core->steps_type))) { /* one after the other, they would nest without end */
         PyErr_SetString(PyExc_TypeError, "these steps are being gone through already");
+        Py_DECREF(iterator);
+        return NULL;
+    }
+    if (PyCoro_CheckExact(iterator) && check_not_awaited(iterator) < 0) {
         Py_DECREF(iterator);
         return NULL;
     }
@@ -74,7 +94,15 @@ steps_traverse(Steps *self, visitproc visit, void *arg)
     return 0;
 }
 
-/* One is kept, because each await_ takes one. The iterator stays until the end: steps_next relies on it. Cycles go through it, or through frames. */
+/* The iterator stays until the end: steps_next relies on it. Cycles through it go through what can change, and is cleared. */
+static int
+steps_clear(Steps *self)
+{
+    Py_CLEAR(self->result);
+    return 0;
+}
+
+/* One is kept, because each await_ takes one. */
 static void
 steps_dealloc(Steps *self)
 {
@@ -106,6 +134,7 @@ static PyType_Slot steps_slots[] = {
     {Py_tp_new, steps_new},
     {Py_tp_dealloc, steps_dealloc},
     {Py_tp_traverse, steps_traverse},
+    {Py_tp_clear, steps_clear},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, steps_next},
     {Py_tp_members, steps_members},

@@ -538,6 +538,32 @@ def test_a_task_shows_the_name_of_what_it_runs(run):
     assert "pauses_in_between" in coroutine
 
 
+@pytest.mark.parametrize(
+    "behind", [lambda f: f(), lambda f: sorted([0], key=lambda _: f())], ids=["softly", "behind C code"]
+)
+def test_a_coroutine_that_is_being_awaited_is_refused(run, behind):
+    """As by `await`; whoever awaits it gets its result."""
+
+    async def sleeps():
+        return [await asyncio.sleep(0, n) for n in range(3)]
+
+    async def awaits(coroutine):
+        return await coroutine
+
+    def refused(coroutine):
+        with pytest.raises(RuntimeError, match="coroutine is being awaited already"):
+            await_(coroutine)
+
+    def main():
+        shared = sleeps()
+        task = asyncio.get_running_loop().create_task(awaits(shared))
+        pause()
+        behind(lambda: refused(shared))
+        return await_(task)
+
+    assert run(main) == [0, 1, 2]
+
+
 def test_many_tasks_wait_behind_c_code(run):
     """A thousand at once, each with its own C stack."""
 

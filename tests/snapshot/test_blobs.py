@@ -1,5 +1,6 @@
 """Large values are stored once for many snapshots; what comes back is what was saved, from one snapshot, its base and its packs."""
 
+import gc
 import importlib.util
 import os
 import pickle
@@ -8,6 +9,7 @@ import random
 import pytest
 
 from stackful import Fiber, SealError, SnapshotFormatError, UnsaveableError, _core, snapshot, suspend
+from stackful.snapshot.blobs import Draft
 from stackful.snapshot.format import HAS_BASE, head_of
 from stackful.snapshot.sqlite import SqliteBlobs
 
@@ -49,6 +51,19 @@ def test_every_snapshot_of_a_growing_state_comes_back(blobs, how):
         state = snapshot.loads(data, blobs=snapshot.History(blobs), key=KEY, run="r")
         assert state == pickle.loads(plain)
         assert state["last"] is state["messages"][-1]
+
+
+def test_a_snapshot_leaves_nothing_for_the_collector():
+    """What it was to store, megabytes maybe, is gone when it has been made, for none of that refers to itself."""
+    blobs = snapshot.MemoryBlobs()
+    gc.collect()
+    gc.disable()
+    try:
+        snapshot.dumps(["x" * 100_000], blobs=blobs)
+        left = sum(type(thing) is Draft for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left == 0
 
 
 def test_what_is_stored_is_little_more_than_the_final_state():

@@ -219,7 +219,7 @@ def _body_with_blobs(
 ) -> tuple[Squeezed, int]:
     key = keys.newest if terms.encrypt and keys is not None else None
     draft = Draft(history_of(blobs), key, terms.compression)
-    pickled = _pickle_or_locate(value, program, None, Outside(draft.persistent_id, draft.buffer_callback), by_value)
+    pickled = _pickle_or_locate(value, program, None, Outside(draft.numbering(), draft.buffer_callback), by_value)
     return draft.finished(pickled), HAS_PARTS
 
 

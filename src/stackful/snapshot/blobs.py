@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -237,11 +237,15 @@ class Draft:
         self._pack: list[str | bytes] = []
         self._pack_size = 0
         self._places: list[int | None] = [None] * len(history.digests)
-        self.persistent_id = _core.numbering(
-            SHORT, history.strings, history.digests, self._strings, self.digests, self._places, self._numbered
-        )
 
     # --- while the value is pickled ---
+
+    def numbering(self) -> Callable[[object], int | None]:
+        """The pickler's `persistent_id`. Not kept here, as it refers back: what is to be stored would wait for the collector."""
+        history = self._history
+        return _core.numbering(
+            SHORT, history.strings, history.digests, self._strings, self.digests, self._places, self._numbered
+        )
 
     def _numbered(self, value: str | bytes) -> int:
         """The number of a string that the last snapshot did not have, or of bytes; others `_core.numbering` knows."""

@@ -158,3 +158,19 @@ own = Next()
 own.inner = _core.Steps(own)
 del own
 gc.collect()
+
+
+def contain_steps():
+    yield 1
+    return (box.pop(),)
+
+
+def count_steps():
+    gc.collect()
+    return sum(type(thing) is _core.Steps for thing in gc.get_objects())
+
+
+before = count_steps()
+box = [_core.Steps(contain_steps())]
+list(box[-1])  # their result is a tuple, in which they are
+assert count_steps() == before
