@@ -180,6 +180,35 @@ def test_a_run_that_was_evicted_is_loaded_with_its_large_values(engine, store):
     assert stored(store) - before < 1.3 * 6 * talker.SIZE + 8 * OVERHEAD
 
 
+def test_a_run_waits_for_a_store_that_is_away_when_it_is_loaded(engine, store, monkeypatch):
+    """Its large values cannot be read now: it does not fail, and is loaded later."""
+    waiting(talker.converse, 20, True, id="r")
+    engine.close()
+    with durable.connect(store, work=False) as engine:
+        plain, calls = engine.store.blobs, []
+
+        def read(digests):
+            calls.append(digests)
+            if len(calls) < 4:
+                raise StoreError("not now")
+            return plain(digests)
+
+        monkeypatch.setattr(engine.store, "blobs", read)
+        engine.work()
+        assert go(durable.Handle("r")) == talker.expected(20)
+    assert len(calls) >= 4
+
+
+def test_the_end_of_a_run_drops_what_thinned_checkpoints_needed(engine, store):
+    """Also where its large states are long ago, and another process drove it then."""
+    waiting(talker.once_large, 40, id="r")
+    assert blobs(store)[0] > 0
+    engine.close()
+    with durable.connect(store):
+        assert go(durable.Handle("r")) == 40
+    assert blobs(store) == (0, 0)
+
+
 @pytest.mark.parametrize("is_final", [True, False])
 def test_what_was_not_stored_is_not_referred_to(engine, store, monkeypatch, is_final):
     """A commit that the store refuses takes its values with it, a postponed one is made later: each state that is stored can be loaded."""

@@ -191,7 +191,8 @@ class ActiveRun:
 
     def last_state(self, change: Change) -> Save:
         """How the run ends, to be committed."""
-        unused = None if self.large is None or change.status is Status.FAILED else ()
+        has_values = self.large is not None or self.history  # checkpoints may have had some
+        unused = () if has_values and change.status is not Status.FAILED else None
         return Save(self.id, self.fence, self.seq, self.steps, self.step, self.line, None, change, unused=unused)
 
     def abandon(self) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stackful.durable.seals import Seals
     from stackful.durable.store import Store
 
-__all__ = ["LEAST", "LargeValues", "large_values_of"]
+__all__ = ["LEAST", "LargeValues", "StoreBlobs", "checked", "large_values_of"]
 
 LEAST = 16384
 """Bytes of a state from which on the next ones share what is large in them."""
@@ -37,59 +37,31 @@ _OVERHEAD = 6
 _LEAST_SLOW = 8192
 
 
-class LargeValues:
-    """What the states of one run have in the store besides themselves, as this process knows it. One thread uses it at a time.
+class StoreBlobs:
+    """Large values, read from a store, and those that are to be written there. A `snapshot.Blobs`.
 
     Args:
         store: where they are.
 
     Attributes:
-        history: for `snapshot.loads`; for `dumps` it is given by `begin`.
-        found: what was read of the store, by digest.
+        found: what was read, by digest.
+        fresh: what is to be stored with the state that is made just now.
     """
 
-    __slots__ = (
-        "_before", "_fresh", "_is_used", "_limit", "_looked", "_sizes", "_states", "_store", "_whole", "_written",
-        "compression", "found", "history",
-    )  # fmt: skip
+    __slots__ = ("_store", "found", "fresh")
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.history = snapshot.History(self)
-        self._is_used = True
-        self._fresh: dict[bytes, bytes] = {}
-        self._sizes: dict[bytes, int] = {}  # of what the last state needs
-        self._before: dict[bytes, int] = {}  # of what the one before needed
-        self._limit = self._looked = 0
-        self._states = self._written = self._whole = 0  # since it was begun with, or given up
         self.found: dict[bytes, bytes] = {}
-        self.compression = None if compression.is_fast() else "none"
-
-    def begin(self) -> snapshot.History | None:
-        """A state is about to be made: what it is to share; None when that is not worth while."""
-        self._fresh = {}
-        if not self._is_used:
-            return None
-        total = sum(self._sizes.values())
-        if total > self._limit or self._states - self._looked >= _STATES:
-            if self._is_mostly_waste(total):
-                self.history.forget()
-            self._limit, self._looked = int(_GROWTH * total), self._states
-        return self.history
+        self.fresh: dict[bytes, bytes] = {}
 
     def put(self, digest: bytes, data: bytes, /) -> None:
-        """A value that is to be stored with the state that is made just now."""
-        self._fresh[digest] = data
+        """Have it stored with the state that is made just now."""
+        self.fresh[digest] = data
 
     def get(self, digest: bytes, /) -> bytes:
-        """A value of the store.
-
-        Raises:
-            SnapshotFormatError: it is not there.
-            StoreError: the store cannot be read.
-        """
-        if digest not in self.found:
-            self.fetch([digest])
+        """A value of the store; errors as of `fetch`."""
+        self.fetch([digest])
         return self.found[digest]
 
     def fetch(self, digests: Iterable[bytes]) -> None:
@@ -101,7 +73,7 @@ class LargeValues:
             StoreError: the store cannot be read.
         """
         wanted = [digest for digest in digests if digest not in self.found]
-        stored = self._store.blobs([digest.hex() for digest in wanted])
+        stored = self._store.blobs([digest.hex() for digest in wanted]) if wanted else {}
         for digest in wanted:
             data = stored.get(digest.hex())
             if data is None:
@@ -110,29 +82,79 @@ class LargeValues:
                 )
             self.found[digest] = checked(digest, data)
 
-    def loaded(self) -> None:
-        """The state whose values these are has been loaded: the next one goes on from it."""
-        self._sizes = {digest: raw_size(data) for digest, data in self.found.items()}
-        self.found = {}
 
-    def taken_along(self) -> dict[str, bytes]:
-        """All that a state needs that was made just now, of what was loaded, for another run."""
-        everything = {**self.found, **self._fresh}
-        return {digest.hex(): everything[digest] for digest in self._needed()}
+class LargeValues:
+    """What the states of one run have in the store besides themselves, as this process knows it. One thread uses it at a time.
+
+    Args:
+        store: where they are.
+
+    Attributes:
+        blobs: the values that were read, or are to be written.
+        history: for `snapshot.loads`; for `dumps` it is given by `begin`.
+        compression: for `dumps`.
+    """
+
+    __slots__ = (
+        "_before", "_is_used", "_limit", "_looked", "_sizes", "_states", "_whole", "_written", "blobs", "compression", "history",
+    )  # fmt: skip
+
+    def __init__(self, store: Store) -> None:
+        self.blobs = StoreBlobs(store)
+        self.history = snapshot.History(self.blobs)
+        self.compression = None if compression.is_fast() else "none"
+        self._sizes: dict[bytes, int] = {}  # of what the last state needs
+        self._before: dict[bytes, int] = {}  # of what the one before needed
+        self._is_used = True
+        self._states = self._written = self._whole = 0  # since it was begun with, or given up
+        self._limit = self._looked = 0  # when waste was looked for
+
+    def begin(self) -> snapshot.History | None:
+        """A state is about to be made: what it is to share; None when that is not worth while."""
+        self.blobs.fresh = {}
+        if not self._is_used:
+            return None
+        total = sum(self._sizes.values())
+        if total > self._limit or self._states - self._looked >= _STATES:
+            if self._is_mostly_waste(total):
+                self.history.forget()
+            self._limit, self._looked = int(_GROWTH * total), self._states
+        return self.history
 
     def changes(self, data: bytes) -> tuple[Mapping[str, bytes] | None, tuple[str, ...] | None]:
-        """What is to be stored together with a state that was made just now, and what it does not need any more, if anything.
+        """What is to be stored together with a state that was made just now, and what is not needed by it any more, if anything.
 
         Both are taken for stored, and for dropped, unless `forget` is called.
         """
-        fresh = {digest: raw_size(blob) for digest, blob in self._fresh.items()}
-        known = {**self._sizes, **fresh}
+        fresh, self.blobs.fresh = self.blobs.fresh, {}
+        sizes = {digest: raw_size(blob) for digest, blob in fresh.items()}
+        known = {**self._sizes, **sizes}
         self._before, self._sizes = self._sizes, {digest: known[digest] for digest in self._needed()}
-        blobs = {digest.hex(): blob for digest, blob in self._fresh.items()}
         unused = tuple(digest.hex() for digest in self._before.keys() - self._sizes.keys())
-        self._fresh = {}
-        self._judge(data, sum(fresh.values()))
-        return blobs or None, unused or None
+        self._judge(data, sum(sizes.values()))
+        return {digest.hex(): blob for digest, blob in fresh.items()} or None, unused or None
+
+    def forget(self) -> None:
+        """What `changes` told has not been stored: the next state stores all anew, and refers to nothing that is not there."""
+        self.history.forget()
+        self._sizes = {**self._before, **self._sizes}
+
+    def loaded(self) -> None:
+        """The state whose values these are has been loaded: the next one goes on from it."""
+        self._sizes = {digest: raw_size(blob) for digest, blob in self.blobs.found.items()}
+        self.blobs.found = {}
+
+    def taken_along(self) -> dict[str, bytes]:
+        """All that a state needs that was made just now, of what was loaded, for another run."""
+        everything = {**self.blobs.found, **self.blobs.fresh}
+        return {digest.hex(): everything[digest] for digest in self._needed()}
+
+    def _needed(self) -> set[bytes]:
+        """The base counts, even if this state does without it: the next one may not."""
+        needed = set(self.history.digests)
+        if self.history.base is not None:
+            needed.add(self.history.base[0])
+        return needed
 
     def _judge(self, data: bytes, fresh: int) -> None:
         """Whether the next state is to share its values."""
@@ -144,40 +166,31 @@ class LargeValues:
         body = head_of(data).size
         if not compression.is_fast():
             self.compression = "zlib" if body < _LEAST_SLOW else "none"
-        base = self.history.base
-        whole = body + sum(self._sizes.values()) - (self._sizes[base[0]] if base else 0)
+        whole = body + sum(self._sizes.values()) - self._base_size()
         self._written += len(data) + fresh
         self._whole += whole
-        is_in_vain = self._states % _TRIED == 0 and self._written > _WORTH * self._whole
-        if is_in_vain or whole < LEAST // 4:
-            self._is_used, self._states = False, 0 if is_in_vain else _PAUSE
-            self.history.forget()
-        if self._states % _TRIED == 0:
+        is_looked_at = self._states % _TRIED == 0
+        is_in_vain = is_looked_at and self._written > _WORTH * self._whole
+        if is_looked_at:
             self._written = self._whole = 0
-
-    def forget(self) -> None:
-        """What `changes` told has not been stored: the next state stores all anew, and refers to nothing that is not there."""
-        self.history.forget()
-        self._sizes = {**self._before, **self._sizes}
-
-    def _needed(self) -> set[bytes]:
-        """The base counts, even if this state does without it: the next one may not."""
-        needed = set(self.history.digests)
-        if self.history.base is not None:
-            needed.add(self.history.base[0])
-        return needed
+        if is_in_vain or whole < LEAST // 4:
+            self.history.forget()
+            self._is_used, self._states = False, 0 if is_in_vain else _PAUSE
+            self._written = self._whole = self._limit = self._looked = 0
 
     def _is_mostly_waste(self, total: int) -> bool:
         """Values are stored in packs: one that is still needed keeps the others of its pack in the store."""
         history = self.history
-        kept = total - (self._sizes.get(history.base[0], 0) if history.base else 0)
-        kept -= sum(self._sizes.get(digest, 0) for digest in set(history.buffers.values()))
-        number = len(history.strings) + len(history.bytestrings)
-        needed = _OVERHEAD * number + sum(map(len, history.strings)) + sum(map(len, history.bytestrings))
-        if kept < 2 * needed + LEAST:
+        packs = total - self._base_size() - sum(self._sizes.get(digest, 0) for digest in {*history.buffers.values()})
+        needed = _OVERHEAD * (len(history.strings) + len(history.bytestrings))
+        needed += sum(map(len, history.strings)) + sum(map(len, history.bytestrings))
+        if packs < 2 * needed + LEAST:
             return False
         needed += sum(len(text.encode("utf-8", "surrogatepass")) - len(text) for text in history.strings)
-        return kept >= 2 * needed + LEAST
+        return packs >= 2 * needed + LEAST
+
+    def _base_size(self) -> int:
+        return 0 if self.history.base is None else self._sizes.get(self.history.base[0], 0)
 
 
 def checked(digest: bytes, data: bytes) -> bytes:
@@ -198,9 +211,9 @@ def large_values_of(store: Store, seals: Seals, state: State) -> LargeValues | N
     data = state.data or b""
     if not head_of(data).flags & HAS_PARTS:
         return None
-    found = LargeValues(store)
-    needed = snapshot.references(data, key=seals.keys, blobs=found)
+    large = LargeValues(store)
+    needed = snapshot.references(data, key=seals.keys, blobs=large.history)
     if not needed:
         return None
-    found.fetch(needed)
-    return found
+    large.blobs.fetch(needed)
+    return large

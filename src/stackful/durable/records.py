@@ -136,7 +136,7 @@ class Save:
         change: what else is to change; None for the common case that the run only went on.
         history: how many checkpoints to keep, thinned (see `Store.commit`); 0: none but the state itself.
         blobs: large values by their digest, which the state refers to and the one before did not; those that the store has already are skipped.
-        unused: digests that the state before referred to, and this one does not; not None with the good end, or the cancellation, of a run that has, or had, such values.
+        unused: digests that the state before referred to, and this one does not; not None with the good end, or the cancellation, of a run that may have such values.
     """
 
     run: str

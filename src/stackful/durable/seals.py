@@ -108,7 +108,8 @@ class Seals:
     def findings(self, data: bytes, program: str = "", large: LargeValues | None = None) -> list[snapshot.Finding]:
         """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""
         on_change = options_of(program).on_change
-        return snapshot.check_code(data, key=self.keys, program=self.program, blobs=large, on_change=on_change)
+        history = None if large is None else large.history
+        return snapshot.check_code(data, key=self.keys, program=self.program, blobs=history, on_change=on_change)
 
 
 def _live_program() -> snapshot.Program | None:

@@ -223,8 +223,8 @@ class Threads:
     def _go_on(self, run: ActiveRun) -> None:
         here.driver = run
         try:
-            if run.fiber is None:
-                run.load()
+            if run.fiber is None and not self._load(run):
+                return
             while True:
                 request, run.request = run.request or run.go(), None
                 if request is DONE:
@@ -241,6 +241,17 @@ class Threads:
             self._fail(run, error)
         finally:
             here.driver = None
+
+    def _load(self, run: ActiveRun) -> bool:
+        """Make its fiber; False if the store, which has its large values, is away: then it is tried again."""
+        try:
+            run.load()
+        except StoreError as error:
+            if not _is_passing(error):
+                raise
+            self._engine.alarms.ask_again(run)
+            return False
+        return True
 
     def _serve(self, run: ActiveRun, request: Any) -> bool:
         """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code, but that the store is away."""
@@ -282,7 +293,9 @@ class Threads:
         while run.largest < size:
             run.largest *= 2
         part, name = largest_local(run)
-        _log.warning("run %s: its state has %d bytes, of which %d are in %s", run.id, size, part, name)
+        _log.warning(
+            "run %s: a state of it took %d bytes to store; the largest is %s, %d bytes", run.id, size, name, part
+        )
 
     def _finish(self, run: ActiveRun, result: object) -> None:
         try:

@@ -47,7 +47,7 @@ def export_run(engine: Engine, run: Run) -> bytes:
         "run": {name: getattr(run, name) for name in _KEPT},
         "arguments": engine.store.arguments(run.id),
         "state": None if state is None else (state.seq, state.steps, state.step, state.line, state.taken, state.data),
-        "blobs": {} if large is None else large.found,
+        "blobs": {} if large is None else large.blobs.found,
         "signals": [(signal.name, signal.payload) for signal in engine.store.signals(run.id)],
     }
     return engine.seals.seal(_PLACE, content)

@@ -90,6 +90,17 @@ def forgetful():
     return said
 
 
+@durable.run(history=4)
+def once_large(steps):
+    """Of the large states at its beginning no checkpoint is kept at its end."""
+    _converse(10)
+    durable.wait_signal("go")
+    durable.step(int)
+    for _ in range(steps):
+        durable.step(int)
+    return steps
+
+
 @durable.run
 def stubborn(steps):
     """It goes on where the store has not taken a state."""
