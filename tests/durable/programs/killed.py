@@ -14,6 +14,7 @@ from stackful import durable
 from stackful.durable.sqlite.database import Database
 
 number, when, place = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+counting_one = threading.Lock()
 
 
 def dying_at_a_commit(execute):
@@ -21,15 +22,19 @@ def dying_at_a_commit(execute):
 
     def counting(text, *arguments, **keywords):
         global number
-        # On PostgreSQL a step is one statement, committed by itself.
-        is_commit = text == "COMMIT" or str(text).lstrip().startswith("UPDATE stackful.states SET seq")
+        # A step of a run that is alone is one statement, committed by itself.
+        is_commit = text == "COMMIT" or str(text).lstrip().startswith(
+            ("UPDATE stackful.states SET seq", "UPDATE states SET seq")
+        )
         if not is_commit or not threading.current_thread().name.startswith("stackful"):
             return execute(text, *arguments, **keywords)
-        number -= 1
-        if number == 0 and when == "before":
+        with counting_one:  # other threads commit meanwhile
+            number -= 1
+            is_last = number == 0
+        if is_last and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         done = execute(text, *arguments, **keywords)
-        if number == 0:
+        if is_last:
             os.kill(os.getpid(), signal.SIGKILL)
         return done
 
