@@ -310,11 +310,143 @@ def test_ended_runs_can_be_deleted(store):
         begun(store, name)
     store.commit([save("a", blobs={"d1": b"large"}, history=2)])
     store.commit([save("a", data=None, change=Change(Status.FINISHED))])
-    assert store.blob("d1") == b"large"
+    assert store.blobs(["d1"]) == {"d1": b"large"}
     assert store.delete(["a", "b", "c"]) == 1
     assert [run.id for run in store.runs()] == ["b"]
-    with pytest.raises(StoreError, match="d1"):
-        store.blob("d1")
+    assert store.blobs(["d1"]) == {}
+
+
+# --- large values -----------------------------------------------------------------------------------------------------
+
+
+def there(store):
+    """Which of the large values a, b, c, d are in the store."""
+    return "".join(sorted(store.blobs(list("abcd"))))
+
+
+def test_large_values_are_stored_with_the_state_that_needs_them(store, other):
+    """They are there for all, by digest; what is not there is left out; those that are there already stay as they are."""
+    begun(store)
+    store.commit([save(blobs={"a": b"A" * 100_000, "b": b""})])
+    store.commit([save(seq=2, blobs={"b": b"other", "c": b"C"})])
+    assert other.blobs(["c", "b", "a", "x"]) == {"a": b"A" * 100_000, "b": b"", "c": b"C"}
+    assert other.blobs([]) == {}
+
+
+def test_large_values_are_dropped_when_they_are_unused(store):
+    """Those that are told, in the commit of the state that does without; one that comes back is kept."""
+    begun(store)
+    store.commit([save(blobs={"a": b"A", "b": b"B"})])
+    store.commit([save(seq=2, blobs={"c": b"C"}, unused=("a",))])
+    assert there(store) == "bc"
+    store.commit([save(seq=3, blobs={"a": b"A"}, unused=("b", "d"))])
+    assert there(store) == "ac"
+    store.commit([save(seq=4, unused=())])
+    assert there(store) == "ac"
+
+
+def test_large_values_stay_as_long_as_a_run_needs_them(store):
+    """What several runs refer to is stored once, and dropped by the last."""
+    for name in "xyz":
+        begun(store, name)
+    store.commit([save(name, blobs={"a": b"A", name.replace("x", "b"): b"B"}) for name in "xyz"])
+    store.commit([save("x", seq=2, unused=("a",)), save("y", data=None, change=Change(Status.FINISHED), unused=())])
+    assert there(store) == "ab"
+    store.commit([save("z", data=None, change=Change(Status.CANCELLED), unused=())])
+    assert there(store) == "b"
+
+
+def test_large_values_of_a_run_that_failed_stay(store):
+    """It can be tried again: its state needs them."""
+    begun(store)
+    store.commit([save(blobs={"a": b"A"})])
+    store.commit([save(data=None, change=Change(Status.FAILED, error="no"))])
+    assert there(store) == "a"
+    store.delete(["one"])
+    assert there(store) == ""
+
+
+def test_a_lost_fence_neither_stores_nor_drops_large_values_of_the_run(store):
+    """Of a run that is another worker's nothing changes."""
+    for name in "xy":
+        begun(store, name)
+    store.commit([save("x", blobs={"a": b"A"}), save("y", blobs={"a": b"A"})])
+    lost = save("x", fence=7, seq=2, blobs={"b": b"B"}, unused=("a",))
+    assert store.commit([lost]) == ["x"]
+    assert there(store) == "a"
+    assert store.commit([lost, save("y", seq=2, blobs={"c": b"C"}, unused=("a",))]) == ["x"]
+    assert there(store) == "ac"
+    assert store.commit([save("x", fence=7, data=None, change=Change(Status.FINISHED), unused=())]) == ["x"]
+    assert there(store) == "ac"
+
+
+def test_checkpoints_keep_their_large_values(store):
+    """From the state that they came with to the one before they were unused: as long as one of those is kept, also when the run has ended."""
+    begun(store, history=2)
+    store.commit([save(blobs={"a": b"A"}, history=2)])
+    store.commit([save(seq=2, blobs={"b": b"B"}, unused=("a",), history=2)])
+    store.commit([save(seq=3, blobs={"c": b"C"}, unused=("b",), history=2)])
+    kept = [checkpoint.seq for checkpoint in store.checkpoints("one")]
+    assert there(store) == "".join(letter for seq, letter in enumerate("abc", 1) if seq in kept)
+    for seq in range(4, 20):
+        store.commit([save(seq=seq, history=2)])
+    store.commit([save(seq=20, blobs={"d": b"D"}, unused=("c",), history=2)])
+    assert there(store) == "cd"  # others of those that need it are kept
+    assert 2 not in [checkpoint.seq for checkpoint in store.checkpoints("one")]
+    store.commit([save(seq=20, data=None, change=Change(Status.FINISHED), unused=())])
+    assert there(store) == "cd"
+    store.delete(["one"])
+    assert there(store) == ""
+
+
+def test_a_run_is_added_with_the_large_values_of_its_state(store):
+    """Where it is there already nothing is stored."""
+    state = State("one", 3, 3, "s", "l", 1.0, 5, b"state")
+    run = a_run(seq=3)
+    store.add_runs([NewRun(run, b"", state=state, blobs={"a": b"A"}), NewRun(a_run("two"), b"")])
+    assert store.add_runs([NewRun(run, b"", state=state, blobs={"b": b"B"})]) == [("one", -1)]
+    assert there(store) == "a"
+    worker(store)
+    claimed = {c.run.id: c for c in store.claim("w1", 10)}
+    assert claimed["one"].state.data == b"state"
+    store.commit([save("one", data=None, seq=3, change=Change(Status.FINISHED), unused=())])
+    assert there(store) == ""
+
+
+def test_a_shared_transaction_stores_and_drops_large_values(store):
+    """With the rest of it, or not at all."""
+    begun(store)
+    store.commit([save(blobs={"a": b"A"})])
+    with store.transaction() as shared:
+        assert shared.save(save(seq=2, blobs={"b": b"B"}, unused=("a",)))
+    assert there(store) == "b"
+    with pytest.raises(ValueError, match="no"), store.transaction() as shared:
+        shared.save(save(seq=3, blobs={"c": b"C"}, unused=("b",)))
+        raise ValueError("no")
+    assert there(store) == "b"
+
+
+def test_large_values_that_come_and_go_at_once_are_there_for_who_needs_them(store, other):
+    """Two connections store and drop the same ones again and again: none is missing to who has just stored it, none is left in the end."""
+    for name in ("x", "y"):
+        begun(store, name)
+
+    def toss(connection, name, lost):
+        for seq in range(1, 60, 2):
+            connection.commit([save(name, seq=seq, blobs={"a": b"A", "b": b"B"})])
+            if there(connection) != "ab":
+                lost.append(seq)
+            connection.commit([save(name, seq=seq + 1, unused=("a", "b"))])
+
+    lost = []
+    threads = [threading.Thread(target=toss, args=(c, name, lost)) for c, name in ((store, "x"), (other, "y"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert lost == []
+    store.delete(["none"])
+    assert there(store) == ""
 
 
 # --- signals ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 from stackful.cli.listing import size_text
 from stackful.cli.options import connected
 from stackful.durable.instrument import compile_script
+from stackful.durable.large import StoreBlobs
 from stackful.durable.runs import load_raw
 from stackful.snapshot import Program
 from stackful.snapshot.keys import KEY_VARIABLE, Keys
@@ -44,7 +45,7 @@ def _listings(store: str, what: str) -> dict[str, Listing]:
             return _script_listings(engine.store.path, run.id)
         state = engine.store.state(run.id)
         name, data = ("arguments", engine.store.arguments(run.id)) if state is None else ("state", state.data or b"")
-        return {name: look(data, key=engine.seals.keys)}
+        return {name: look(data, key=engine.seals.keys, blobs=StoreBlobs(engine.store))}
 
 
 def _script_listings(path: str, run_id: str) -> dict[str, Listing]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from stackful import _core, snapshot
 from stackful.durable.contexts import host
 from stackful.durable.functions import find, options_of
+from stackful.durable.large import LEAST, LargeValues, large_values_of
+from stackful.durable.records import Change, Save
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
 from stackful.errors import DeadlineError, FiberError, InternalError, RunCancelled, StackfulError, UnsaveableError
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from stackful.durable.contexts import Drives
-    from stackful.durable.records import Change, Claimed, State
+    from stackful.durable.records import Claimed, State
     from stackful.durable.seals import Seals
     from stackful.durable.store import Run, Transaction
     from stackful.durable.telemetry import RunSpan
@@ -75,6 +77,7 @@ class ActiveRun:
         consumed: the signals that its next state has behind it.
         interrupt: "cancel" or "deadline" when its end was asked for; `told`: it has been raised.
         future: what it waits for in memory.
+        large: what its states share, once they are large.
         request: what it asked for, to be asked again: the store was away.
         shared: the transaction that its code is in.
         span: of this part of the run, where there is telemetry.
@@ -82,7 +85,7 @@ class ActiveRun:
 
     __slots__ = (
         "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "largest", "line", "parent", "program", "request", "seals", "seq",
+        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "large", "largest", "line", "parent", "program", "request", "seals", "seq",
         "shared", "sharing", "span", "state", "step", "steps", "told",
     )  # fmt: skip
 
@@ -108,6 +111,7 @@ class ActiveRun:
         self.shared: Transaction | None = None
         self.span: RunSpan | None = None
         self.largest = 65536
+        self.large: LargeValues | None = None
 
     @classmethod
     def claimed(cls, claimed: Claimed, drives: Drives, seals: Seals) -> ActiveRun:
@@ -123,7 +127,10 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.fiber, told = self.seals.load_state(self.state, self.program)
+            self.large = large_values_of(self.drives.store, self.seals, self.state)
+            self.fiber, told = self.seals.load_state(self.state, self.program, self.large)
+            if self.large is not None:
+                self.large.loaded()
             # A run that was forked, or is tried again, has not been told, whatever the one was whose state it has.
             self.told = told and (self.interrupt == "cancel" or self.deadline is not None)
             self.state, self.has_generators = None, True
@@ -148,18 +155,45 @@ class ActiveRun:
             return fiber.throw(error)
         return fiber.resume(answer)
 
-    def dumps(self) -> bytes:
-        """The state as bytes.
+    def next_state(self, change: Change | None = None) -> Save:
+        """The next state, to be committed with what else changes; what has come of signals is consumed by it. `take_back` undoes this.
 
         Raises:
-            UnsaveableError, FiberError: it cannot be stored.
+            UnsaveableError, FiberError: it cannot be stored; nothing has changed.
         """
         assert self.fiber is not None
-        before = generators_saved[0]
-        data = self.seals.seal_state(self.id, self.seq, self.fiber, self.told)
-        self.line = place_of(self.fiber)
+        before, large = generators_saved[0], self.large
+        blobs = unused = None
+        seq = self.seq + 1
+        if large is None:
+            data = self.seals.seal_state(self.id, seq, self.fiber, self.told)
+            if len(data) >= LEAST:
+                self.large = LargeValues(self.drives.store)
+        else:
+            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, large)
+            blobs, unused = large.changes(data)
+        self.seq, self.line = seq, place_of(self.fiber)
         self.has_generators = generators_saved[0] != before
-        return data
+        if self.consumed:
+            change = change or Change()
+            change.consumed, self.consumed = tuple(self.consumed), []
+        return Save(
+            self.id, self.fence, seq, self.steps, self.step, self.line, data, change, self.history, blobs, unused
+        )
+
+    def take_back(self, save: Save) -> None:
+        """The store did not take what `next_state` gave."""
+        self.seq -= 1
+        if save.change is not None:
+            self.consumed = [*save.change.consumed]
+        if self.large is not None:
+            self.large.forget()
+
+    def last_state(self, change: Change) -> Save:
+        """How the run ends, to be committed."""
+        has_values = self.large is not None or self.history  # checkpoints may have had some
+        unused = () if has_values and change.status is not Status.FAILED else None
+        return Save(self.id, self.fence, self.seq, self.steps, self.step, self.line, None, change, unused=unused)
 
     def abandon(self) -> None:
         """Let go of the fiber, which lives on in the store, without running any code of it.
@@ -171,7 +205,7 @@ class ActiveRun:
             import ctypes
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.fiber))
-        self.fiber = None
+        self.fiber = self.large = None
         self.end_span("released")
 
     def end_span(self, status: str, change: Change | None = None) -> None:

@@ -23,7 +23,7 @@ from stackful.durable.connections import set_current
 from stackful.durable.forms import checked_answer
 from stackful.durable.functions import find
 from stackful.durable.handles import Handle
-from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_of
+from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_with_values
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import Filter, NewRun, NewSignal, Outcome, Queue, Reach, State, Worker
 from stackful.durable.seals import Seals
@@ -322,12 +322,13 @@ class Engine:
         run = self.store.run(run_id)
         if run.kind == "script":
             raise StoreError(f"{run.id} is the run of a script: only a run of a function can be forked")
-        state = state_of(self.store, run.id, at)
-        fiber, told = self.seals.load_state(state, run.program)
+        state, large = state_with_values(self.store, self.seals, run.id, at)
+        fiber, told = self.seals.load_state(state, run.program, large)
         if edit or result:
             fiber = edited(fiber, dict(edit or {}), result)
         new_name = checked_name(id) if id else new_id(run.id.rpartition("-")[0] or run.id, (), 8)
-        data = self.seals.seal_state(new_name, state.seq, fiber, told)
+        data = self.seals.seal_state(new_name, state.seq, fiber, told, large)
+        blobs = None if large is None else large.taken_along()
         now = self.store.now()
         record = run._replace(
             id=new_name, created=now, updated=now, status=Status.PENDING, started=None, wake=None, waits=None, question=None,
@@ -335,7 +336,7 @@ class Engine:
             seq=state.seq, steps=state.steps, step=state.step, line=state.line,
         )  # fmt: skip
         copied = State(new_name, state.seq, state.steps, state.step, state.line, now, len(data), data)
-        return self.start(NewRun(record, self.seal(new_name, ((), {})), state=copied))
+        return self.start(NewRun(record, self.seal(new_name, ((), {})), state=copied, blobs=blobs))
 
     def stack(self, run_id: str, seq: int | None = None) -> list[StackFrame]:
         """The suspended calls of a run; see `inspect.stack`."""
@@ -353,11 +354,11 @@ class Engine:
             CodeChangedError: its function is not to be found.
         """
         run = self.store.run(run_id)
-        state = self.store.state(run.id)
         find(run.program)
-        if state is None:
+        if self.store.state(run.id) is None:
             return self.seals.findings(self.store.arguments(run.id))
-        return self.seals.findings(state.data or b"", run.program)
+        state, large = state_with_values(self.store, self.seals, run.id)
+        return self.seals.findings(state.data or b"", run.program, large)
 
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""

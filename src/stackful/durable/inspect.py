@@ -10,11 +10,13 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from stackful import _core, snapshot
+from stackful.durable.large import large_values_of
 from stackful.durable.records import Filter, State
 from stackful.durable.store import ENDED
-from stackful.errors import StackfulError, StoreError
+from stackful.errors import SnapshotFormatError, StackfulError, StoreError
 
 if TYPE_CHECKING:
+    from stackful.durable.large import LargeValues
     from stackful.durable.seals import Seals
     from stackful.durable.store import Store
     from stackful.fibers import Fiber
@@ -29,6 +31,7 @@ __all__ = [
     "stack",
     "stack_of",
     "state_of",
+    "state_with_values",
     "timeline",
 ]
 
@@ -114,6 +117,25 @@ def state_of(store: Store, run_id: str, seq: int | None = None) -> State:
     return state
 
 
+def state_with_values(
+    store: Store, seals: Seals, run_id: str, seq: int | None = None
+) -> tuple[State, LargeValues | None]:
+    """The same with all that it needs; the run may be under way meanwhile.
+
+    Raises:
+        StoreError: there is no such state.
+        SealError, SnapshotFormatError: it, or a large value of it, is damaged.
+    """
+    while True:
+        state = state_of(store, run_id, seq)
+        try:
+            return state, large_values_of(store, seals, state)
+        except SnapshotFormatError:
+            if state_of(store, run_id, seq).seq == state.seq:
+                raise
+            # The run has gone on, and what only that state needed was dropped.
+
+
 def stack(store: Store, seals: Seals, run_id: str, seq: int | None = None) -> list[StackFrame]:
     """The suspended calls of a run, outermost first, as of its last state, or of another that is kept.
 
@@ -122,7 +144,8 @@ def stack(store: Store, seals: Seals, run_id: str, seq: int | None = None) -> li
         SnapshotError: the state cannot be read: another key, another Python, other code.
     """
     run_id = store.run(run_id).id
-    fiber, _ = seals.load_state(state_of(store, run_id, seq))
+    state, large = state_with_values(store, seals, run_id, seq)
+    fiber, _ = seals.load_state(state, large=large)
     return stack_of(fiber)
 
 

@@ -65,12 +65,14 @@ class NewRun:
         arguments: sealed; what it begins with as long as it has no state.
         source: the script's bytes, for runs of kind "script".
         state: for a fork, the state that it goes on from.
+        blobs: large values by their digest, all that this state refers to.
     """
 
     run: Run
     arguments: bytes = b""
     source: bytes = b""
     state: State | None = None
+    blobs: Mapping[str, bytes] | None = None
 
 
 @dataclass(slots=True)
@@ -133,7 +135,8 @@ class Save:
         data: the state; None leaves the last one (the run has failed, or ended).
         change: what else is to change; None for the common case that the run only went on.
         history: how many checkpoints to keep, thinned (see `Store.commit`); 0: none but the state itself.
-        blobs: large values by their digest, which the state refers to; those that the store has already are skipped.
+        blobs: large values by their digest, which the state refers to and the one before did not; those that the store has already are skipped.
+        unused: digests that the state before referred to, and this one does not; not None with the good end, or the cancellation, of a run that may have such values.
     """
 
     run: str
@@ -146,6 +149,7 @@ class Save:
     change: Change | None = None
     history: int = 0
     blobs: Mapping[str, bytes] | None = None
+    unused: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)

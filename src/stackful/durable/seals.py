@@ -13,6 +13,9 @@ from stackful.durable.functions import has_main, options_of
 from stackful.snapshot.format import reseal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stackful.durable.large import LargeValues
     from stackful.durable.records import State
     from stackful.fibers import Fiber
     from stackful.snapshot import Keys
@@ -56,20 +59,25 @@ class Seals:
         """What `seal` was given; SealError if these bytes are not for this run."""
         return snapshot.loads(data, key=self.keys, program=self.program, run=run_id)
 
-    def seal_state(self, run_id: str, seq: int, fiber: Fiber, told: bool) -> bytes:
-        """A state of a run: its fiber, and whether it has been told of its end.
+    def seal_state(self, run_id: str, seq: int, fiber: Fiber, told: bool, large: LargeValues | None = None) -> bytes:
+        """A state of a run: its fiber, and whether it has been told of its end; `large` shares values with other states.
 
         Raises:
             UnsaveableError, FiberError: it cannot be stored.
         """
-        return snapshot.dumps((told, fiber), key=self.keys, program=self.program, run=run_id, sequence=seq)
+        history = None if large is None else large.begin()
+        return snapshot.dumps(
+            (told, fiber), key=self.keys, program=self.program, run=run_id, sequence=seq, blobs=history,
+            compression=None if large is None or history is None else large.compression,
+        )  # fmt: skip
 
-    def load_state(self, state: State, program: str = "") -> tuple[Fiber, bool]:
+    def load_state(self, state: State, program: str = "", large: LargeValues | None = None) -> tuple[Fiber, bool]:
         """What `seal_state` was given.
 
         Args:
             state: as it is in the store.
             program: the function, whose `run` says what to do where code has changed.
+            large: its large values, as `large_values_of` gives them.
 
         Raises:
             SealError: these are not the bytes that were stored as this state of this run.
@@ -77,23 +85,31 @@ class Seals:
         """
         told, fiber = snapshot.loads(
             state.data or b"", key=self.keys, program=self.program, run=state.run, sequence=state.seq,
-            on_change=options_of(program).on_change,
+            blobs=None if large is None else large.history, on_change=options_of(program).on_change,
         )  # fmt: skip
         return fiber, told
 
-    def taken_over(self, data: bytes, origin: Seals, run_id: str, seq: int | None = None) -> bytes:
-        """What another store has sealed, for a run of this one; nothing is unpickled.
+    def taken_over(
+        self,
+        data: bytes,
+        origin: Seals,
+        run_id: str,
+        seq: int | None = None,
+        base_of: Callable[[bytes], bytes] | None = None,
+    ) -> bytes:
+        """What another store has sealed, for a run of this one; nothing is unpickled. `base_of` finds large values.
 
         Raises:
             SealError: it was sealed with none of the keys of `origin`.
             SnapshotVersionError: by another Python.
         """
-        return reseal(data, origin.keys, self.keys, run_id, seq)
+        return reseal(data, origin.keys, self.keys, run_id, seq, base_of)
 
-    def findings(self, data: bytes, program: str = "") -> list[snapshot.Finding]:
+    def findings(self, data: bytes, program: str = "", large: LargeValues | None = None) -> list[snapshot.Finding]:
         """What speaks against going on from sealed bytes with the code that is here; nothing is built or run."""
         on_change = options_of(program).on_change
-        return snapshot.check_code(data, key=self.keys, program=self.program, on_change=on_change)
+        history = None if large is None else large.history
+        return snapshot.check_code(data, key=self.keys, program=self.program, blobs=history, on_change=on_change)
 
 
 def _live_program() -> snapshot.Program | None:

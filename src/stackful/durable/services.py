@@ -11,7 +11,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable.contexts import Step, elsewhere
-from stackful.durable.records import Change, Filter, Save
+from stackful.durable.records import Change, Filter
 from stackful.durable.requests import (
     Abort,
     AwaitRuns,
@@ -154,21 +154,20 @@ def _transact(engine: Engine, run: ActiveRun, request: Transact) -> bool:
     if sharing is None or shared is None:
         raise FiberError("transaction() ended twice: its function was continued a second time")
     run.steps += 1
-    run.seq += 1
+    save = None
     try:
-        change = Change(consumed=tuple(run.consumed)) if run.consumed else None
-        save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, run.dumps(), change, run.history)
+        save = run.next_state()
         is_ours = shared.save(save)
     except BaseException as error:
-        run.seq -= 1
+        if save is not None:
+            run.take_back(save)
         sharing.__exit__(type(error), error, error.__traceback__)
         raise
     try:
         sharing.__exit__(None, None, None)
     except BaseException:
-        run.seq -= 1
+        run.take_back(save)
         raise
-    run.consumed = []
     if not is_ours:
         engine.threads.lose(run)
         return False

@@ -260,6 +260,9 @@ class Store(Protocol):
         With ``history`` = K > 0 each state is kept as a checkpoint, and older ones are thinned: of those that lie between K * 2**n and K * 2**(n+1)
         states back, every 2**(n+1)-th stays.
 
+        Large values (`Save.blobs`) stay as long as a state or checkpoint of a run needs them: each is needed by all from the one that it came with to
+        the one before it was unused, or by all that come.
+
         Ending a run makes due whoever waits for it, admits the next of its queue, and frees its dedup key. Sending a signal makes
         due the run that waits for it; one to a run that is FINISHED or CANCELLED, or not there, is dropped.
         """
@@ -298,8 +301,8 @@ class Store(Protocol):
 
     # --- blobs --------------------------------------------------------------------------------------------------------
 
-    def blob(self, digest: str) -> bytes:
-        """A large value that states refer to; StoreError if it is not there."""
+    def blobs(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Large values that states refer to, by digest; those that are not there are left out."""
 
     # --- queues and schedules -----------------------------------------------------------------------------------------
 

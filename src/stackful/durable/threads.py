@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from stackful.durable.active import ending_of, largest_local, seal_error
 from stackful.durable.contexts import here
-from stackful.durable.records import Change, Save
+from stackful.durable.records import Change
 from stackful.durable.requests import DONE
 from stackful.durable.services import QUESTIONS, SERVICES
 from stackful.durable.store import ENDED, Status
@@ -24,6 +24,7 @@ from stackful.errors import FiberError, StoreError
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Save
 
 __all__ = ["Threads"]
 
@@ -222,8 +223,8 @@ class Threads:
     def _go_on(self, run: ActiveRun) -> None:
         here.driver = run
         try:
-            if run.fiber is None:
-                run.load()
+            if run.fiber is None and not self._load(run):
+                return
             while True:
                 request, run.request = run.request or run.go(), None
                 if request is DONE:
@@ -240,6 +241,17 @@ class Threads:
             self._fail(run, error)
         finally:
             here.driver = None
+
+    def _load(self, run: ActiveRun) -> bool:
+        """Make its fiber; False if the store, which has its large values, is away: then it is tried again."""
+        try:
+            run.load()
+        except StoreError as error:
+            if not _is_passing(error):
+                raise
+            self._engine.alarms.ask_again(run)
+            return False
+        return True
 
     def _serve(self, run: ActiveRun, request: Any) -> bool:
         """Do what was asked for; True: the run goes on at once. What goes wrong goes wrong in the run's code, but that the store is away."""
@@ -261,22 +273,19 @@ class Threads:
 
     def save(self, run: ActiveRun, change: Change | None = None) -> None:
         """Have the state of a run committed; where it cannot be stored, its code is told."""
-        run.seq += 1
         try:
-            data = run.dumps()
+            save = run.next_state(change)
         except Exception as error:  # noqa: BLE001 - a value's own way of being pickled may raise anything
-            run.seq -= 1
             run.error = error.with_traceback(None)
             self._ready.append(run)
             return
-        if len(data) > run.largest:
-            self._warn(run, len(data))
-        if run.consumed:
-            change = change or Change()
-            change.consumed, run.consumed = tuple(run.consumed), []
-        if change is not None:
-            change.told = run.told
-        save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, data, change, run.history)
+        size = len(save.data or b"")
+        if save.blobs:
+            size += sum(map(len, save.blobs.values()))
+        if size > run.largest:
+            self._warn(run, size)
+        if save.change is not None:
+            save.change.told = run.told
         self._pending.append((run, save))
 
     def _warn(self, run: ActiveRun, size: int) -> None:
@@ -284,7 +293,9 @@ class Threads:
         while run.largest < size:
             run.largest *= 2
         part, name = largest_local(run)
-        _log.warning("run %s: its state has %d bytes, of which %d are in %s", run.id, size, part, name)
+        _log.warning(
+            "run %s: a state of it took %d bytes to store; the largest is %s, %d bytes", run.id, size, name, part
+        )
 
     def _finish(self, run: ActiveRun, result: object) -> None:
         try:
@@ -305,8 +316,7 @@ class Threads:
         self._end(run, Change(status, error=text, result=seal_error(run, error)))
 
     def _end(self, run: ActiveRun, change: Change) -> None:
-        save = Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)
-        self._pending.append((run, save))
+        self._pending.append((run, run.last_state(change)))
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
@@ -376,11 +386,9 @@ class Threads:
             return
         if save.data is None:  # it has ended, and even that cannot be stored
             change = Change(Status.FAILED, error=f"{_UNSTORED}: {reason}"[:10_000])
-            self._pending.append((run, Save(run.id, run.fence, run.seq, run.steps, run.step, run.line, None, change)))
+            self._pending.append((run, run.last_state(change)))
             return
-        run.seq -= 1
-        if save.change is not None:
-            run.consumed = [*save.change.consumed]
+        run.take_back(save)
         run.error = reason.with_traceback(None)
         self._ready.append(run)
 

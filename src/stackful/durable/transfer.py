@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from stackful import snapshot
+from stackful.durable.inspect import state_with_values
+from stackful.durable.large import checked
 from stackful.durable.names import checked_name
 from stackful.durable.records import NewRun, NewSignal, State
 from stackful.durable.seals import Seals
 from stackful.durable.store import ENDED, Run, Status
 from stackful.errors import SnapshotFormatError, StoreError
 from stackful.keyfiles import read_key_file
+from stackful.snapshot.blobs import Stored
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,12 +39,15 @@ def export_run(engine: Engine, run: Run) -> bytes:
         )
     if run.status in ENDED - {Status.FAILED}:
         raise StoreError(f"{run.id} is {run.status.value}: there is nothing of it that could go on")
-    state = engine.store.state(run.id)
+    state, large = engine.store.state(run.id), None
+    if state is not None:
+        state, large = state_with_values(engine.store, engine.seals, run.id)
     content = {
         "id": run.id,
         "run": {name: getattr(run, name) for name in _KEPT},
         "arguments": engine.store.arguments(run.id),
         "state": None if state is None else (state.seq, state.steps, state.step, state.line, state.taken, state.data),
+        "blobs": {} if large is None else large.blobs.found,
         "signals": [(signal.name, signal.payload) for signal in engine.store.signals(run.id)],
     }
     return engine.seals.seal(_PLACE, content)
@@ -94,10 +101,13 @@ def _new_run(engine: Engine, origin: Seals, run_id: str, content: dict[str, Any]
     if content["state"] is None:
         return NewRun(run, arguments)
     seq, steps, step, line, taken, data = content["state"]
-    sealed = engine.seals.taken_over(data, origin, run_id, seq)
-    return NewRun(
-        run, arguments, state=State(run_id, seq, steps, step, line, taken or time.time(), len(sealed), sealed)
-    )
+    blobs = {digest: checked(digest, blob) for digest, blob in content.get("blobs", {}).items()}
+    large = snapshot.MemoryBlobs()
+    large.data = blobs
+    sealed = engine.seals.taken_over(data, origin, run_id, seq, Stored(large, None).data)
+    needed = snapshot.references(sealed, key=engine.seals.keys) if blobs else ()
+    state = State(run_id, seq, steps, step, line, taken or time.time(), len(sealed), sealed)
+    return NewRun(run, arguments, state=state, blobs={digest.hex(): blobs[digest] for digest in needed} or None)
 
 
 def _add(engine: Engine, new: NewRun, before: str) -> None:

@@ -23,7 +23,7 @@ from stackful.snapshot.parts import prefix_of
 if TYPE_CHECKING:
     from stackful.snapshot.keys import Key, Keys
 
-__all__ = ["FIRST", "Blobs", "Draft", "History", "MemoryBlobs", "Stored", "Values", "history_of"]
+__all__ = ["FIRST", "Blobs", "Draft", "History", "MemoryBlobs", "Stored", "Values", "history_of", "raw_size"]
 
 SHORT = 128
 """Characters below which a string stands in the snapshot itself."""
@@ -151,6 +151,12 @@ def _encoded(data: bytes, number: int, key: Key | None) -> bytes:
         return forms + data
     salt = encryption.make_salt()
     return b"".join((forms, bytes.fromhex(key.id), salt, encryption.encrypt(key, salt, data, forms)))
+
+
+def raw_size(blob: bytes) -> int:
+    """How many bytes a blob has when it is not compressed; of an encrypted one, as it is."""
+    is_compressed = blob[0] and not blob[1]
+    return int.from_bytes(blob[_FORMS : _FORMS + 8], "little") if is_compressed else len(blob) - _FORMS
 
 
 class History:

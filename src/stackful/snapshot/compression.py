@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from stackful.errors import SnapshotError, SnapshotFormatError
 
-__all__ = ["COMPRESSIONS", "LEAST", "best", "chosen", "compress", "decompress", "is_worthwhile", "number_of"]
+__all__ = ["COMPRESSIONS", "LEAST", "best", "chosen", "compress", "decompress", "is_fast", "is_worthwhile", "number_of"]
 
 COMPRESSIONS = ("none", "zlib", "zstd")
 """By their numbers in the format."""
@@ -117,6 +117,11 @@ def chosen(size: int) -> int:
     Not zlib, which is slower than most disks.
     """
     return _ZSTD if size >= LEAST and _zstd() is not None else 0
+
+
+def is_fast() -> bool:
+    """Whether zstd is there."""
+    return _zstd() is not None
 
 
 def best() -> int:

@@ -320,12 +320,19 @@ def open_sealed(
     return Opened(head, _expanded(head, body, base_of))
 
 
-def reseal(data: bytes, keys: Keys, new: Keys, run: str | None = None, sequence: int | None = None) -> bytes:
-    """A snapshot sealed anew: with other keys, for another place. Nothing is unpickled, and the body stays what it is.
+def reseal(
+    data: bytes,
+    keys: Keys,
+    new: Keys,
+    run: str | None = None,
+    sequence: int | None = None,
+    base_of: Callable[[bytes], bytes] | None = None,
+) -> bytes:
+    """A snapshot sealed anew: with other keys, for another place. Nothing is unpickled, and the body stays what it is; it needs no base then.
 
-    `SnapshotVersionError` for one of another Python: the head says by which one it was made. Else as `open_sealed`.
+    `base_of` finds what stands under a digest. `SnapshotVersionError` for one of another Python: the head says by which one it was made. Else as `open_sealed`.
     """
-    opened = open_sealed(data, keys)
+    opened = open_sealed(data, keys, base_of=base_of)
     made_by = opened.head.fields.get("python")
     if made_by != _PYTHON:
         raise SnapshotVersionError(f"this snapshot was made by Python {made_by}: seal it anew with that one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from stackful.durable.postgres.blobs import keep_blobs
 from stackful.durable.postgres.rows import RUN_FIELDS, ask, text
 from stackful.durable.store import ENDED
 from stackful.errors import StoreError
@@ -86,6 +87,12 @@ def add_runs(
     """Add runs that somebody starts; for each its id and fence, as `Store.add_runs` says."""
     added: dict[str, int] = dict(insert_runs(session, runs, owner, [(None, None)] * len(runs)).fetchall())
     answers = [_answer(session, address, new, added, owner) for new in runs]
+    kept = [
+        (run_id, fence, new.run.seq, new.blobs)
+        for new, (run_id, fence) in zip(runs, answers, strict=True)
+        if new.blobs and fence >= 0
+    ]
+    keep_blobs(session, kept)
     if any(fence == 0 for _, fence in answers):
         session.execute("SELECT pg_notify('stackful', 'due')")
     return lambda: answers

@@ -10,7 +10,7 @@ from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from psycopg import Cursor
@@ -25,7 +25,6 @@ __all__ = [
     "checkpoints",
     "children",
     "count",
-    "delete",
     "field",
     "load_state",
     "outcomes",
@@ -53,10 +52,6 @@ COLUMNS = ", ".join(map(_column, Run._fields))
 
 _SELECT = f"SELECT {COLUMNS} FROM stackful.runs r LEFT JOIN stackful.states s ON s.run = r.id"
 _PLACE = {name: place for place, name in enumerate(Run._fields)}
-_SWEEP = """
-    DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s)
-    AND NOT EXISTS (SELECT FROM stackful.blob_users u WHERE u.digest = b.digest)
-"""
 _MISSING = {"seq": 0, "steps": 0, "step": "", "line": "", "size": 0}
 
 
@@ -164,21 +159,6 @@ def load_state(session: Connection, address: str, run_id: str, seq: int) -> Stat
     run(session, address, run_id)
     kept = ", ".join(str(kept.seq) for kept in reversed(checkpoints(session, run_id))) or "none"
     raise StoreError(f"run {run_id} has no checkpoint {seq} any more; kept are: {kept}")
-
-
-def delete(session: Connection, run_ids: Sequence[str]) -> Callable[[], int]:
-    """Forget runs that have ended, and the large values that nobody else refers to; what is returned tells how many runs there were."""
-    blobs = "SELECT DISTINCT digest FROM stackful.blob_users WHERE run = ANY(%s) ORDER BY digest"
-    digests = [row[0] for row in ask(session, blobs, [list(run_ids)])]
-    ended = [status.value for status in ENDED]
-    deleted = session.execute(
-        "DELETE FROM stackful.runs WHERE id = ANY(%s) AND status = ANY(%s)", [list(run_ids), ended]
-    )
-    if digests:
-        # Those that somebody is about to refer to are locked by that (a foreign key), and stay.
-        free = "SELECT digest FROM stackful.blobs WHERE digest = ANY(%s) ORDER BY digest FOR UPDATE SKIP LOCKED"
-        session.execute(_SWEEP, [[row[0] for row in ask(session, free, [digests])]])
-    return lambda: deleted.rowcount
 
 
 def run_of(row: Sequence[Any]) -> Run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 
 from stackful.durable.postgres.adding import insert_runs
+from stackful.durable.postgres.blobs import drop_blobs, keep_blobs
 from stackful.durable.postgres.rows import ask, text
 from stackful.durable.postgres.signalling import deliver, wake_for_signals
 from stackful.durable.records import Save
@@ -113,15 +114,6 @@ _ADMIT = """
     SELECT pg_notify('stackful', 'due') WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (
         SELECT queue FROM stackful.runs WHERE id = ANY(%s)))
 """
-_KEEP_BLOBS = (
-    "INSERT INTO stackful.blobs (digest, data) SELECT * FROM unnest(%s::text[], %s::bytea[]) ON CONFLICT DO NOTHING"
-)
-_USE_BLOBS = """
-    INSERT INTO stackful.blob_users (run, digest)
-    SELECT v.run, v.digest FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS v(run, fence, digest)
-        JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
-    ON CONFLICT DO NOTHING
-"""
 _KEEP = """
     INSERT INTO stackful.checkpoints (run, seq, taken, size, steps, step, line, data)
     SELECT s.run, s.seq, s.taken, s.size, s.steps, s.step, s.line, s.data
@@ -137,7 +129,13 @@ _THIN = """
 
 def is_plain(save: Save) -> bool:
     """Whether nothing but the state changes: what nearly all saves are."""
-    return save.change is None and not save.history and not save.blobs and save.data is not None
+    return (
+        save.change is None
+        and not save.history
+        and save.blobs is None
+        and save.unused is None
+        and save.data is not None
+    )
 
 
 def save_plain(session: Connection, saves: Sequence[Save]) -> list[str]:
@@ -198,18 +196,14 @@ def _attributes(change: Change) -> tuple[str | None, str | None]:
 
 def _keep(session: Connection, saves: Sequence[Save]) -> None:
     """Large values, and checkpoints, which are thinned out: each power of two that one comes past costs one look."""
-    blobs = [(s.run, s.fence, digest, data) for s in saves for digest, data in (s.blobs or {}).items()]
-    if blobs:
-        runs, fences, digests, values = _columns(blobs, 4)
-        once = dict(sorted(zip(digests, values, strict=True)))
-        session.execute(_KEEP_BLOBS, [list(once), list(once.values())])
-        session.execute(_USE_BLOBS, [runs, fences, digests])
+    keep_blobs(session, [(s.run, s.fence, s.seq, s.blobs) for s in saves if s.blobs])
     kept = [s for s in saves if s.history and s.data is not None]
     if kept:
         session.execute(_KEEP, _columns(((s.run, s.fence) for s in kept), 2))
         thinned = [(s.run, s.fence, seq) for s in kept for seq in _too_many(s.seq, s.history)]
         if thinned:
             session.execute(_THIN, _columns(thinned, 3))
+    drop_blobs(session, saves)
 
 
 def _too_many(seq: int, kept: int) -> list[int]:

@@ -104,6 +104,11 @@ _MIGRATIONS = [
         END LOOP;
     END $$;
     """,
+    # From which state to which one a run refers to a value; NULL: to the last, and those to come.
+    """
+    ALTER TABLE blob_users ADD COLUMN since bigint NOT NULL DEFAULT 0, ADD COLUMN until bigint;
+    CREATE INDEX blob_users_ended ON blob_users (run) WHERE until IS NOT NULL;
+    """,
 ]
 
 

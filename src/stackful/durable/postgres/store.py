@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from functools import partial
 
-from stackful.durable.postgres import adding, claiming, queues, rows, saving, scripts, signalling, workers
+from stackful.durable.postgres import adding, blobs, claiming, queues, rows, saving, scripts, signalling, workers
 from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
@@ -173,7 +173,7 @@ class PostgresStore:
 
     def delete(self, run_ids: Sequence[str]) -> int:
         """Forget runs that have ended, with all that belongs to them; how many there were."""
-        return self._sessions.transact(partial(rows.delete, run_ids=run_ids))
+        return self._sessions.transact(partial(blobs.delete_runs, run_ids=run_ids))
 
     # --- states -------------------------------------------------------------------------------------------------------
 
@@ -230,13 +230,9 @@ class PostgresStore:
         """The signals of a run that have not been consumed, the oldest first."""
         return self._sessions.run(partial(signalling.signals, run_id=run_id, name=name))
 
-    def blob(self, digest: str) -> bytes:
-        """A large value that states refer to."""
-        query = "SELECT data FROM stackful.blobs WHERE digest = %s"
-        row = self._sessions.run(lambda session: rows.ask(session, query, [digest]).fetchone())
-        if row is None:
-            raise StoreError(f"the value {digest} is no longer in {self.path}, but a state refers to it")
-        return bytes(row[0])
+    def blobs(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Large values that states refer to, by digest; those that are not there are left out."""
+        return self._sessions.run(partial(blobs.read_blobs, digests=digests))
 
     # --- queues and schedules -----------------------------------------------------------------------------------------
 

@@ -25,6 +25,11 @@ _REPLACE = (
     "INSERT OR REPLACE INTO states (run, fence, owner, seq, steps, step, line, taken, data)"
     " SELECT run, fence, owner, ?, ?, ?, ?, ?, ? FROM states WHERE run = ? AND fence = ?"
 )
+_DROP = (
+    "DELETE FROM blob_users WHERE run = ? AND until IS NOT NULL AND NOT EXISTS"
+    " (SELECT 1 FROM checkpoints c WHERE c.run = blob_users.run AND c.seq BETWEEN since AND until) RETURNING digest"
+)
+_DROP_UNUSED = "DELETE FROM blobs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM blob_users WHERE digest = ?)"
 # The queues in which runs wait for their turn: one look at the index for each, not one for each run.
 _QUEUES = """
     WITH RECURSIVE waiting (queue) AS (
@@ -194,17 +199,23 @@ class Claims(Rows):
         if not guarded:
             return False
         if save.blobs:
-            self._keep_blobs(db, save)
+            self._keep_blobs(db, save.run, save.seq, save.blobs)
         if save.history and save.data is not None:
             self._keep(db, save, now)
+        if save.unused is not None:
+            self._drop_blobs(db, save, save.unused)
         if save.change is not None:
             self._change(db, save, save.change, now, told)
         return True
 
-    def _keep_blobs(self, db: sqlite3.Connection, save: Save) -> None:
-        blobs = (save.blobs or {}).items()
-        db.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", blobs)
-        db.executemany("INSERT OR IGNORE INTO blob_users VALUES (?, ?)", [(save.run, digest) for digest, _ in blobs])
+    def _drop_blobs(self, db: sqlite3.Connection, save: Save, unused: Sequence[str]) -> None:
+        """Drop what no state of the run needs any more, and nobody else's. With its end none is needed but what checkpoints need."""
+        if save.data is None:
+            db.execute("UPDATE blob_users SET until = ? WHERE run = ? AND until IS NULL", [save.seq, save.run])
+        rows = [(save.seq - 1, save.run, digest) for digest in unused]
+        db.executemany("UPDATE blob_users SET until = ? WHERE run = ? AND digest = ?", rows)
+        dropped = db.execute(_DROP, [save.run]).fetchall()
+        db.executemany(_DROP_UNUSED, [(digest, digest) for (digest,) in dropped])
 
     def _keep(self, db: sqlite3.Connection, save: Save, now: float) -> None:
         """Keep a state as a checkpoint, and thin out those before it: each pass of a power of two costs one look."""
@@ -418,7 +429,7 @@ class Claims(Rows):
 
 def _is_plain(save: Save) -> bool:
     """Whether nothing but its state is to be stored, in the place of the one before."""
-    return save.change is None and save.seq > 1 and not save.history and not save.blobs
+    return save.change is None and save.seq > 1 and not save.history and save.blobs is None and save.unused is None
 
 
 def _next_scheduled(db: sqlite3.Connection, known: str, names: list[str], reach: Reach | None) -> float | None:

@@ -10,7 +10,7 @@ from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from stackful.durable.records import Filter, NewRun, Outcome
@@ -148,7 +148,17 @@ class Rows(Database):
             "INSERT INTO states (run, fence, owner, seq, steps, step, line, taken, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run.id, int(is_claimed), owner if is_claimed else None, *values),
         )
+        if new.blobs:
+            self._keep_blobs(db, run.id, run.seq, new.blobs)
         return run.id, int(is_claimed)
+
+    def _keep_blobs(self, db: sqlite3.Connection, run_id: str, seq: int, blobs: Mapping[str, bytes]) -> None:
+        """Large values that the states of a run refer to from this one on; some may be there, and some may have been unused meanwhile."""
+        db.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", blobs.items())
+        db.executemany(
+            "INSERT INTO blob_users (run, digest, since) VALUES (?, ?, ?) ON CONFLICT (run, digest) DO UPDATE SET until = NULL",
+            [(run_id, digest, seq) for digest in blobs],
+        )
 
     def _insert_row(
         self, db: sqlite3.Connection, run: Run, is_queued: bool = False, arguments: bytes = b"", source: bytes = b""

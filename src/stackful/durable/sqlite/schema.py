@@ -84,6 +84,12 @@ MIGRATIONS = [
         id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started REAL NOT NULL, draining INTEGER NOT NULL DEFAULT 0
     );
     """,
+    # From which state to which one a run refers to a value; NULL: to the last, and those to come.
+    """
+    ALTER TABLE blob_users ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE blob_users ADD COLUMN until INTEGER;
+    CREATE INDEX blob_users_ended ON blob_users (run) WHERE until IS NOT NULL;
+    """,
 ]
 
 

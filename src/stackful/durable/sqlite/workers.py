@@ -7,7 +7,8 @@ import sqlite3
 from _weakref import ref
 
 from stackful.durable.sqlite.claims import Claims
-from stackful.errors import RunNotFoundError, StoreError
+from stackful.durable.sqlite.rows import marks
+from stackful.errors import RunNotFoundError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -190,13 +191,15 @@ class Workers(Claims):
         with self._reading() as db:
             return [Signal(*row) for row in db.execute(query, (run_id, name))]
 
-    def blob(self, digest: str) -> bytes:
-        """A large value that states refer to."""
-        with self._reading() as db:
-            row = db.execute("SELECT data FROM blobs WHERE digest = ?", [digest]).fetchone()
-        if row is None:
-            raise StoreError(f"the value {digest} is no longer in {self.path}, but a state refers to it")
-        return bytes(row[0])
+    def blobs(self, digests: Sequence[str]) -> dict[str, bytes]:
+        """Large values that states refer to, by digest; those that are not there are left out."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(digests), 500):
+            part = digests[start : start + 500]
+            query = f"SELECT digest, data FROM blobs WHERE digest IN ({marks(part)})"
+            with self._reading() as db:
+                found.update(db.execute(query, part))
+        return found
 
     # --- queues and schedules -----------------------------------------------------------------------------------------
 
