@@ -562,16 +562,11 @@ static NOINLINE PyObject *
 suspend_otherwise(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
-    if (fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL) {
-        PyObject *value = fiber->active == NULL ? NULL : suspend_in_function(fiber, fiber->core, STUB_SUSPEND);
-        if (value != NULL) {
-            return value;
-        }
-        if (hard_is_next(fiber, fiber->core, STUB_SUSPEND)) {
-            return hard_suspend_next(fiber);
-        }
+    PyObject *value = fiber->active == NULL ? NULL : suspend_in_function(fiber, fiber->core, STUB_SUSPEND);
+    if (value != NULL) {
+        return value;
     }
-    return suspend_slowly(gate, STUB_SUSPEND);
+    return hard_is_next(fiber, fiber->core, STUB_SUSPEND) ? hard_suspend_next(fiber) : suspend_slowly(gate, STUB_SUSPEND);
 }
 
 /* `~gate` in `suspend`. */
@@ -579,10 +574,10 @@ PyObject *
 gate_suspend(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
-    PyObject *value = NULL;
-    if (LIKELY(fiber != NULL && fiber->core == ((Gate *)gate)->core && !fiber->is_root && !fiber->is_script && fiber->guest == NULL)) {
-        value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
+    if (UNLIKELY(fiber == NULL || fiber->core != ((Gate *)gate)->core || fiber->is_root || fiber->is_script || fiber->guest != NULL)) {
+        return suspend_slowly(gate, STUB_SUSPEND);
     }
+    PyObject *value = suspend_again(fiber, fiber->core, STUB_SUSPEND);
     return LIKELY(value != NULL) ? value : suspend_otherwise(gate);
 }
 

@@ -12,6 +12,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from traps import Trap
 
 from stackful import Fiber, SealError, SnapshotError, SnapshotFormatError, SnapshotVersionError, snapshot, suspend
 from stackful.snapshot import compression
@@ -23,19 +24,6 @@ PYTHON = "{}.{}".format(*sys.version_info)
 HAS_CRYPTOGRAPHY = importlib.util.find_spec("cryptography") is not None
 HAS_ZSTD = compression.best() == compression.COMPRESSIONS.index("zstd")
 needs_cryptography = pytest.mark.skipif(not HAS_CRYPTOGRAPHY, reason="cryptography is not installed")
-
-
-class Trap:
-    """Unpickling it is noticed."""
-
-    sprung = 0
-
-    def __reduce__(self):
-        return spring, ()
-
-
-def spring():
-    Trap.sprung += 1
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pytest
+from traps import Trap
 
 from stackful import SealError, SnapshotError, SnapshotFormatError, _core, snapshot
 from stackful.snapshot import files
@@ -15,19 +16,6 @@ from stackful.snapshot.parts import prefix_of
 
 KEY = b"k" * 32
 SIZES = (3 << 20, 70_000, (2 << 20) + 1)
-
-
-class Trap:
-    """Unpickling it is noticed."""
-
-    sprung = 0
-
-    def __reduce__(self):
-        return spring, ()
-
-
-def spring():
-    Trap.sprung += 1
 
 
 def value(*more):

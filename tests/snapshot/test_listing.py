@@ -8,25 +8,13 @@ import sys
 
 import golden_programs
 import pytest
+from traps import Trap
 
 from stackful import Fiber, SnapshotFormatError, snapshot, suspend
 from stackful.snapshot.format import seal
 from stackful.snapshot.listing import look
 
 KEY = b"k" * 32
-
-
-class Trap:
-    """Unpickling it is noticed."""
-
-    sprung = 0
-
-    def __reduce__(self):
-        return spring, ()
-
-
-def spring():
-    Trap.sprung += 1
 
 
 def outer(trap):
@@ -52,7 +40,7 @@ def test_frames_are_shown_with_lines_and_names_and_nothing_is_called():
     assert told == [("inner", __name__, first + 1, ("where",)), ("outer", __name__, first - 4, ("trap", "found"))]
     assert listing.seal == "fits"
     assert (listing.header["run"], listing.header["sequence"]) == ("r", 2)
-    assert f"{__name__}:spring" in listing.names
+    assert f"{Trap.__module__}:spring" in listing.names
     assert any("STOP" in line for line in listing.instructions())
     assert Trap.sprung == 0
 

@@ -151,6 +151,12 @@ class Save:
     blobs: Mapping[str, bytes] | None = None
     unused: tuple[str, ...] | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the state changes: what nearly all saves are."""
+        has_values = self.blobs is not None or self.unused is not None
+        return self.change is None and self.data is not None and not self.history and not has_values
+
 
 @dataclass(slots=True)
 class Claimed:

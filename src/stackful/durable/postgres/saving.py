@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stackful.durable.postgres.sessions import Connection
     from stackful.durable.records import Change
 
-__all__ = ["change_script", "end_runs", "is_plain", "save_all", "save_plain"]
+__all__ = ["change_script", "end_runs", "save_all", "save_plain"]
 
 _ONE = """
     UPDATE stackful.states SET seq = %s, steps = %s, step = %s, line = %s, taken = stackful.clock(), size = %s, data = %s
@@ -125,17 +125,6 @@ _THIN = """
     DELETE FROM stackful.checkpoints c USING unnest(%s::text[], %s::bigint[], %s::bigint[]) AS v(run, fence, seq), stackful.states s
     WHERE s.run = v.run AND s.fence = v.fence AND c.run = v.run AND c.seq = v.seq
 """
-
-
-def is_plain(save: Save) -> bool:
-    """Whether nothing but the state changes: what nearly all saves are."""
-    return (
-        save.change is None
-        and not save.history
-        and save.blobs is None
-        and save.unused is None
-        and save.data is not None
-    )
 
 
 def save_plain(session: Connection, saves: Sequence[Save]) -> list[str]:

@@ -185,7 +185,7 @@ class PostgresStore:
         """Commit states, all in one transaction; the ids of the runs whose fence was lost."""
         if not saves:
             return []
-        if all(map(saving.is_plain, saves)):
+        if all(save.is_plain for save in saves):
             return self._sessions.run(partial(saving.save_plain, saves=saves))
         lost = self._sessions.transact(partial(saving.save_all, saves=saves))
         self._tell_suspended(saves)

@@ -140,7 +140,7 @@ class Claims(Rows):
 
     def commit(self, saves: Sequence[Save]) -> list[str]:
         """Commit states, all in one transaction; the ids of the runs whose fence was lost."""
-        if len(saves) == 1 and _is_plain(saves[0]):
+        if len(saves) == 1 and saves[0].is_plain and saves[0].seq > 1:
             return self._advance_one(saves[0])
         told: list[tuple[str, str]] = []
         with self._transaction() as db:
@@ -166,7 +166,7 @@ class Claims(Rows):
         plain: list[Save] = []
         special: list[Save] = []
         for save in saves:
-            (plain if _is_plain(save) else special).append(save)
+            (plain if save.is_plain and save.seq > 1 else special).append(save)
         lost = self._advance(db, plain, now)
         return lost + [save.run for save in special if not self._save(db, save, now, told)]
 
@@ -425,11 +425,6 @@ class Claims(Rows):
 
     def _tell_all(self, told: Sequence[tuple[str, str]]) -> None:
         raise NotImplementedError
-
-
-def _is_plain(save: Save) -> bool:
-    """Whether nothing but its state is to be stored, in the place of the one before."""
-    return save.change is None and save.seq > 1 and not save.history and save.blobs is None and save.unused is None
 
 
 def _next_scheduled(db: sqlite3.Connection, known: str, names: list[str], reach: Reach | None) -> float | None:
