@@ -34,6 +34,7 @@ def held():
 
 def test_frames_are_shown_with_lines_and_names_and_nothing_is_called():
     """The innermost first, by what the snapshot itself tells."""
+    Trap.sprung = 0
     listing = look(snapshot.dumps(held(), key=KEY, run="r", sequence=2), key=KEY)
     first = inner.__code__.co_firstlineno
     told = [(place.function, place.module, place.line, place.variables) for place in listing.frames]
