@@ -240,6 +240,15 @@ def test_packages_that_the_program_does_not_import_are_refused(tmp_path):
     assert done.stdout.split() == ["a_package", "False", "Thing"]
 
 
+def test_a_module_that_stands_under_another_name_has_no_say(monkeypatch):
+    """As pytest has `py.path`: its loader refuses to give code for that name, and what is asked for is refused by its own name."""
+    alias = ModuleType("an_alias")
+    alias.importlib, alias.__loader__ = importlib, importlib.machinery.SourceFileLoader("its_own_name", __file__)
+    monkeypatch.setitem(sys.modules, alias.__name__, alias)
+    with pytest.raises(NameRefusedError, match="importlib:reload"):
+        snapshot.loads(named("importlib", "reload"))
+
+
 def test_values_of_the_usual_types_need_no_configuration():
     """What programs hold."""
     value = [

@@ -11,6 +11,7 @@ what is harmless.
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import enum
 import importlib
@@ -346,9 +347,13 @@ class Allowed:
         for own, itself in list(sys.modules.items()):
             if _is_own(own) and any(held is wanted for held in list(getattr(itself, "__dict__", {}).values())):
                 get_code = getattr(getattr(itself, "__loader__", None), "get_code", None)
-                code = get_code(own) if get_code is not None and own not in SCRIPTS else None
-                if code is not None:
-                    yield code
+                if get_code is None or own in SCRIPTS:
+                    continue
+                with contextlib.suppress(
+                    ImportError, SyntaxError
+                ):  # it stands there under another's name, or its file changed
+                    if (code := get_code(own)) is not None:
+                        yield code
 
     def _refusal(self, module: str, name: str | None) -> NameRefusedError:
         what = f"{module}:{name}" if name else module
