@@ -56,6 +56,12 @@ def operate(operation: int, first: Any, second: Any, third: Any) -> Any:
     return ~"gate"  # type: ignore[operator]
 
 
+@stub
+def return_into(value: Any) -> Any:
+    """For the core alone: return `value` into frames that are run together (csrc/batch.c)."""
+    return ~"gate"  # type: ignore[operator]
+
+
 def check_done(answer: Any) -> Any:
     """The answer, where an operation should have been possible."""
     if answer is GATE or type(answer) is Continuation:
