@@ -109,6 +109,13 @@ fiber_put_back(Fiber *fiber)
     frame_set_previous(&fiber->outermost->frame, NULL);
 }
 
+/* Of a node that is a frame: how many bytes that takes. */
+static inline size_t
+parked_frame_size(Parked *parked)
+{
+    return parked->size - offsetof(Parked, frame);
+}
+
 /* Is a node of a chain not a frame, but a StandIn for some? */
 static inline bool
 parked_is_stand_in(Parked *node)

@@ -131,7 +131,7 @@ count_due(StandIn *stand_in, PyThreadState *ts, size_t besides, size_t *size)
     Py_ssize_t count = 0;
     *size = 0;
     for (; count < stand_in->due && parked->outer != NULL; parked = parked->outer) {
-        size_t more = *size + frame_size(frame_code(&parked->frame));
+        size_t more = *size + parked_frame_size(parked);
         if (!thread_has_room(ts, more + besides) || !frame_forks_nothing(&parked->frame) ||
             !frame_is_up_to_date(ts, &parked->frame)) {
             break;
@@ -151,7 +151,7 @@ copy_to_stack(PyThreadState *ts, Parked *from, Py_ssize_t count, size_t size, Ba
     ts->datastack_top = (PyObject **)place;
     batch->innermost = NULL;
     for (; count > 0; count--, from = from->outer) {
-        place -= frame_size(frame_code(&from->frame));
+        place -= parked_frame_size(from);
         Frame *inner = batch->outermost, *copy = batch->outermost = (Frame *)place;
         frame_duplicate(copy, &from->frame);
         if (batch->innermost == NULL) {

@@ -17,6 +17,15 @@
 #define FRAMES_SWITCH_DIRECTLY (!INTERPRETER_ASSERTS)
 #define FRAMES_RUN_TOGETHER (!INTERPRETER_ASSERTS)
 
+static inline uint16_t
+unit_of(int opcode)
+{
+    _Py_CODEUNIT unit;
+    unit.op.code = (uint8_t)opcode;
+    unit.op.arg = 0;
+    return unit.cache;
+}
+
 /* Py_DECREF where others hold the object as well: without the call that would destroy it.  Half of the count, as
  * Py_INCREF does it: processors wait where more is read than was just written. */
 static inline void

@@ -4,15 +4,6 @@
 
 #define CODE_HAS_EXITS
 
-static inline uint16_t
-unit_of(int opcode)
-{
-    _Py_CODEUNIT unit;
-    unit.op.code = (uint8_t)opcode;
-    unit.op.arg = 0;
-    return unit.cache;
-}
-
 static Exit no_exit; /* no instruction */
 
 /* Where `return` stands behind `~` in the code of a stub; or what never will be one. */
