@@ -59,7 +59,7 @@ PyObject *
 gate_return_into(PyObject *gate)
 {
     CoreState *core = ((Gate *)gate)->core;
-    PyThreadState *ts = PyThreadState_Get();
+    PyThreadState *ts = LIKELY(core != NULL) ? thread_running(&core->finder) : NULL;
     Frame *stub = gate_stub(gate, ts, STUB_RETURN_INTO);
     if (stub == NULL) {
         return NULL;

@@ -24,6 +24,7 @@ __all__ = [
     "in_new_fiber",
     "operate",
     "operate_in_new_fiber",
+    "return_into",
 ]
 
 GATE = _core.gates["operate"]

@@ -38,7 +38,9 @@ def suspend_often(k, number, found):
 def in_threads(k):
     found = []
     threads = [
-        threading.Thread(target=work, args=(k, number, found)) for number in range(4) for work in (resume_often, suspend_often)
+        threading.Thread(target=work, args=(k, number, found))
+        for number in range(4)
+        for work in (resume_often, suspend_often)
     ]
     for thread in threads:
         thread.start()

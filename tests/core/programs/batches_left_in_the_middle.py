@@ -5,7 +5,8 @@ import gc
 import pickle
 import sys
 
-from stackful import Fiber, current, effect, handle, perform, prompt, shift, suspend
+from stackful import Fiber, FiberError, current, effect, handle, perform, prompt, shift, suspend
+from stackful.fibers.operations import return_into
 
 DEPTH = 40
 
@@ -69,6 +70,13 @@ def kept(n):
     return 0
 
 
+def misused(n):
+    try:
+        return return_into(n)
+    except FiberError:
+        return 0
+
+
 def collected(n):
     gc.collect()
     return 0
@@ -85,6 +93,7 @@ actions = [
     of_a_nested_fiber,
     looked_at,
     kept,
+    misused,
     collected,
 ]
 
@@ -153,5 +162,7 @@ def the_second_time(k):
 nonce = []
 sys.setrecursionlimit(200_000)  # each resumption waits for the next one
 for every in (1, 2, 3, 4, 7, 30):
-    found = handle(lambda every=every: often(300, every), ask.ctl(lambda k: [k.resume(1), k.resume(1)]), again.ctl(the_second_time))
+    found = handle(
+        lambda every=every: often(300, every), ask.ctl(lambda k: [k.resume(1), k.resume(1)]), again.ctl(the_second_time)
+    )
     assert found == [1 + len(range(0, 301, every))] * 2, found
