@@ -100,6 +100,34 @@ for inner in (1, 20, 40):
     handle(lambda inner=inner: calling(60, inner), ask.ctl(at_the_limit))
 
 
+def room():
+    try:
+        return room() + 1
+    except RecursionError:
+        return 1
+
+
+def counted(n, found):
+    """However deep the frame is, it and what it can call are as many as the limit allows."""
+    if n == 0:
+        perform(ask)
+    else:
+        counted(n - 1, found)
+    found.append(used() + room())
+
+
+def counting(k):
+    sys.setrecursionlimit(300)
+    for _ in range(3):
+        k.resume(None)
+    sys.setrecursionlimit(20_000)
+
+
+room_found = []
+handle(lambda: counted(60, room_found), ask.ctl(counting))
+assert len(room_found) == 3 * 61 and len(set(room_found)) == 1, room_found
+
+
 def lowering(n):
     """The limit is lowered on the way out, beneath what is on the stack."""
     got = perform(ask) if n == 0 else lowering(n - 1) + 1
