@@ -4,6 +4,7 @@
  *   running.c    which fiber runs here
  *   cstack.c     C stacks for fibers: made, kept in a pool; cstack.h: going from one to another
  *   resume.c     run a fiber: its parked frames, innermost first, one evaluation each
+ *   batch.c      frames of a segment that are run together
  *   drive.c      resume fibers: a stack for each, and who goes on after it
  *   awaiting.c   what `await_` goes through, step by step
  *   gates.c      where the stubs, the Python functions that leave the loop, enter
@@ -108,6 +109,13 @@ fiber_put_back(Fiber *fiber)
     frame_set_previous(&fiber->outermost->frame, NULL);
 }
 
+/* Of a node that is a frame: how many bytes that takes. */
+static inline size_t
+parked_frame_size(Parked *parked)
+{
+    return parked->size - offsetof(Parked, frame);
+}
+
 /* Is a node of a chain not a frame, but a StandIn for some? */
 static inline bool
 parked_is_stand_in(Parked *node)
@@ -196,6 +204,11 @@ PyObject *run_left(Run *run, PyThreadState *ts, PyObject *result);
 PyObject *fiber_resume_parked(Fiber *fiber, PyObject *value);
 PyObject *fiber_advance(Fiber *fiber, PyObject *value, bool bare);
 
+/* batch.c */
+Frame *batch_begin(Fiber *fiber, PyThreadState *ts, Resumption *resumption, PyObject *value);
+void batch_end(Resumption *resumption);
+PyObject *gate_return_into(PyObject *gate);
+
 /* drive.c */
 PyObject *fiber_run(Fiber *fiber, PyObject *value, PyObject *thrown);
 PyObject *run_end(Run *run, PyThreadState *ts, Fiber **ran, PyObject *result);
@@ -263,6 +276,7 @@ PyObject *core_view_offset(PyObject *module, PyObject *view);
 Parked *parked_clone_one(CoreState *core, Parked *parked);
 int parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count);
 bool frame_forks_alone(Frame *frame);
+bool frame_forks_nothing(Frame *frame);
 bool code_has_hidden_iterator(PyCodeObject *code);
 PyObject *core_copy_generator(PyObject *module, PyObject *generator);
 
@@ -341,6 +355,7 @@ PyObject *core_steps(PyObject *module, PyObject *awaitable);
 Parked *walk_next(Walk *walk);
 int stand_in_expand(CoreState *core, Parked **inner, Segment **unused);
 Parked *stand_in_expand_all(CoreState *core, Parked **link);
+Py_ssize_t stand_in_unroll(PyThreadState *ts, Parked *node, size_t besides, Batch *batch);
 Segment *segment_from_states(CoreState *core, PyObject *frames);
 Continuation *continuation_new(CoreState *core, Py_ssize_t count);
 void continuation_take(Fiber *fiber, Continuation *k);

@@ -425,12 +425,30 @@ parked_clone_chains(CoreState *core, Parked **chains, Py_ssize_t count)
     return failed ? -1 : 0;
 }
 
+/* Is there nothing on the frame's stack that might have to be forked? All that is forked is an iterator or a display. */
+bool
+frame_forks_nothing(Frame *frame)
+{
+    PyCodeObject *code = frame_code(frame);
+    FrameSlot *slots = frame_slots(frame);
+    for (int i = code->co_nlocalsplus, depth = frame_depth(frame); i < depth; i++) {
+        PyObject *object = slot_object(slots[i]);
+        if (object != NULL && (Py_TYPE(object)->tp_iternext != NULL || may_be_display(object))) {
+            return false;
+        }
+    }
+    return !code_has_hidden_iterator(code);
+}
+
 /* A copy of one frame that forks alone. */
 Parked *
 parked_clone_one(CoreState *core, Parked *parked)
 {
     Forks forks = {.core = core};
     Parked *clone = duplicate(core, parked);
+    if (frame_forks_nothing(&parked->frame)) {
+        return clone;
+    }
     if (clone != NULL && fork_stack(&forks, &clone->frame, -1, "call") < 0) {
         parked_free_node(clone);
         clone = NULL;

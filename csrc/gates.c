@@ -20,6 +20,7 @@ static const struct {
     [STUB_RESUMED] = {"resumed", "stackful._core.ResumedGate", gate_resumed},
     [STUB_RESUME] = {"resume", "stackful._core.ResumeGate", gate_resume},
     [STUB_SUSPEND_TO] = {"suspend_to", "stackful._core.SuspendToGate", gate_suspend_to},
+    [STUB_RETURN_INTO] = {"return_into", "stackful._core.ReturnIntoGate", gate_return_into},
     [STUB_ASK] = {"is_capturable", NULL, NULL},
 };
 
@@ -86,6 +87,9 @@ gates_register(CoreState *core, PyObject *name, PyObject *function)
             core->stub_exits[i] = code_find_exit((PyCodeObject *)core->stub_codes[i]);
             function_renew_version((PyFunctionObject *)function);
         }
+        if (i == STUB_RETURN_INTO) {
+            Py_XSETREF(core->return_into, Py_NewRef(function));
+        }
         return 1;
     }
     return 0;
@@ -98,6 +102,7 @@ gates_traverse(CoreState *core, visitproc visit, void *arg)
         Py_VISIT(core->gates[i]);
         Py_VISIT(core->stub_codes[i]);
     }
+    Py_VISIT(core->return_into);
     return 0;
 }
 
@@ -113,6 +118,7 @@ gates_shut(CoreState *core)
         Py_CLEAR(core->gates[i]);
         Py_CLEAR(core->stub_codes[i]);
     }
+    Py_CLEAR(core->return_into);
 }
 
 /* The slow ways of the gates ask first whether they are open, and whether the innermost frame is the stub's:

@@ -237,7 +237,7 @@ finds_c_code(Fiber *fiber, Frame *frame, Barrier *barrier)
             return false;
         }
     }
-    if (begins && fiber->is_direct && (PyObject **)frame == fiber->first_place) {
+    if (begins && ((fiber->is_direct && (PyObject **)frame == fiber->first_place) || frame == fiber->resumption->batch)) {
         return false;
     }
     barrier->frame = frame_first_real(frame_beyond_c(frame));

@@ -157,6 +157,9 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
     Fiber *fiber = resumption->fiber;
     while (!fiber->suspending) {
         Parked *ended = fiber->active;
+        if (resumption->batch != NULL) {
+            batch_end(resumption);
+        }
         /* The evaluator popped the frame from where it lay: not from the data stack. */
         ts->datastack_top = resumption_base(resumption)->top;
         if (ended != NULL) {
@@ -177,7 +180,8 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
             break;
         }
         if (parked_is_stand_in(fiber->inner)) {
-            value = bring_up_innermost(fiber, ts, value);
+            Frame *stub = batch_begin(fiber, ts, resumption, value);
+            value = stub == NULL ? bring_up_innermost(fiber, ts, value) : evaluate(ts, stub, false, resumption->stack);
             continue; /* it may have been the level's last */
         }
         bool quietly = value == NULL && (ts->c_tracefunc != NULL || ts->c_profilefunc != NULL);
@@ -192,6 +196,7 @@ run_outward(PyThreadState *ts, Resumption *resumption, PyObject *value)
     }
     if (fiber->suspending != KEEPING) {
         fiber->active = NULL;
+        resumption->batch = NULL;
     }
     return value;
 }

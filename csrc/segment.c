@@ -11,6 +11,8 @@
  * when it is about to be returned into: going on with a continuation does not cost its depth. */
 #include "core.h"
 
+#define LEAST_TOGETHER 2
+
 /* ---- stand-ins ----------------------------------------------------------------------------- */
 
 static StandIn *
@@ -117,6 +119,72 @@ stand_in_expand(CoreState *core, Parked **inner, Segment **unused)
     parked_set_previous(own);
     *inner = own;
     return 0;
+}
+
+/* How many frames, from where the stand-in is, can be put on the data stack together, with `besides` bytes of something
+ * else? None that needs more than references, so that nothing can fail; and not the last one, with which the segment may
+ * go. *size: their bytes. */
+static Py_ssize_t
+count_due(StandIn *stand_in, PyThreadState *ts, size_t besides, size_t *size)
+{
+    Parked *parked = stand_in->from;
+    Py_ssize_t count = 0;
+    *size = 0;
+    for (; count < stand_in->due && parked->outer != NULL; parked = parked->outer) {
+        size_t more = *size + parked_frame_size(parked);
+        if (!thread_has_room(ts, more + besides) || !frame_forks_nothing(&parked->frame) ||
+            !frame_is_up_to_date(ts, &parked->frame)) {
+            break;
+        }
+        *size = more;
+        count++;
+    }
+    return count;
+}
+
+/* Copies of so many frames from this one outward on the data stack, where they take `size` bytes: each has called the next
+ * inner one. Returns the first frame that has not been copied. */
+static Parked *
+copy_to_stack(PyThreadState *ts, Parked *from, Py_ssize_t count, size_t size, Batch *batch)
+{
+    char *place = (char *)ts->datastack_top + size;
+    ts->datastack_top = (PyObject **)place;
+    batch->innermost = NULL;
+    for (; count > 0; count--, from = from->outer) {
+        place -= parked_frame_size(from);
+        Frame *inner = batch->outermost, *copy = batch->outermost = (Frame *)place;
+        frame_duplicate(copy, &from->frame);
+        if (batch->innermost == NULL) {
+            batch->innermost = copy;
+        }
+        else {
+            frame_set_caller(inner, copy);
+        }
+    }
+    return from;
+}
+
+/* The node is a stand-in: put copies of the frames that it begins with on the data stack, as many as are due, and twice as
+ * many the next time. Returns how many; 0: they are to be copied one by one. Cannot fail, and runs nothing. */
+Py_ssize_t
+stand_in_unroll(PyThreadState *ts, Parked *node, size_t besides, Batch *batch)
+{
+    StandIn *stand_in = as_stand_in(node);
+    Segment *segment = stand_in->segment;
+    size_t size;
+    if (stand_in->due == 0 || (Py_REFCNT(segment) == 1 && segment->inner == stand_in->from)) {
+        stand_in->due = LEAST_TOGETHER;
+        return 0;
+    }
+    Py_ssize_t count = count_due(stand_in, ts, besides, &size);
+    if (count < LEAST_TOGETHER) {
+        return 0;
+    }
+    Parked *next = copy_to_stack(ts, stand_in->from, count, size, batch);
+    (void)place_stand_in(stand_in, segment, next); /* in the same segment */
+    stand_in->count -= count;
+    stand_in->due = 2 * count;
+    return count;
 }
 
 /* Put the frames that the node stands for in its stead, all of them. Returns the node, which the caller frees; or NULL

@@ -100,12 +100,15 @@ calling_frame(Fiber *fiber)
     return fiber->inner == NULL ? fiber->resumption->frame : fiber->inner->place;
 }
 
-/* Did the plain call of the fiber's function, or of a level's, begin this frame? See call_callee in
- * resume.c. */
+/* Did the plain call of the fiber's function, or of a level's, begin this frame? See call_callee in resume.c. Or is it the
+ * outermost of a batch? */
 static bool
 is_first_frame(Fiber *fiber, PyThreadState *ts, Frame *frame)
 {
     PyObject **place = (PyObject **)frame;
+    if (frame == fiber->resumption->batch) {
+        return true;
+    }
     if (!fiber->is_direct || fiber->callee == NULL || frame_function(frame) != fiber->callee ||
         frame_beyond_c(frame) != calling_frame(fiber)) {
         return false;
@@ -285,7 +288,7 @@ commit(Fiber *fiber, PyThreadState *ts, Frame *stub, Frame *base, Parked *fresh,
     leave_by_return(fiber, ts, stub, base);
     park(fiber, fresh);
 #if FRAME_ENTRY_LEFT_TO_CALLER
-    if (fiber->active == NULL) {
+    if (fiber->active == NULL && fiber->resumption->batch == NULL) {
         /* Whoever called the evaluator will clear and pop the frame that `base` was, and expects
          * it to end the data stack. Popping must not free a chunk, and until then nothing may be
          * pushed over the stub's frame (by a trace function, say): a chunk without room. */

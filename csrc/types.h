@@ -52,6 +52,7 @@ typedef struct {
     Segment *segment;
     Parked *from;
     Py_ssize_t count;
+    Py_ssize_t due; /* how many of them are next put on the data stack together, see batch.c */
 } StandIn;
 
 /* One level of a continuation. */
@@ -73,6 +74,11 @@ typedef struct {
     Parked *inner;
     Level *level;
 } Made;
+
+/* Frames on the data stack of which each has called the next inner one, see batch.c. */
+typedef struct {
+    Frame *innermost, *outermost;
+} Batch;
 
 /* A walk over frames, see walk_next: begins with the node. */
 typedef struct {
@@ -107,6 +113,7 @@ typedef struct {
     PyObject *context; /* the resumer's, to be compared */
     uintptr_t events;  /* for which its code was instrumented */
     StackChunk full; /* see thread_end_stack_at */
+    Frame *batch;    /* under evaluation: the outermost of some frames of a segment (batch.c), or NULL */
     Py_tracefunc trace, profile; /* see listeners.c */
 } Resumption;
 
@@ -190,7 +197,7 @@ typedef struct {
 } Split;
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_RETURN_INTO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     ThreadFinder finder;
@@ -199,6 +206,8 @@ typedef struct {
     PyObject *exhausted;    /* an iterator at its end: what iterators that are still to be filled are made of */
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
+    PyObject *return_into;  /* the function of that stub */
+    Batch entering;         /* what it is about to return into; else NULL */
     PyTypeObject *segment_type, *continuation_type, *steps_type;
     struct Steps *spare_steps; /* one that is used again, see awaiting.c */
     PyObject *abort_signal; /* the exception class that ends a level with a value */

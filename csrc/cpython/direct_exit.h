@@ -10,9 +10,12 @@
 #ifndef STACKFUL_CPYTHON_DIRECT_EXIT_H
 #define STACKFUL_CPYTHON_DIRECT_EXIT_H
 
+#include "cpython/stub_code.h"
+
 /* Assertions find that it is not the entry frame, and that a frame which returns is not the one that was entered. */
 #define STUBS_EXIT_DIRECTLY (!INTERPRETER_ASSERTS)
 #define FRAMES_SWITCH_DIRECTLY (!INTERPRETER_ASSERTS)
+#define FRAMES_RUN_TOGETHER (!INTERPRETER_ASSERTS)
 
 static inline uint16_t
 unit_of(int opcode)
@@ -21,28 +24,6 @@ unit_of(int opcode)
     unit.op.code = (uint8_t)opcode;
     unit.op.arg = 0;
     return unit.cache;
-}
-
-static Exit no_exit; /* no instruction */
-
-/* Where `return` stands behind `~` in the code of a stub; or what never will be one. */
-static inline Exit *
-code_find_exit(PyCodeObject *code)
-{
-    PyObject *bytes = PyCode_GetCode(code);
-    Exit *exit = &no_exit;
-    if (bytes == NULL) {
-        PyErr_Clear();
-        return exit;
-    }
-    const unsigned char *units = (const unsigned char *)PyBytes_AS_STRING(bytes);
-    for (Py_ssize_t i = 0; i + 3 < PyBytes_GET_SIZE(bytes); i += 2) {
-        if (units[i] == UNARY_INVERT && units[i + 2] == RETURN_VALUE && units[i + 3] == 0) {
-            exit = &_PyCode_CODE(code)[i / 2 + 1];
-        }
-    }
-    Py_DECREF(bytes);
-    return exit;
 }
 
 /* Py_DECREF where others hold the object as well: without the call that would destroy it.  Half of the count, as
@@ -103,6 +84,27 @@ static inline bool
 frame_is_up_to_date(PyThreadState *ts, Frame *f)
 {
     return !code_is_stale(ts, frame_code(f));
+}
+
+/* Would nobody hear of a stub that is evaluated from `~` on? */
+static inline bool
+stub_enters_quietly(PyThreadState *Py_UNUSED(ts), Exit *exit)
+{
+    return exit->cache == unit_of(RETURN_VALUE) && exit[-1].cache == unit_of(UNARY_INVERT);
+}
+
+static inline void
+frame_set_caller(Frame *f, Frame *caller)
+{
+    f->previous = caller;
+}
+
+/* The frame that is evaluated, and was linked to the entry frame, will return into `inner`; that is where `outer` will. */
+static inline void
+frame_enter_batch(Frame *stub, Frame *inner, Frame *outer)
+{
+    outer->previous = stub->previous;
+    stub->previous = inner;
 }
 
 /* `to` takes the place of `from` before the entry frame, which is linked to what lies outside of `to`. */

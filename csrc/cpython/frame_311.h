@@ -46,7 +46,10 @@ cframe_inherit_tracing(_PyCFrame *to, _PyCFrame *from)
 /* The evaluator leaves the entry frame to its caller (v3.11.2 Python/ceval.c, _PyEval_Vector). */
 #define FRAME_ENTRY_LEFT_TO_CALLER 1
 
+#include "cpython/stub_code.h"
+
 #define FRAMES_SWITCH_DIRECTLY (!INTERPRETER_ASSERTS)
+#define FRAMES_RUN_TOGETHER (!INTERPRETER_ASSERTS)
 
 typedef struct {
     int used; /* not what is left: the limit may be changed meanwhile */
@@ -212,6 +215,30 @@ static inline bool
 frame_returns_quietly(PyThreadState *ts, Frame *stub, Exit *Py_UNUSED(exit))
 {
     return ts->cframe->use_tracing == 0 && stub->frame_obj == NULL;
+}
+
+/* Would nobody hear of a stub that is evaluated from `~` on? */
+static inline bool
+stub_enters_quietly(PyThreadState *ts, Exit *Py_UNUSED(exit))
+{
+    return ts->cframe->use_tracing == 0;
+}
+
+static inline void
+frame_set_caller(Frame *f, Frame *caller)
+{
+    f->previous = caller;
+    f->is_entry = false;
+}
+
+/* `outer` takes the place of the stub, which is what is evaluated and will return into `inner`. */
+static inline void
+frame_enter_batch(Frame *stub, Frame *inner, Frame *outer)
+{
+    outer->previous = stub->previous;
+    outer->is_entry = true;
+    stub->previous = inner;
+    stub->is_entry = false;
 }
 
 static inline bool

@@ -130,17 +130,16 @@ frame_move(Frame *to, Frame *from)
 static inline void
 frame_duplicate(Frame *to, Frame *from)
 {
-    memcpy(to, from, frame_used(from));
+    memcpy(to, from, offsetof(Frame, localsplus));
     to->frame_obj = NULL;
     to->previous = NULL;
     Py_INCREF(frame_function(to));
     Py_INCREF(frame_code(to));
-    if (frame_code(to)->co_flags & CO_OPTIMIZED) {
-        to->f_locals = NULL;
+    if (to->f_locals != NULL) {
+        to->f_locals = frame_code(to)->co_flags & CO_OPTIMIZED ? NULL : Py_NewRef(to->f_locals);
     }
-    Py_XINCREF(to->f_locals);
     for (int i = 0; i < to->stacktop; i++) {
-        Py_XINCREF(to->localsplus[i]);
+        to->localsplus[i] = Py_XNewRef(from->localsplus[i]);
     }
 }
 

@@ -51,6 +51,13 @@ frame_unit(Frame *f)
     return (int)(f->prev_instr - _PyCode_CODE(f->f_code));
 }
 
+/* The instruction before this one is the next. */
+static inline void
+frame_stand_before_exit(Frame *f, Exit *exit)
+{
+    f->prev_instr = exit - 2;
+}
+
 /* The unit of the `yield` at which a generator waits. */
 static inline int
 frame_yield_unit(Frame *f)

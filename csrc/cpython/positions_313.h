@@ -66,6 +66,13 @@ frame_copy_position(Frame *to, Frame *from)
     to->return_offset = from->return_offset;
 }
 
+/* The instruction before this one is the next. */
+static inline void
+frame_stand_before_exit(Frame *f, Exit *exit)
+{
+    f->instr_ptr = exit - 1;
+}
+
 /* The unit of the `yield` at which a generator waits: instr_ptr is past it already
  * (v3.13.0 Python/bytecodes.c, YIELD_VALUE). */
 static inline int

@@ -242,6 +242,13 @@ def call_a_continuation(token):
 
 
 @operation
+def call_a_continuation_whose_frames_run_together(token):
+    (k,) = captured(token, lambda token, wait: sys._getframe() and adding(token, wait, 12))
+    yield from control_of(calling(k), [22, 32])
+    assert prompt(lambda: [k(1), k(2)]) == [13, 14]
+
+
+@operation
 def call_a_continuation_whose_frames_share(token):
     (k,) = captured(token, looping)
     yield from control_of(calling(k), [14, 24])

@@ -24,6 +24,7 @@ __all__ = [
     "in_new_fiber",
     "operate",
     "operate_in_new_fiber",
+    "return_into",
 ]
 
 GATE = _core.gates["operate"]
@@ -53,6 +54,12 @@ STAY = 7
 @stub
 def operate(operation: int, first: Any, second: Any, third: Any) -> Any:
     """Ask the core for an operation. Where it can only be had in a new fiber, the answer is `GATE`, or k where there is one."""
+    return ~"gate"  # type: ignore[operator]
+
+
+@stub
+def return_into(value: Any) -> Any:
+    """For the core alone: return `value` into frames that are run together (csrc/batch.c)."""
     return ~"gate"  # type: ignore[operator]
 
 
