@@ -38,10 +38,7 @@ def warm_up() -> None:
 
     All that it needs is then loaded; what is done for the first time takes several times as long, milliseconds together.
     """
-    try:
-        _rehearse()
-    except Exception:  # noqa: BLE001 - whatever is wrong here, and matters, is wrong with the next run as well, which tells
-        _log.debug("the rehearsal of a run failed", exc_info=True)
+    _rehearse()
     for function in (*_OPERATIONS, *map(find, islice(known_programs(), _MOST))):
         _look_at(function)
 
@@ -62,30 +59,36 @@ def _life() -> None:
 
 
 def _rehearse() -> None:
-    """It waits for a signal, is stored, claimed, loaded, goes on, makes a step, and ends."""
     from stackful.durable import folders, keys  # noqa: F401 - they are needed with the true store
     from stackful.durable.sqlite import SqliteStore, wakeups  # noqa: F401
 
     driver = here.driver
-    with Engine(SqliteStore(":memory:"), os.urandom(32)) as engine:
-        try:
-            store, new = engine.store, new_run_of(engine, "", (), {}, _RUN)
-            store.add_runs([new], _NOBODY)
-            run = ActiveRun(new.run, 1, engine, engine.seals)
-            run.fiber = Fiber(_life)
-            store.commit([_next(run, Change(Status.WAITING, waits=f"signal:{_SIGNAL}"))])
-            store.send([NewSignal(_RUN, _SIGNAL, engine.seal(_RUN, None))])
-            store.recover()
-            run = engine.active_run(store.claim(_NOBODY, 1)[0])
-            run.load()
-            here.driver = run
-            request = run.go()
-            SERVICES[type(request)](engine, run, request)
-            store.commit([_next(run)])
-            run.go()
-            store.commit([run.last_state(Change(Status.FINISHED))])
-        finally:
-            here.driver = driver
+    try:
+        with Engine(SqliteStore(":memory:"), os.urandom(32)) as engine:
+            _perform(engine)
+    except Exception:  # noqa: BLE001 - whatever is wrong here, and matters, is wrong with the next run as well, which tells
+        _log.debug("the rehearsal of a run failed", exc_info=True)
+    finally:
+        here.driver = driver
+
+
+def _perform(engine: Engine) -> None:
+    """The run waits for a signal, is stored, claimed, loaded, goes on, makes a step, and ends."""
+    store, new = engine.store, new_run_of(engine, "", (), {}, _RUN)
+    store.add_runs([new], _NOBODY)
+    run = ActiveRun(new.run, 1, engine, engine.seals)
+    run.fiber = Fiber(_life)
+    store.commit([_next(run, Change(Status.WAITING, waits=f"signal:{_SIGNAL}"))])
+    store.send([NewSignal(_RUN, _SIGNAL, engine.seal(_RUN, None))])
+    store.recover()
+    run = engine.active_run(store.claim(_NOBODY, 1)[0])
+    run.load()
+    here.driver = run
+    request = run.go()
+    SERVICES[type(request)](engine, run, request)
+    store.commit([_next(run)])
+    run.go()
+    store.commit([run.last_state(Change(Status.FINISHED))])
 
 
 def _next(run: ActiveRun, change: Change | None = None) -> Save:
