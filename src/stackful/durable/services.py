@@ -282,7 +282,9 @@ def settle(engine: Engine, run: ActiveRun, future: Any, error: BaseException | N
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    known = getattr(sys.modules.get("asyncio"), "CancelledError", CancelledError)  # whoever raises its error has loaded it
+    known = getattr(
+        sys.modules.get("asyncio"), "CancelledError", CancelledError
+    )  # whoever raises its error has loaded it
     return isinstance(error, CancelledError | known)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from stackful import stackmap
@@ -27,7 +26,7 @@ __all__ = ["warm_up"]
 _log = logging.getLogger("stackful.durable")
 
 # The operations that runs wait in for long, or are found in when their process has died.
-_OPERATIONS = (operations.step, operations.wait_signal, operations.sleep, operations.ask, operations.gather)
+_OPERATIONS = ("step", "wait_signal", "sleep", "ask", "gather")
 # So many functions of the program are looked at: each takes about a millisecond.
 _MOST = 32
 _RUN, _SIGNAL, _NOBODY = "rehearsal", "go on", "nobody"
@@ -39,17 +38,19 @@ def warm_up() -> None:
     All that it needs is then loaded; what is done for the first time takes several times as long, milliseconds together.
     """
     _rehearse()
-    for function in (*_OPERATIONS, *map(find, islice(known_programs(), _MOST))):
-        _look_at(function)
+    for name in (*_OPERATIONS, *known_programs()[:_MOST]):
+        try:
+            _look_at(find(name) if ":" in name else getattr(operations, name))
+        except (StackfulError, ImportError, AttributeError, ValueError):
+            _log.debug(
+                "runs of %s, or those that wait in it, cannot be restored", name, exc_info=True
+            )  # who does is told
 
 
 def _look_at(function: Callable[..., Any]) -> None:
-    """Find out what whoever restores a frame of a function has to know; who cannot is told then."""
-    try:
-        allowed_of(None).check(function.__module__, function.__qualname__)
-        stackmap.locals_needed(function.__code__, 0)  # what is found on the way is kept
-    except (StackfulError, ImportError, AttributeError, ValueError):
-        _log.debug("%r cannot be restored", function, exc_info=True)
+    """Find out what whoever restores a frame of a function has to know: what is found on the way is kept."""
+    allowed_of(None).check(function.__module__, function.__qualname__)
+    stackmap.locals_needed(function.__code__, 0)
 
 
 def _life() -> None:

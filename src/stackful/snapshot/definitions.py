@@ -42,9 +42,9 @@ class Definition(NamedTuple):
 
 
 def imported_by(code: CodeType) -> frozenset[str]:
-    """The names that a module's own code imports.
+    r"""The names that a module's own code imports.
 
-    >>> sorted(imported_by(compile("import a.b, c.d as e\\nfrom f import g as h, i\\nj = 1", "", "exec")))
+    >>> sorted(imported_by(compile("import a.b, c.d as e\nfrom f import g as h, i\nj = 1", "", "exec")))
     ['a', 'e', 'h', 'i']
     """
     units, found = code.co_code, set()
@@ -67,7 +67,8 @@ def definitions(module: Module, code: CodeType) -> Iterator[Definition]:
     function, lines = way[at], module.lines
     first = function.co_firstlineno
     head = _HEAD.match(lines[first - 1]) if first <= len(lines) else None
-    if head is None or function.co_name.startswith("<"):  # a lambda, or the type parameters of a class, has no lines of its own
+    has_its_lines = not function.co_name.startswith("<")  # unlike a lambda, and the type parameters of a class
+    if head is None or not has_its_lines:
         return
     classes = tuple(found.co_name for found in way[:at])
     for end in islice(_ends(lines, len(head[1]), _last_line(function)), _MOST_GUESSES):

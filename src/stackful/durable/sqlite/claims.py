@@ -30,9 +30,7 @@ _DROP = (
     " (SELECT 1 FROM checkpoints c WHERE c.run = blob_users.run AND c.seq BETWEEN since AND until) RETURNING digest"
 )
 _DROP_UNUSED = "DELETE FROM blobs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM blob_users WHERE digest = ?)"
-_HAS_DUE = (
-    "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function'), EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
-)
+_HAS_DUE = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function'), EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
 # The queues in which runs wait for their turn: one look at the index for each, not one for each run.
 _QUEUES = """
     WITH RECURSIVE waiting (queue) AS (
