@@ -72,6 +72,16 @@ def test_a_definition_is_found_as_in_the_whole_file(module):
     assert found > 5
 
 
+def test_a_text_compiles_to_what_its_tree_compiles_to():
+    """Every position too: they are what other versions of Python understand."""
+    told = {source.bare for code, module in functions() if (source := sources.source_of(code, module))}
+    assert len(told) > 50
+    for source in told:
+        tree = compile(source.tree(), "", "exec", flags=source.flags, dont_inherit=True)
+        pairs = zip(fingerprints.tree_of(source.compiled("")), fingerprints.tree_of(tree), strict=True)
+        assert all([*one.co_positions()] == [*other.co_positions()] for (_, one), (_, other) in pairs)
+
+
 def test_no_whole_file_is_parsed_for_a_function(monkeypatch):
     """Nor for one that is nested in it, or stands in a class; for the text of a lambda it is."""
     monkeypatch.setattr(sources, "_known", {})

@@ -282,9 +282,8 @@ def settle(engine: Engine, run: ActiveRun, future: Any, error: BaseException | N
 
 
 def _is_cancellation(error: BaseException) -> bool:
-    known = getattr(
-        sys.modules.get("asyncio"), "CancelledError", CancelledError
-    )  # whoever raises its error has loaded it
+    """An event loop's has a class of its own; who raises it has loaded that."""
+    known = getattr(sys.modules.get("asyncio"), "CancelledError", CancelledError)
     return isinstance(error, CancelledError | known)
 
 

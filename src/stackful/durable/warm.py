@@ -42,9 +42,7 @@ def warm_up() -> None:
         try:
             _look_at(find(name) if ":" in name else getattr(operations, name))
         except (StackfulError, ImportError, AttributeError, ValueError):
-            _log.debug(
-                "runs of %s, or those that wait in it, cannot be restored", name, exc_info=True
-            )  # who does is told
+            _log.debug("%s cannot be looked at; who restores a frame of it is told", name, exc_info=True)
 
 
 def _look_at(function: Callable[..., Any]) -> None:
@@ -60,11 +58,11 @@ def _life() -> None:
 
 
 def _rehearse() -> None:
-    from stackful.durable import folders, keys  # noqa: F401 - they are needed with the true store
-    from stackful.durable.sqlite import SqliteStore, wakeups  # noqa: F401
-
     driver = here.driver
     try:
+        from stackful.durable import folders, keys  # noqa: F401 - they are needed with the true store
+        from stackful.durable.sqlite import SqliteStore, wakeups  # noqa: F401
+
         with Engine(SqliteStore(":memory:"), os.urandom(32)) as engine:
             _perform(engine)
     except Exception:  # noqa: BLE001 - whatever is wrong here, and matters, is wrong with the next run as well, which tells

@@ -166,7 +166,7 @@ def _module(name: str, module: str, version: tuple[int, int]) -> Module | None:
     try:
         code = loader.get_code(module)
         text = loader.get_source(module)
-    except (AttributeError, ImportError, OSError, SyntaxError, UnicodeError):
+    except (AttributeError, ImportError, OSError, SyntaxError, ValueError, EOFError):
         return None
     return Module(text.split("\n"), code, imported_by(code)) if text and code else None
 
