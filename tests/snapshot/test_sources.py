@@ -1,8 +1,11 @@
 """The source of code travels with it: several definitions as one, and each comes back as it was."""
 
+import functools
 import importlib.util
 import json
 import sys
+import threading
+import typing
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from stackful import Fiber, snapshot
 from stackful.fibers import frames
 from stackful.snapshot import compression, fingerprints, moves, sources, statements
+from stackful.snapshot.definitions import definitions
 from stackful.snapshot.scanning import scan
 
 TEN = Path(__file__).parents[2] / "benches" / "ten_functions.py"
@@ -47,6 +51,58 @@ def test_what_travels_of_a_definition_comes_back():
     assert len(told) > 50
     for data, source in told.items():
         assert sources.decode(data) == source
+
+
+@pytest.mark.parametrize("module", [*MODULES, functools, threading, typing], ids=lambda module: module.__name__)
+def test_a_definition_is_found_as_in_the_whole_file(module):
+    """By the bytecode of its module alone: the same text, the same classes, the same imports."""
+    name, file = module.__name__, module.__file__
+    whole = sources.file_of(Path(file).read_text(encoding="utf-8"))
+    quick = sources._module(file, name, sources._version(file))
+    found = 0
+    for _, code in fingerprints.tree_of(quick.code):
+        parts = (
+            sources._source("\n".join(lines) + "\n", classes, quick.imports, code.co_flags & sources._FUTURE, first)
+            for lines, first, classes in definitions(quick, code)
+        )
+        source = next((part for part in parts if sources._made_from(part, code)), None)
+        if source is not None:
+            assert source == sources.unit_in(whole, code)
+            found += 1
+    assert found > 5
+
+
+def test_a_text_compiles_to_what_its_tree_compiles_to():
+    """Every position too: they are what other versions of Python understand."""
+    told = {source.bare for code, module in functions() if (source := sources.source_of(code, module))}
+    assert len(told) > 50
+    for source in told:
+        tree = compile(source.tree(), "", "exec", flags=source.flags, dont_inherit=True)
+        pairs = zip(fingerprints.tree_of(source.compiled("")), fingerprints.tree_of(tree), strict=True)
+        assert all([*one.co_positions()] == [*other.co_positions()] for (_, one), (_, other) in pairs)
+
+
+def test_no_whole_file_is_parsed_for_a_function(monkeypatch):
+    """Nor for one that is nested in it, or stands in a class; for the text of a lambda it is."""
+    monkeypatch.setattr(sources, "_known", {})
+    monkeypatch.setattr(sources, "_file", lambda *_: pytest.fail("the file was parsed"))
+    for code in (json.JSONDecoder.raw_decode.__code__, functools.singledispatch.__code__.co_consts):
+        for part in [code] if hasattr(code, "co_code") else [found for found in code if hasattr(found, "co_code")]:
+            assert sources.source_of(part, json.decoder.__name__ if part is code else functools.__name__)
+
+
+def test_a_file_that_was_edited_has_no_say(tmp_path, monkeypatch):
+    """Nobody takes its text for that of code that runs; where only other functions were changed it is."""
+    path = tmp_path / "edited_meanwhile.py"
+    path.write_text("def wait(n):\n    return n + 1\n\n\ndef go(n):\n    return wait(n)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = importlib.import_module("edited_meanwhile")
+    path.write_text("def wait(n):\n    return n + 22\n\n\ndef go(n):\n    return wait(n)\n")
+    try:
+        assert sources.source_of(module.wait.__code__, "edited_meanwhile") is None
+        assert sources.source_of(module.go.__code__, "edited_meanwhile").line == 5
+    finally:
+        del sys.modules["edited_meanwhile"]
 
 
 def test_definitions_that_travel_together_are_told_apart():

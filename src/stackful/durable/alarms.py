@@ -59,6 +59,14 @@ class Alarms:
         self._turns = -1
         self._is_full = False
 
+    def begin(self) -> None:
+        """Take up what is due, in the thread that calls this: runs go on before anything else is made ready. What is missed here `start` sees."""
+        try:
+            self._engine.store.recover()
+            self._claim_some()
+        except Exception:  # noqa: BLE001 - as it says: the thread looks again, and says what is wrong
+            _log.debug("the first look at the store", exc_info=True)
+
     def start(self) -> None:
         """Begin, with a look at everything."""
         self._heard.extend(("worker", "due"))
@@ -191,24 +199,29 @@ class Alarms:
     def _claim(self) -> None:
         engine = self._engine
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
-            room = min(_CLAIM, engine.concurrency - len(engine.active))
-            self._is_full = room <= 0
-            claimed = engine.store.claim(engine.worker, room, engine.reach) if room > 0 else []
-            for one in claimed:
-                state = one.state
-                run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
-                if run is None:
-                    run = engine.active_run(one)
-                elif one.run.cancelled:
-                    run.interrupt = "cancel"
-                engine.active[run.id] = run
-                self.check_deadline(run)
-                engine.threads.offer(run)
-            if len(claimed) < _CLAIM:
+            if self._claim_some() < _CLAIM:
                 break
         unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
         reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
         self._next = None if self._is_full or self.is_draining else engine.store.next_due(reach)
+
+    def _claim_some(self) -> int:
+        """Claim as many as one transaction takes, and have them go on; how many there were."""
+        engine = self._engine
+        room = min(_CLAIM, engine.concurrency - len(engine.active))
+        self._is_full = room <= 0
+        claimed = engine.store.claim(engine.worker or "", room, engine.reach) if room > 0 else []
+        for one in claimed:
+            state = one.state
+            run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
+            if run is None:
+                run = engine.active_run(one)
+            elif one.run.cancelled:
+                run.interrupt = "cancel"
+            engine.active[run.id] = run
+            self.check_deadline(run)
+            engine.threads.offer(run)
+        return len(claimed)
 
     def check_deadline(self, run: ActiveRun) -> None:
         """See to it that a run that is under way ends in time."""

@@ -63,12 +63,16 @@ def connect(
     try:
         reach = Reach(None if programs is None else tuple(programs), None if queues is None else tuple(queues))
         engine = Engine(opened, keys, threads=threads, concurrency=concurrency, version=version, reach=reach)
-        if work:
-            engine.work()
     except BaseException:
         opened.close()
         raise
-    set_current(engine, True)
+    set_current(engine, True)  # first: what it takes up may use it at once
+    try:
+        if work:
+            engine.work()
+    except BaseException:
+        engine.close()
+        raise
     return engine
 
 

@@ -102,6 +102,7 @@ class Engine:
         if self.worker is not None:
             return
         self._join()
+        self.alarms.begin()
         self._listen()
         self.alarms.start()
 

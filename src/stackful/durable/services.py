@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -30,6 +30,8 @@ from stackful.errors import FiberError, RunNotFoundError, StoreError
 from stackful.executors import executor_of
 
 if TYPE_CHECKING:
+    import asyncio  # takes as long to load as the rest together: only steps that are coroutines do
+
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
     from stackful.durable.execution import Execution
@@ -199,6 +201,8 @@ def future_of(engine: Any, request: Submit) -> Any:
         executor = executor_of(request.executor)
         return executor.submit(request.function, *request.args, **request.keywords)
     if iscoroutinefunction(request.function):
+        import asyncio
+
         return asyncio.run_coroutine_threadsafe(request.function(*request.args, **request.keywords), _loop_of(engine))
     return _in_thread(request)
 
@@ -229,6 +233,8 @@ _loops_lock = threading.Lock()
 
 def _loop_of(engine: Any) -> asyncio.AbstractEventLoop:
     """An event loop in a thread of its own, for steps that are coroutine functions."""
+    import asyncio
+
     with _loops_lock:
         loop = _loops.get(id(engine))
         if loop is None:
@@ -249,6 +255,7 @@ def stop_loop(engine: Any) -> None:
     with _loops_lock:
         loop = _loops.pop(id(engine), None)
     if loop is not None:
+        import asyncio
 
         def end() -> None:
             for task in asyncio.all_tasks(loop):
@@ -269,9 +276,15 @@ def settle(engine: Engine, run: ActiveRun, future: Any, error: BaseException | N
             run.answer = future.result()
         except BaseException as raised:  # noqa: BLE001 - raised again in the run
             run.error = raised.with_traceback(None)
-            if isinstance(raised, CancelledError | asyncio.CancelledError):
+            if _is_cancellation(raised):
                 run.error = TimeoutError(f"step {run.step} was cancelled where it ran")
     engine.threads.offer(run)
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    """An event loop's has a class of its own; who raises it has loaded that."""
+    known = getattr(sys.modules.get("asyncio"), "CancelledError", CancelledError)
+    return isinstance(error, CancelledError | known)
 
 
 SERVICES: dict[type, Callable[[Engine, ActiveRun, Any], bool]] = {

@@ -26,6 +26,8 @@ from typing import Any, NamedTuple
 
 from stackful import stackmap
 from stackful.fibers.frames import slot_names
+from stackful.fibers.portable import SCRIPTS
+from stackful.snapshot.definitions import Module, definitions, imported_by
 from stackful.snapshot.fingerprints import fingerprint, fits, tree_of
 
 __all__ = [
@@ -101,8 +103,13 @@ class Source(NamedTuple):
 
     def compiled(self, file: str) -> CodeType:
         """The code of the text, made by this Python; `SyntaxError` where it has no such syntax."""
-        tree = self.tree() if self.instrument is None else self.instrument(self.tree())
-        code: CodeType = compile(tree, file, "exec", flags=self.flags, dont_inherit=True)
+        made: ast.Module | str
+        before = self.line - 1 - self.prefix.count("\n")
+        if self.instrument is not None:
+            made = self.instrument(self.tree())
+        else:  # a tree takes twice as long
+            made = self.tree() if before < 0 else "\n" * before + self.prefix + self.text
+        code: CodeType = compile(made, file, "exec", flags=self.flags, dont_inherit=True)
         return code
 
 
@@ -152,6 +159,18 @@ def _file(name: str, module: str, version: tuple[int, int]) -> File:
     return file_of(_text_from_loader(name, module) or "".join(_lines(name)))
 
 
+@lru_cache(maxsize=16)
+def _module(name: str, module: str, version: tuple[int, int]) -> Module | None:
+    """What is known of a module from the bytecode that Python has cached of it; None where its loader has none."""
+    loader = _loader_of(name, module)
+    try:
+        code = loader.get_code(module)
+        text = loader.get_source(module)
+    except (AttributeError, ImportError, OSError, SyntaxError, ValueError, EOFError):
+        return None
+    return Module(text.split("\n"), code, imported_by(code)) if text and code else None
+
+
 def file_of(text: str) -> File:
     """A text, the definitions in it, and what it imports."""
     body = _parsed(text)
@@ -171,11 +190,16 @@ def _version(name: str) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
+def _loader_of(name: str, module: str) -> Any:
+    """The loader of the module that has this file, if that is there."""
+    known = sys.modules.get(module)
+    return getattr(known, "__loader__", None) if getattr(known, "__file__", None) == name else None
+
+
 def _text_from_loader(name: str, module: str) -> str | None:
     """What the module's loader has read, from an archive too."""
-    known = sys.modules.get(module)
-    get_source = getattr(getattr(known, "__loader__", None), "get_source", None)
-    if get_source is None or getattr(known, "__file__", None) != name:
+    get_source = getattr(_loader_of(name, module), "get_source", None)
+    if get_source is None:
         return None
     try:
         return str(get_source(module) or "")
@@ -215,9 +239,16 @@ def find_in(compiled: CodeType, code_name: str, prints: bytes | tuple[str, ...])
     return None
 
 
-def _unit_of(code: CodeType, module: str) -> Source | None:
-    """The definition that the code seems to stand in, still without a look at whether it gives this code."""
-    return unit_in(_file(code.co_filename, module, _version(code.co_filename)), code)
+def _units_of(code: CodeType, module: str) -> Iterator[Source]:
+    """The definitions that the code seems to stand in, still without a look at whether they give this code: the whole file is parsed at last."""
+    version = _version(code.co_filename)
+    known = None if module in SCRIPTS else _module(code.co_filename, module, version)
+    if known is not None:
+        for lines, first, classes in definitions(known, code):
+            yield _source("\n".join(lines) + "\n", classes, known.imports, code.co_flags & _FUTURE, first)
+    unit = unit_in(_file(code.co_filename, module, version), code)
+    if unit is not None:
+        yield unit
 
 
 def unit_in(file: File, code: CodeType) -> Source | None:
@@ -228,10 +259,13 @@ def unit_in(file: File, code: CodeType) -> Source | None:
         return Source(text, (), (), flags, 1) if text else None
     for first, last, classes in units:
         if first <= line <= last:
-            part = "\n".join(text.split("\n")[first - 1 : last]) + "\n"
-            used = imports.intersection(re.findall(r"\w+", part))
-            return Source(part, classes, tuple(sorted(used)), flags, first)
+            return _source("\n".join(text.split("\n")[first - 1 : last]) + "\n", classes, imports, flags, first)
     return None
+
+
+def _source(text: str, classes: tuple[str, ...], imports: frozenset[str], flags: int, first: int) -> Source:
+    used = imports.intersection(re.findall(r"\w+", text))
+    return Source(text, classes, tuple(sorted(used)), flags, first)
 
 
 class _Made(NamedTuple):
@@ -258,16 +292,19 @@ def _make(source: Source) -> _Made | None:
     return _Made(source, compiled, _encode(source))
 
 
+def _made_from(unit: Source, code: CodeType) -> _Made | None:
+    """What has been made of a definition, if compiling it gives this code."""
+    if unit not in _made:
+        _made[unit] = _make(unit)
+    made = _made[unit]
+    return made if made and find_in(made.compiled, code.co_qualname, fingerprint(code)) else None
+
+
 def _made_of(code: CodeType, module: str) -> _Made | None:
     known = _known.get(id(code))
     if known is not None:
         return known[1]
-    unit = _unit_of(code, module)
-    if unit is not None and unit not in _made:
-        _made[unit] = _make(unit)
-    made = None if unit is None else _made[unit]
-    if made is not None and find_in(made.compiled, code.co_qualname, fingerprint(code)) is None:
-        made = None
+    made = next((made for unit in _units_of(code, module) if (made := _made_from(unit, code))), None)
     if len(_known) >= 4096:
         _known.clear()
         _made.clear()

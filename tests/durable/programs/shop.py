@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stackful import checkpoint, durable, suspend
 from stackful.durable import aio
+from stackful.durable.connections import current_engine
 
 LOG = Path(os.environ.get("EFFECTS", "effects.log"))
 
@@ -115,6 +116,18 @@ async def refunding_async(operation):
 def waiter(name, timeout=None):
     """Waits for one signal."""
     return durable.wait_signal(name, timeout)
+
+
+def statuses():
+    """Of all runs in the store that this process has open."""
+    return [run.status.value for run in current_engine().runs()]
+
+
+@durable.run
+def onlooker():
+    """Looks at the store as soon as it has come back to life."""
+    durable.wait_signal("go")
+    return durable.step(statuses)
 
 
 @durable.run

@@ -30,6 +30,7 @@ _DROP = (
     " (SELECT 1 FROM checkpoints c WHERE c.run = blob_users.run AND c.seq BETWEEN since AND until) RETURNING digest"
 )
 _DROP_UNUSED = "DELETE FROM blobs WHERE digest = ? AND NOT EXISTS (SELECT 1 FROM blob_users WHERE digest = ?)"
+_HAS_DUE = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function'), EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
 # The queues in which runs wait for their turn: one look at the index for each, not one for each run.
 _QUEUES = """
     WITH RECURSIVE waiting (queue) AS (
@@ -58,35 +59,33 @@ class Claims(Rows):
         """Take over up to `limit` runs that are due; the fence of each grows."""
         now = self.now()
         with self._reading() as db:
-            if not self._has_due(db, now):
-                return []
+            is_due, is_queued = db.execute(_HAS_DUE, [now]).fetchone()
+        if not (is_due or is_queued):
+            return []
         # Not on the disk when this returns: after a power cut nobody has claimed it, which is true.
         with self._transaction(is_durable=False) as db:
-            chosen = self._due(db, now, limit, reach)
-            if len(chosen) < limit:
+            chosen, is_put_in_queue = self._due(db, now, limit, reach)
+            if (is_queued or is_put_in_queue) and len(chosen) < limit:
                 chosen += self._admitted(db, now, limit - len(chosen), reach)
             taken = [self._take_if_sound(db, run_id, worker, now) for run_id in chosen]
         self._tell_all([("ended", run_id) for run_id, claimed in zip(chosen, taken, strict=True) if claimed is None])
         return [claimed for claimed in taken if claimed is not None]
 
-    def _has_due(self, db: sqlite3.Connection, now: float) -> bool:
-        query = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function') OR EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
-        return bool(db.execute(query, [now]).fetchone()[0])
-
-    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> list[str]:
-        """Runs whose time has come; those that have a queue before them are put in it."""
+    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> tuple[list[str], bool]:
+        """Runs whose time has come; those that have a queue before them are put in it, and whether there are such."""
         known, names = _within(reach)
         query = (
             f"SELECT id, queue, started, deadline FROM runs WHERE wake <= ? AND kind = 'function'{known}"
             " ORDER BY priority DESC, wake, number LIMIT ?"
         )
         chosen: list[str] = []
-        for run_id, queue, started, deadline in db.execute(query, [now, *names, limit]).fetchall():
+        found = db.execute(query, [now, *names, limit]).fetchall()
+        for run_id, queue, started, deadline in found:
             if queue is None or started is not None or (deadline is not None and deadline <= now):
                 chosen.append(run_id)
             else:
                 db.execute("UPDATE runs SET queued = 1, wake = deadline WHERE id = ?", [run_id])
-        return chosen
+        return chosen, len(chosen) < len(found)
 
     def _admitted(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> list[str]:
         """Runs whose turn in their queue has come."""

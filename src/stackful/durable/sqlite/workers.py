@@ -68,9 +68,11 @@ class Workers(Claims):
 
         self._lives[worker.id] = LifeLock(self._life(worker.id))
         with self._first_transaction() as db:
+            is_alone = db.execute("SELECT 1 FROM workers LIMIT 1").fetchone() is None
             row = [worker.id, worker.host, worker.pid, worker.started, worker.draining]
             db.execute("INSERT INTO workers VALUES (?, ?, ?, ?, ?)", row)
-        self._tell("worker")
+        if not is_alone:  # only workers watch workers; one that comes later sees this one in the table
+            self._tell("worker")
 
     def leave(self, worker: str) -> None:
         """Be a worker no more; runs that it still holds are due for others at once."""
