@@ -28,6 +28,7 @@ from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
+from stackful.snapshot.preludes import LOOPS, PROTOCOL, WORDS_ONLY, Prelude, prelude_from, prelude_of
 from stackful.snapshot.rebuild import Rebuilder
 from stackful.snapshot.sources import put_together
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attached", "Outside", "SnapshotPickler", "SnapshotUnpickler", "generators_saved"]
 
-PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
@@ -48,23 +48,9 @@ _LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 # Most states hold one of these: nobody but the standard pickler has anything to say of them, unless a reconnector does.
 _STANDARD = {BuiltinFunctionType, range, *map(type, (iter(range(0)), iter(range(1 << 70)), iter([]), iter(())))}
+_REDUCERS: dict[type, codecs.Reducer] = {**codecs.REDUCERS}  # and those of the pickler itself, see below
 _REBUILD = rebuild.__name__
 _CODECS = f"{codecs.__name__}."
-
-# What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
-# by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
-_WORDS = rebuild.words_of(Rebuilder)
-_PRELUDE = b"".join(
-    (
-        pickle.PROTO + bytes([PROTOCOL]) + pickle.MARK,
-        *(pickle.BININT1 + bytes([index]) + pickle.BINPERSID + pickle.MEMOIZE for index in _WORDS),
-        pickle.POP_MARK,
-    )
-)
-_seeded = pickle.Pickler(BytesIO(), PROTOCOL)
-_seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
-_MEMO = _seeded.memo  # copied in one go
-
 
 @lru_cache(maxsize=1)
 def _dispatch_table() -> dict[type, Any]:
@@ -176,25 +162,21 @@ class SnapshotPickler(pickle.Pickler):
             super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
         else:
             super().__init__(file, PROTOCOL, buffer_callback=outside)
-        file.write(_PRELUDE)
-        self.memo = _MEMO
+        self._file = file
         self._program = program
         self._shared = shared
         self._by_value = by_value
+        self._is_by_name = shared is None and not by_value and not isinstance(outside, Outside)
         self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
-        self._codes: dict[int, _Code] = {}
+        self._captured: tuple[_core.Fiber, Any] | None = None
+        self._codes: dict[int, _Code | CodeType] = {}  # by id: what stands for each in the pickle
         self._sources: dict[bytes, tuple[Any, ...]] = {b"": (b"",)}  # where each stands in this snapshot
         self._globals: dict[str, _Globals] = {}
         self._guests: dict[int, _core.Fiber] = {}
         self._hosted: set[int] = set()
 
-    def reducer_override(self, obj: Any) -> Any:
-        """How to save `obj`; NotImplemented leaves it to the standard pickler."""
-        reducer = _REDUCERS.get(type(obj))
-        if reducer is not None:
-            return reducer(self, obj)
-        if type(obj) in _STANDARD and not reconnectors.registered():
-            return NotImplemented
+    def _reduce_other(self, obj: Any) -> Any:
+        """How to save `obj`, which is of no type that has a reducer; NotImplemented leaves it to the standard pickler."""
         if isinstance(obj, _core.Fiber):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
@@ -210,6 +192,9 @@ class SnapshotPickler(pickle.Pickler):
         late = codecs.find_late(obj)
         return NotImplemented if late is None else late(self, obj)
 
+    # In C, since most values are of types that the first two know: a call of Python's for each would be most of what a small snapshot costs.
+    reducer_override = _core.reducing(_REDUCERS, _STANDARD, reconnectors.REGISTERED, _reduce_other)
+
     def share(self, obj: Any) -> Any:
         """How a copy within this process refers to what both have; None for bytes that go elsewhere."""
         if self._shared is None:
@@ -219,6 +204,9 @@ class SnapshotPickler(pickle.Pickler):
 
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
+        prelude = self._prelude_for(obj)
+        self._file.write(prelude.data)
+        self.memo = prelude.memo
         super().dump(obj)
         for guest in self._guests.values():
             if id(guest) not in self._hosted:
@@ -227,8 +215,34 @@ class SnapshotPickler(pickle.Pickler):
                     " save that one"
                 )
 
+    def _prelude_for(self, obj: Any) -> Prelude:
+        """What to begin with: of a fiber, or a tuple that ends with one, what its frames refer to by name."""
+        fiber = obj[-1] if type(obj) is tuple and obj else obj
+        program = self._program
+        if type(fiber) is not _core.Fiber or not self._is_by_name or (program is not None and not program.is_there):
+            return WORDS_ONLY
+        captured = _core.capture(fiber)
+        self._captured = fiber, captured
+        absent = SCRIPTS if program is None else {name for name in SCRIPTS if not self._is_there(name)}
+        prelude = prelude_of(_core.named(captured[-1], LOOPS, absent), self._write_names)
+        if prelude is not WORDS_ONLY:
+            self._codes, self._sources = prelude.codes.copy(), prelude.sources.copy()
+        return prelude
+
+    def _write_names(self, names: tuple[Any, ...]) -> Prelude:
+        """A prelude that has these functions and their code; without them where their code has to travel by value."""
+        file = BytesIO()
+        pickler = SnapshotPickler(file, self._program)
+        marked = [pickler._marked(name.__code__, name) for name in names if type(name) is FunctionType]
+        pickler._put_beside(marked)
+        if not all(map(pickler._reference, marked)):
+            return WORDS_ONLY
+        pickler.dump((*names, *marked))
+        return prelude_from(file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources)
+
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
-        *rest, frames = _core.capture(fiber)
+        captured = self._captured
+        *rest, frames = captured[1] if captured is not None and captured[0] is fiber else _core.capture(fiber)
         if rest[0] == _GUEST:
             self._guests[id(fiber)] = fiber
         levels = _core.capture_levels(fiber)
@@ -246,18 +260,23 @@ class SnapshotPickler(pickle.Pickler):
             for function, code, offset, namespace, slots, stack in frames
         ]
         if len(known) > count + 1:
-            fresh = [marked for marked in islice(known.values(), count, None) if marked.module not in SCRIPTS]
-            for marked in fresh if len(fresh) > 1 else ():
-                marked.beside = fresh
+            self._put_beside([marked for marked in islice(known.values(), count, None) if isinstance(marked, _Code)])
         return states
+
+    @staticmethod
+    def _put_beside(entered: list[_Code]) -> None:
+        """Code of modules that enters the snapshot together: its sources travel as one."""
+        fresh = [marked for marked in entered if marked.module not in SCRIPTS]
+        for marked in fresh if len(fresh) > 1 else ():
+            marked.beside = fresh
 
     def _reduce_continuation(self, captured: _core.Continuation) -> Any:
         pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
         self._hosted |= {id(marks[0]) for marks, _, _ in pieces}
         return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
-    def _marked(self, code: CodeType, function: FunctionType) -> _Code:
-        """One marker for each code object, so that the pickle holds it once."""
+    def _marked(self, code: CodeType, function: FunctionType) -> Any:
+        """One marker for each code object, so that the pickle holds it once; of what the prelude has, the code itself."""
         known = self._codes.get(id(code))
         if known is None:
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
@@ -413,8 +432,7 @@ def _attributes_of(function: FunctionType) -> tuple[str, ...]:
     return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
 
 
-_REDUCERS: dict[type, codecs.Reducer] = {
-    **codecs.REDUCERS,
+_REDUCERS |= {
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,
