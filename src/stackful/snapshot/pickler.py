@@ -146,6 +146,20 @@ class SnapshotPickler(pickle.Pickler):
     travel along.
     """
 
+    # Most snapshots need few of these: what is in the class costs nothing.
+    _program: codes.Program | None = None
+    _shared: list[Any] | None = None
+    _by_value = False
+    _is_by_name = True
+    _captured: tuple[_core.Fiber | None, Any] = (None, None)
+    _prelude: Prelude = WORDS_ONLY
+    _own_codes: dict[int, _Code | CodeType] | None = None
+    _own_sources: dict[bytes, tuple[Any, ...]] | None = None
+    _namespaces: dict[int, tuple[dict[str, Any], _Namespace]] | None = None
+    _globals: dict[str, _Globals] | None = None
+    _guests: dict[int, _core.Fiber] | None = None
+    _hosted: frozenset[int] = frozenset()
+
     def __init__(
         self,
         file: BytesIO,
@@ -155,25 +169,21 @@ class SnapshotPickler(pickle.Pickler):
         *,
         by_value: bool = False,
     ) -> None:
-        if shared is None and _cloudpickle() is not None:
+        if shared is not None:
+            self._shared, self._is_by_name = shared, False
+        elif _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
         if isinstance(outside, Outside):
             self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
             super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
+            self._is_by_name = False
         else:
             super().__init__(file, PROTOCOL, buffer_callback=outside)
         self._file = file
-        self._program = program
-        self._shared = shared
-        self._by_value = by_value
-        self._is_by_name = shared is None and not by_value and not isinstance(outside, Outside)
-        self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
-        self._captured: tuple[_core.Fiber, Any] | None = None
-        self._codes: dict[int, _Code | CodeType] = {}  # by id: what stands for each in the pickle
-        self._sources: dict[bytes, tuple[Any, ...]] = {b"": (b"",)}  # where each stands in this snapshot
-        self._globals: dict[str, _Globals] = {}
-        self._guests: dict[int, _core.Fiber] = {}
-        self._hosted: set[int] = set()
+        if program is not None:
+            self._program = program
+        if by_value:
+            self._by_value, self._is_by_name = True, False
 
     def _reduce_other(self, obj: Any) -> Any:
         """How to save `obj`, which is of no type that has a reducer; NotImplemented leaves it to the standard pickler."""
@@ -205,10 +215,11 @@ class SnapshotPickler(pickle.Pickler):
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
         prelude = self._prelude_for(obj)
+        self._prelude = prelude
         self._file.write(prelude.data)
         self.memo = prelude.memo
         super().dump(obj)
-        for guest in self._guests.values():
+        for guest in self._guests.values() if self._guests else ():
             if id(guest) not in self._hosted:
                 raise FiberError(
                     f"{guest!r} cannot be saved by itself: its frames are on the stack of the fiber that resumed it, by resume();"
@@ -224,10 +235,7 @@ class SnapshotPickler(pickle.Pickler):
         captured = _core.capture(fiber)
         self._captured = fiber, captured
         absent = SCRIPTS if program is None else {name for name in SCRIPTS if not self._is_there(name)}
-        prelude = prelude_of(_core.named(captured[-1], LOOPS, absent), self._write_names)
-        if prelude is not WORDS_ONLY:
-            self._codes, self._sources = prelude.codes.copy(), prelude.sources.copy()
-        return prelude
+        return prelude_of(_core.named(captured[-1], LOOPS, absent), self._write_names)
 
     def _write_names(self, names: tuple[Any, ...]) -> Prelude:
         """A prelude that has these functions and their code; without them where their code has to travel by value."""
@@ -241,19 +249,39 @@ class SnapshotPickler(pickle.Pickler):
         return prelude_from(file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources)
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
-        captured = self._captured
-        *rest, frames = captured[1] if captured is not None and captured[0] is fiber else _core.capture(fiber)
-        if rest[0] == _GUEST:
-            self._guests[id(fiber)] = fiber
+        known, captured = self._captured
+        if known is not fiber:
+            captured = _core.capture(fiber)
+        frames = captured[-1]
+        if captured[0] == _GUEST:
+            self._guests = {**(self._guests or {}), id(fiber): fiber}
         levels = _core.capture_levels(fiber)
         if levels is not None:
             self._hosted |= {id(marks[0]) for _, marks, _ in levels[0]}  # no generator, see rebuild.words_of
         members = None if type(fiber) is _core.Fiber else object.__getstate__(fiber)
-        state = ((*rest, self._frames(frames)), members, levels)
+        states = self._frames(frames)
+        state = (captured if states is frames else (*captured[:-1], states), members, levels)
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
+    @property
+    def _codes(self) -> dict[int, _Code | CodeType]:
+        """By id: what stands for each code object in the pickle."""
+        if self._own_codes is None:
+            self._own_codes = self._prelude.codes.copy()
+        return self._own_codes
+
+    @property
+    def _sources(self) -> dict[bytes, tuple[Any, ...]]:
+        """Where each source stands in the pickle."""
+        if self._own_sources is None:
+            self._own_sources = self._prelude.sources.copy()
+        return self._own_sources
+
     def _frames(self, frames: list[Any]) -> list[Any]:
-        """The states of frames, with their code by identity."""
+        """The states of frames, with their code by identity: as they are, where the prelude has all of that."""
+        there = self._prelude.codes
+        if there and all([id(state[1]) in there for state in frames]):
+            return frames
         known, count = self._codes, len(self._codes)
         states = [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
@@ -311,13 +339,20 @@ class SnapshotPickler(pickle.Pickler):
         namespace = function.__globals__
         name = namespace.get("__name__")
         if self._program is not None and namespace is vars(self._program.module):
-            return self._globals.setdefault("__main__", _Globals("__main__")), {}
+            return self._of_module("__main__"), {}
         module = sys.modules.get(name) if isinstance(name, str) else None
         if module is not None and vars(module) is namespace and (name not in SCRIPTS or self._shared is not None):
-            return self._globals.setdefault(str(name), _Globals(str(name))), {}
+            return self._of_module(str(name)), {}
+        if self._namespaces is None:
+            self._namespaces = {}
         _, marker = self._namespaces.setdefault(id(namespace), (namespace, _Namespace(str(name))))
         names = {n for _, code in codes.tree_of(function.__code__) for n in code.co_names}
         return marker, {n: namespace[n] for n in sorted(names) if n in namespace}
+
+    def _of_module(self, name: str) -> _Globals:
+        if self._globals is None:
+            self._globals = {}
+        return self._globals.setdefault(name, _Globals(name))
 
     def _reduce_marked_code(self, marked: _Code) -> Any:
         code, module = marked.code, marked.module
