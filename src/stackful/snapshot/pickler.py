@@ -52,6 +52,7 @@ _REDUCERS: dict[type, codecs.Reducer] = {**codecs.REDUCERS}  # and those of the 
 _REBUILD = rebuild.__name__
 _CODECS = f"{codecs.__name__}."
 
+
 @lru_cache(maxsize=1)
 def _dispatch_table() -> dict[type, Any]:
     """cloudpickle's, without its way with files: it reads them whole and makes them io.StringIO."""
@@ -241,12 +242,22 @@ class SnapshotPickler(pickle.Pickler):
         """A prelude that has these functions and their code; without them where their code has to travel by value."""
         file = BytesIO()
         pickler = SnapshotPickler(file, self._program)
-        marked = [pickler._marked(name.__code__, name) for name in names if type(name) is FunctionType]
+        functions = [name for name in names if type(name) is FunctionType]
+        marked = list(dict.fromkeys([pickler._marked(function.__code__, function) for function in functions]))
         pickler._put_beside(marked)
-        if not all(map(pickler._reference, marked)):
+        if not all(map(pickler._is_found_by_module, marked)):
             return WORDS_ONLY
         pickler.dump((*names, *marked))
-        return prelude_from(file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources)
+        return prelude_from(
+            file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources
+        )
+
+    def _is_found_by_module(self, marked: _Code) -> bool:
+        """Whether code is referred to by its module's name: the same in all snapshots, whatever script they are of."""
+        program = self._program
+        if program is not None and not self._is_there(marked.module) and _reduced_in_program(program.code, marked.code):
+            return False
+        return self._reference(marked) is not None
 
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
         known, captured = self._captured
@@ -280,7 +291,7 @@ class SnapshotPickler(pickle.Pickler):
     def _frames(self, frames: list[Any]) -> list[Any]:
         """The states of frames, with their code by identity: as they are, where the prelude has all of that."""
         there = self._prelude.codes
-        if there and all([id(state[1]) in there for state in frames]):
+        if there and there.keys() >= {id(state[1]) for state in frames}:
             return frames
         known, count = self._codes, len(self._codes)
         states = [
