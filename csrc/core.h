@@ -22,6 +22,7 @@
  *   iterator_states.c  where iterators in C stand -> Python values and back; iterator_extras.c: their arrays, tuples, links
  *   insides.c    what scanners of regular expressions, files of text and tokens do not tell of themselves
  *   outside.c    what a snapshot keeps outside of its pickle: numbers of long strings, memory for buffers
+ *   naming.c     what a snapshot names, and who says how a value is saved
  *   fork.c       copies of parked frames, and of the iterators on their evaluation stacks
  *   capture.c    parked frames -> Python values and back (for pickles); looking at frames
  *   pieces.c     levels and continuations -> Python values and back
@@ -260,6 +261,10 @@ PyObject *iterator_exhausted(void);
 /* outside.c */
 PyObject *core_blank_bytes(PyObject *module, PyObject *size);
 PyObject *core_numbering(PyObject *module, PyObject *terms);
+
+/* naming.c */
+PyObject *core_named(PyObject *module, PyObject *args);
+PyObject *core_reducing(PyObject *module, PyObject *terms);
 
 /* insides.c */
 PyObject *core_bare_frame(PyObject *module, PyObject *code);

@@ -193,6 +193,8 @@ static PyMethodDef core_functions[] = {
     {"set_asend", core_set_asend, METH_VARARGS, NULL},
     {"blank_bytes", core_blank_bytes, METH_O, NULL},
     {"numbering", core_numbering, METH_VARARGS, NULL},
+    {"named", core_named, METH_VARARGS, NULL},
+    {"reducing", core_reducing, METH_VARARGS, NULL},
     {"view_offset", core_view_offset, METH_O, NULL},
     {"loops_by_number", core_loops_by_number, METH_O, NULL},
     {"capture", core_capture, METH_O, NULL},
@@ -328,13 +330,14 @@ core_exec(PyObject *module)
     core->reduce_name = PyUnicode_InternFromString("__reduce__");
     core->setstate_name = PyUnicode_InternFromString("__setstate__");
     core->colon = PyUnicode_InternFromString(":");
+    core->module_name = PyUnicode_InternFromString("__module__");
     core->qualname_name = PyUnicode_InternFromString("__qualname__");
     core->null = make_only(module, &null_spec);
     core->exhausted = iterator_exhausted();
     core->mask_of_one = Py_BuildValue("iiO", 1, 0, Py_None);
     if (core->hooks == NULL || core->reduce_name == NULL || core->setstate_name == NULL ||
-        core->qualname_name == NULL || core->colon == NULL || core->null == NULL || core->exhausted == NULL || core->mask_of_one == NULL ||
-        gates_open(core, module) < 0 || import_errors(core) < 0) {
+        core->module_name == NULL || core->qualname_name == NULL || core->colon == NULL || core->null == NULL ||
+        core->exhausted == NULL || core->mask_of_one == NULL || gates_open(core, module) < 0 || import_errors(core) < 0) {
         return -1;
     }
     core->fiber_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &fiber_spec, NULL);
@@ -432,6 +435,7 @@ core_free(void *module)
     Py_CLEAR(core->mask_of_one);
     Py_CLEAR(core->reduce_name);
     Py_CLEAR(core->setstate_name);
+    Py_CLEAR(core->module_name);
     Py_CLEAR(core->qualname_name);
     Py_CLEAR(core->colon);
     Py_CLEAR(core->fiber_error);

@@ -216,7 +216,7 @@ typedef struct {
     unsigned long long last_serial; /* of a Level */
     vectorcallfunc plain_vectorcall; /* how functions are called that nobody has changed */
     PyObject *hooks;        /* what upper floors do for this one: name -> callable (module.c) */
-    PyObject *reduce_name, *setstate_name, *qualname_name, *colon; /* interned, for CPython's method cache */
+    PyObject *reduce_name, *setstate_name, *module_name, *qualname_name, *colon; /* interned, for CPython's method cache */
     PyObject *fiber_error, *barrier_error, *fiber_exit, *format_error;
     Parked *spare; /* one node of those that have ended, or NULL */
     CStack *stacks; /* the pool */

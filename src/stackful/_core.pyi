@@ -34,6 +34,16 @@ def numbering(
     add: Callable[[Any], int],
     /,
 ) -> Callable[[object], int | None]: ...
+def named(
+    frames: list[Any], loops: dict[type, tuple[Any, ...]], absent: frozenset[str] | set[str], /
+) -> tuple[Any, ...]: ...
+def reducing(
+    reducers: dict[type, Callable[[Any, Any], Any]],
+    standard: set[type],
+    connected: dict[type, Any],
+    otherwise: Callable[[Any, Any], Any],
+    /,
+) -> Callable[[Any, Any], Any]: ...
 def fill_token(token: Token[Any], context: Context, before: object, used: bool, /) -> None: ...
 
 class Gate:

@@ -47,20 +47,21 @@ _places: dict[tuple[int, int], tuple[CodeType, str]] = {}
 
 def place_of(fiber: Fiber) -> str:
     """Where the run's own code stands: "file:line function"."""
-    for _, code, offset, *_ in _core.look(fiber):
-        known = _places.get((id(code), offset))
-        if known is None:
-            if code.co_filename.startswith(_OWN):
-                continue
-            if len(_places) > 10_000:
-                _places.clear()
-            text = f"{code.co_filename}:{line_of(code, offset)} {code.co_qualname}"
-            known = _places[id(code), offset] = (
-                code,
-                text,
-            )  # the code is kept alive: its id cannot come to mean another
-        return known[1]
+    for state in _core.look(fiber):
+        known = _places.get((id(state[1]), state[2])) or _remember_place(state[1], state[2])
+        if known[1]:
+            return known[1]
     return ""
+
+
+def _remember_place(code: CodeType, offset: int) -> tuple[CodeType, str]:
+    """The text of a place; of one in Stackful's own functions, none."""
+    is_own = code.co_filename.startswith(_OWN)
+    text = "" if is_own else f"{code.co_filename}:{line_of(code, offset)} {code.co_qualname}"
+    if len(_places) > 10_000:
+        _places.clear()
+    known = _places[id(code), offset] = (code, text)  # the code is kept alive: its id cannot come to mean another
+    return known
 
 
 class ActiveRun:

@@ -34,7 +34,6 @@ from stackful.snapshot.diagnose import locate
 from stackful.snapshot.following import POLICIES, Follower
 from stackful.snapshot.format import (
     HAS_PARTS,
-    PLAIN,
     Head,
     Opened,
     Piece,
@@ -162,10 +161,19 @@ def dumps(
     >>> snapshot.loads(data, key=b"secret").resume("because")
     'why? because'
     """
-    is_plain = run is None and sequence is None and compression is None and not encrypt
-    terms = PLAIN if is_plain else _terms(run, sequence, compression, encrypt)
-    pieces = _pieces(value, keys_of(key), program, terms, blobs, _one_of("code", code, _CODE) == "value")
-    return b"".join(pieces) if len(pieces) > 1 else pieces[0]  # type: ignore[return-value]  # bytes, when there is one
+    keys, by_value = keys_of(key), code != "reference" and _one_of("code", code, _CODE) == "value"
+    terms = None  # most need none
+    if compression is not None or encrypt or (sequence is not None and not 0 <= sequence < 1 << 64):
+        terms = _terms(run, sequence, compression, encrypt)
+    if blobs is not None:
+        terms = terms or Terms(run, sequence)
+        return b"".join(sealed(*_body_with_blobs(value, keys, program, terms, blobs, by_value), keys, terms))
+    attached = Attached()
+    pickled = _pickle_or_locate(value, program, None, attached, by_value)
+    if terms is None and len(pickled) < compressions.LEAST and not attached:
+        return sealed_small(pickled, keys, run, sequence)
+    terms = terms or Terms(run, sequence)
+    return b"".join(sealed(*_body(pickled, attached, terms), keys, terms))
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -193,18 +201,6 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
         attached = Attached()
         body = _body(_pickle_or_locate(value, program, None, attached, by_value), attached, terms)
     return files.write(file, *unsealed(*body, keys, terms))
-
-
-def _pieces(
-    value: Any, keys: Keys | None, program: Program | None, terms: Terms, blobs: Blobs | History | None, by_value: bool
-) -> list[Piece]:
-    if blobs is not None:
-        return sealed(*_body_with_blobs(value, keys, program, terms, blobs, by_value), keys, terms)
-    attached = Attached()
-    pickled = _pickle_or_locate(value, program, None, attached, by_value)
-    if len(pickled) < compressions.LEAST and not attached and terms.compression is None and not terms.encrypt:
-        return [sealed_small(pickled, keys, terms)]
-    return sealed(*_body(pickled, attached, terms), keys, terms)
 
 
 def _body(pickled: bytes, attached: Attached, terms: Terms) -> tuple[Squeezed, int]:

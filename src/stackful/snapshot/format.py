@@ -177,15 +177,14 @@ def unsealed(body: Squeezed, flags: int, keys: Keys | None, terms: Terms) -> tup
     return [beside, *pieces], key
 
 
-def sealed_small(body: bytes, keys: Keys | None, terms: Terms) -> bytes:
+def sealed_small(body: bytes, keys: Keys | None, run: str | None, sequence: int | None) -> bytes:
     """The same for a body that is neither compressed nor encrypted, in one piece: most are small, and are made often."""
     key = None if keys is None else keys.newest
-    flags = 0 if terms is PLAIN or (terms.run is None and terms.sequence is None) else HAS_PLACE
-    text = _text(None if key is None else key.id, terms.run)
+    flags = 0 if run is None and sequence is None else HAS_PLACE
+    text = _text(None if key is None else key.id, run)
     size = len(body)
-    data = (
-        _HEAD.pack(MAGIC, SCHEMA, key is not None, 0, flags, len(text), terms.sequence or 0, size, size) + text + body
-    )
+    head = _HEAD.pack(MAGIC, SCHEMA, key is not None, 0, flags, len(text), sequence or 0, size, size)
+    data = b"".join((head, text, body))
     return data + (hashlib.sha256(data).digest() if key is None else key.mac((data,)))
 
 

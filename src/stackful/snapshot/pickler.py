@@ -28,6 +28,7 @@ from stackful.fibers.portable import SCRIPTS, Portable
 from stackful.snapshot import codecs, codes, rebuild, reconnectors, scanning
 from stackful.snapshot.allowed import EVERYTHING, Allowed
 from stackful.snapshot.codecs import exceptions, files, names, streams, views, wrappers
+from stackful.snapshot.preludes import LOOPS, PROTOCOL, WORDS_ONLY, Prelude, prelude_from, prelude_of
 from stackful.snapshot.rebuild import Rebuilder
 from stackful.snapshot.sources import put_together
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Attached", "Outside", "SnapshotPickler", "SnapshotUnpickler", "generators_saved"]
 
-PROTOCOL = 5
 _GUEST = 5  # of FiberPhase in csrc/core.h: its frames are on another fiber's stack
 # Kind in the format, and where the code is, of each of CPython's generators.
 _GENERATORS = {
@@ -48,22 +48,9 @@ _LARGE_BUFFER = 65536  # bytes; smaller ones stand in the pickle
 _MADE_IN_C = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 # Most states hold one of these: nobody but the standard pickler has anything to say of them, unless a reconnector does.
 _STANDARD = {BuiltinFunctionType, range, *map(type, (iter(range(0)), iter(range(1 << 70)), iter([]), iter(())))}
+_REDUCERS: dict[type, codecs.Reducer] = {**codecs.REDUCERS}  # and those of the pickler itself, see below
 _REBUILD = rebuild.__name__
 _CODECS = f"{codecs.__name__}."
-
-# What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
-# by taking it into the memo, and the pickler takes for granted that it is there. (Naming a function is a search, both ways.)
-_WORDS = rebuild.words_of(Rebuilder)
-_PRELUDE = b"".join(
-    (
-        pickle.PROTO + bytes([PROTOCOL]) + pickle.MARK,
-        *(pickle.BININT1 + bytes([index]) + pickle.BINPERSID + pickle.MEMOIZE for index in _WORDS),
-        pickle.POP_MARK,
-    )
-)
-_seeded = pickle.Pickler(BytesIO(), PROTOCOL)
-_seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
-_MEMO = _seeded.memo  # copied in one go
 
 
 @lru_cache(maxsize=1)
@@ -160,6 +147,20 @@ class SnapshotPickler(pickle.Pickler):
     travel along.
     """
 
+    # Most snapshots need few of these: what is in the class costs nothing.
+    _program: codes.Program | None = None
+    _shared: list[Any] | None = None
+    _by_value = False
+    _is_by_name = True
+    _captured: tuple[_core.Fiber | None, Any] = (None, None)
+    _prelude: Prelude = WORDS_ONLY
+    _own_codes: dict[int, _Code | CodeType] | None = None
+    _own_sources: dict[bytes, tuple[Any, ...]] | None = None
+    _namespaces: dict[int, tuple[dict[str, Any], _Namespace]] | None = None
+    _globals: dict[str, _Globals] | None = None
+    _guests: dict[int, _core.Fiber] | None = None
+    _hosted: frozenset[int] = frozenset()
+
     def __init__(
         self,
         file: BytesIO,
@@ -169,32 +170,24 @@ class SnapshotPickler(pickle.Pickler):
         *,
         by_value: bool = False,
     ) -> None:
-        if shared is None and _cloudpickle() is not None:
+        if shared is not None:
+            self._shared, self._is_by_name = shared, False
+        elif _cloudpickle() is not None:
             self.dispatch_table = _dispatch_table()
         if isinstance(outside, Outside):
             self.persistent_id = outside.persistent_id  # type: ignore[method-assign]
             super().__init__(file, PROTOCOL, buffer_callback=outside.buffer_callback)
+            self._is_by_name = False
         else:
             super().__init__(file, PROTOCOL, buffer_callback=outside)
-        file.write(_PRELUDE)
-        self.memo = _MEMO
-        self._program = program
-        self._shared = shared
-        self._by_value = by_value
-        self._namespaces: dict[int, tuple[dict[str, Any], _Namespace]] = {}
-        self._codes: dict[int, _Code] = {}
-        self._sources: dict[bytes, tuple[Any, ...]] = {b"": (b"",)}  # where each stands in this snapshot
-        self._globals: dict[str, _Globals] = {}
-        self._guests: dict[int, _core.Fiber] = {}
-        self._hosted: set[int] = set()
+        self._file = file
+        if program is not None:
+            self._program = program
+        if by_value:
+            self._by_value, self._is_by_name = True, False
 
-    def reducer_override(self, obj: Any) -> Any:
-        """How to save `obj`; NotImplemented leaves it to the standard pickler."""
-        reducer = _REDUCERS.get(type(obj))
-        if reducer is not None:
-            return reducer(self, obj)
-        if type(obj) in _STANDARD and not reconnectors.registered():
-            return NotImplemented
+    def _reduce_other(self, obj: Any) -> Any:
+        """How to save `obj`, which is of no type that has a reducer; NotImplemented leaves it to the standard pickler."""
         if isinstance(obj, _core.Fiber):
             return self._reduce_fiber(obj)
         if isinstance(obj, Portable):
@@ -210,6 +203,9 @@ class SnapshotPickler(pickle.Pickler):
         late = codecs.find_late(obj)
         return NotImplemented if late is None else late(self, obj)
 
+    # In C, since most values are of types that the first two know: a call of Python's for each would be most of what a small snapshot costs.
+    reducer_override = _core.reducing(_REDUCERS, _STANDARD, reconnectors.REGISTERED, _reduce_other)
+
     def share(self, obj: Any) -> Any:
         """How a copy within this process refers to what both have; None for bytes that go elsewhere."""
         if self._shared is None:
@@ -219,45 +215,107 @@ class SnapshotPickler(pickle.Pickler):
 
     def dump(self, obj: Any) -> None:
         """Write `obj`; `FiberError` where a fiber is in it without the stack that its frames are on."""
+        prelude = self._prelude_for(obj)
+        self._prelude = prelude
+        self._file.write(prelude.data)
+        self.memo = prelude.memo
         super().dump(obj)
-        for guest in self._guests.values():
+        for guest in self._guests.values() if self._guests else ():
             if id(guest) not in self._hosted:
                 raise FiberError(
                     f"{guest!r} cannot be saved by itself: its frames are on the stack of the fiber that resumed it, by resume();"
                     " save that one"
                 )
 
+    def _prelude_for(self, obj: Any) -> Prelude:
+        """What to begin with: of a fiber, or a tuple that ends with one, what its frames refer to by name."""
+        fiber = obj[-1] if type(obj) is tuple and obj else obj
+        program = self._program
+        if type(fiber) is not _core.Fiber or not self._is_by_name or (program is not None and not program.is_there):
+            return WORDS_ONLY
+        captured = _core.capture(fiber)
+        self._captured = fiber, captured
+        absent = SCRIPTS if program is None else {name for name in SCRIPTS if not self._is_there(name)}
+        return prelude_of(_core.named(captured[-1], LOOPS, absent), self._write_names)
+
+    def _write_names(self, names: tuple[Any, ...]) -> Prelude:
+        """A prelude that has these functions and their code; without them where their code has to travel by value."""
+        file = BytesIO()
+        pickler = SnapshotPickler(file, self._program)
+        functions = [name for name in names if type(name) is FunctionType]
+        marked = list(dict.fromkeys([pickler._marked(function.__code__, function) for function in functions]))
+        pickler._put_beside(marked)
+        if not all(map(pickler._is_found_by_module, marked)):
+            return WORDS_ONLY
+        pickler.dump((*names, *marked))
+        return prelude_from(
+            file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources
+        )
+
+    def _is_found_by_module(self, marked: _Code) -> bool:
+        """Whether code is referred to by its module's name: the same in all snapshots, whatever script they are of."""
+        program = self._program
+        if program is not None and not self._is_there(marked.module) and _reduced_in_program(program.code, marked.code):
+            return False
+        return self._reference(marked) is not None
+
     def _reduce_fiber(self, fiber: _core.Fiber) -> Any:
-        *rest, frames = _core.capture(fiber)
-        if rest[0] == _GUEST:
-            self._guests[id(fiber)] = fiber
+        known, captured = self._captured
+        if known is not fiber:
+            captured = _core.capture(fiber)
+        frames = captured[-1]
+        if captured[0] == _GUEST:
+            self._guests = {**(self._guests or {}), id(fiber): fiber}
         levels = _core.capture_levels(fiber)
         if levels is not None:
             self._hosted |= {id(marks[0]) for _, marks, _ in levels[0]}  # no generator, see rebuild.words_of
         members = None if type(fiber) is _core.Fiber else object.__getstate__(fiber)
-        state = ((*rest, self._frames(frames)), members, levels)
+        states = self._frames(frames)
+        state = (captured if states is frames else (*captured[:-1], states), members, levels)
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
+    @property
+    def _codes(self) -> dict[int, _Code | CodeType]:
+        """By id: what stands for each code object in the pickle."""
+        if self._own_codes is None:
+            self._own_codes = self._prelude.codes.copy()
+        return self._own_codes
+
+    @property
+    def _sources(self) -> dict[bytes, tuple[Any, ...]]:
+        """Where each source stands in the pickle."""
+        if self._own_sources is None:
+            self._own_sources = self._prelude.sources.copy()
+        return self._own_sources
+
     def _frames(self, frames: list[Any]) -> list[Any]:
-        """The states of frames, with their code by identity."""
+        """The states of frames, with their code by identity: as they are, where the prelude has all of that."""
+        there = self._prelude.codes
+        if there and there.keys() >= {id(state[1]) for state in frames}:
+            return frames
         known, count = self._codes, len(self._codes)
         states = [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
         if len(known) > count + 1:
-            fresh = [marked for marked in islice(known.values(), count, None) if marked.module not in SCRIPTS]
-            for marked in fresh if len(fresh) > 1 else ():
-                marked.beside = fresh
+            self._put_beside([marked for marked in islice(known.values(), count, None) if isinstance(marked, _Code)])
         return states
+
+    @staticmethod
+    def _put_beside(entered: list[_Code]) -> None:
+        """Code of modules that enters the snapshot together: its sources travel as one."""
+        fresh = [marked for marked in entered if marked.module not in SCRIPTS]
+        for marked in fresh if len(fresh) > 1 else ():
+            marked.beside = fresh
 
     def _reduce_continuation(self, captured: _core.Continuation) -> Any:
         pieces = [(*rest, self._frames(frames)) for *rest, frames in _core.capture_continuation(captured)]
         self._hosted |= {id(marks[0]) for marks, _, _ in pieces}
         return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
-    def _marked(self, code: CodeType, function: FunctionType) -> _Code:
-        """One marker for each code object, so that the pickle holds it once."""
+    def _marked(self, code: CodeType, function: FunctionType) -> Any:
+        """One marker for each code object, so that the pickle holds it once; of what the prelude has, the code itself."""
         known = self._codes.get(id(code))
         if known is None:
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))
@@ -292,13 +350,20 @@ class SnapshotPickler(pickle.Pickler):
         namespace = function.__globals__
         name = namespace.get("__name__")
         if self._program is not None and namespace is vars(self._program.module):
-            return self._globals.setdefault("__main__", _Globals("__main__")), {}
+            return self._of_module("__main__"), {}
         module = sys.modules.get(name) if isinstance(name, str) else None
         if module is not None and vars(module) is namespace and (name not in SCRIPTS or self._shared is not None):
-            return self._globals.setdefault(str(name), _Globals(str(name))), {}
+            return self._of_module(str(name)), {}
+        if self._namespaces is None:
+            self._namespaces = {}
         _, marker = self._namespaces.setdefault(id(namespace), (namespace, _Namespace(str(name))))
         names = {n for _, code in codes.tree_of(function.__code__) for n in code.co_names}
         return marker, {n: namespace[n] for n in sorted(names) if n in namespace}
+
+    def _of_module(self, name: str) -> _Globals:
+        if self._globals is None:
+            self._globals = {}
+        return self._globals.setdefault(name, _Globals(name))
 
     def _reduce_marked_code(self, marked: _Code) -> Any:
         code, module = marked.code, marked.module
@@ -413,8 +478,7 @@ def _attributes_of(function: FunctionType) -> tuple[str, ...]:
     return (*(name for name in _ATTRIBUTES if name != "__annotations__"), "__annotate__")
 
 
-_REDUCERS: dict[type, codecs.Reducer] = {
-    **codecs.REDUCERS,
+_REDUCERS |= {
     _core.Fiber: SnapshotPickler._reduce_fiber,
     FunctionType: SnapshotPickler._reduce_function,
     CodeType: SnapshotPickler._reduce_code,

@@ -12,11 +12,12 @@ from typing import Any, Generic, TypeVar
 from stackful.errors import ReconnectError, SnapshotError
 from stackful.snapshot.codecs.refusals import RefusedError
 
-__all__ = ["Reconnector", "find_reconnector", "reconnect", "reconnector", "registered"]
+__all__ = ["REGISTERED", "Reconnector", "find_reconnector", "reconnect", "reconnector", "registered"]
 
 T = TypeVar("T")
 
-_registered: dict[type, Reconnector[Any]] = {}
+REGISTERED: dict[type, Reconnector[Any]] = {}
+"""By type; for those who only ask whether there are any."""
 
 
 class Reconnector(Generic[T]):
@@ -35,12 +36,12 @@ class Reconnector(Generic[T]):
 
     def register(self) -> None:
         """From now on objects of the type are saved so."""
-        _registered[self.kind] = self
+        REGISTERED[self.kind] = self
 
     def remove(self) -> None:
         """Objects of the type are saved as before; nothing happens where another one has taken its place."""
-        if _registered.get(self.kind) is self:
-            del _registered[self.kind]
+        if REGISTERED.get(self.kind) is self:
+            del REGISTERED[self.kind]
 
 
 def reconnector(kind: type[T], *, save: Callable[[T], object], reopen: Callable[[Any], T]) -> Reconnector[T]:
@@ -89,14 +90,14 @@ def reconnector(kind: type[T], *, save: Callable[[T], object], reopen: Callable[
 
 def registered() -> list[Reconnector[Any]]:
     """All that are registered in this process: a durable run stores them, for its script does not run again."""
-    return list(_registered.values())
+    return list(REGISTERED.values())
 
 
 def find_reconnector(kind: type) -> Reconnector[Any] | None:
     """That of the type, or of its nearest base that has one."""
-    if not _registered:
+    if not REGISTERED:
         return None
-    return next((_registered[base] for base in kind.__mro__ if base in _registered), None)
+    return next((REGISTERED[base] for base in kind.__mro__ if base in REGISTERED), None)
 
 
 def reduce_connected(connected: Reconnector[Any], value: Any) -> Any:
@@ -110,7 +111,7 @@ def reduce_connected(connected: Reconnector[Any], value: Any) -> Any:
 
 def reconnect(connected: Reconnector[Any], state: Any) -> Any:
     """What a reconnector opens again; the name by which snapshots call it."""
-    _registered.setdefault(connected.kind, connected)
+    REGISTERED.setdefault(connected.kind, connected)
     kind = f"{connected.kind.__module__}.{connected.kind.__qualname__}"
     try:
         return connected.reopen(state)
