@@ -207,7 +207,7 @@ typedef struct {
     PyObject *gates[STUB_COUNT], *stub_codes[STUB_COUNT]; /* gates.c; code objects */
     Exit *stub_exits[STUB_COUNT]; /* in these: see direct_exit.h */
     PyObject *return_into;  /* the function of that stub */
-    Batch entering;         /* what it is about to return into; else NULL */
+    Batch entering;         /* what it is about to return into; no innermost frame: nothing */
     PyTypeObject *segment_type, *continuation_type, *steps_type;
     struct Steps *spare_steps; /* one that is used again, see awaiting.c */
     PyObject *abort_signal; /* the exception class that ends a level with a value */
