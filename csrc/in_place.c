@@ -17,7 +17,6 @@
 
 #include <structmember.h>
 
-enum { PERFORM_K = 7 };     /* the local of `perform` that k is put into (effects/performing.py) */
 enum { MOST_FRAMES = 16 };  /* not checked more than so many at each operation: captured once, they are parked */
 
 /* ---- what is Python's ------------------------------------------------------------------------------ */
@@ -119,6 +118,13 @@ in_place_register(CoreState *core, PyObject *name, PyObject *type)
     if (PyUnicode_CompareWithASCIIString(name, "promise") == 0 && PyType_Check(type)) {
         return add_methods(type) < 0 ? -1 : 1;
     }
+    if (PyUnicode_CompareWithASCIIString(name, "update") == 0) {
+        if (find_place(type, "function", &core->updates.function) < 0) {
+            return -1;
+        }
+        Py_XSETREF(core->updates.type, (PyTypeObject *)Py_NewRef(type));
+        return 1;
+    }
     if (PyUnicode_CompareWithASCIIString(name, "in_place") == 0) {
         if (find_place(type, "function", &known->function) < 0 || find_place(type, "k", &known->k) < 0 ||
             find_place(type, "code", &known->code) < 0) {
@@ -128,6 +134,17 @@ in_place_register(CoreState *core, PyObject *name, PyObject *type)
         return 1;
     }
     return 0;
+}
+
+/* What a clause with state calls; NULL with an exception. */
+PyObject *
+updates_function(CoreState *core, PyObject *answer)
+{
+    PyObject *function = *place_in(answer, core->updates.function);
+    if (function == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "function");
+    }
+    return Py_XNewRef(function);
 }
 
 /* ---- begin and end --------------------------------------------------------------------------------- */

@@ -182,6 +182,15 @@ typedef struct {
     Py_ssize_t captured, of_function; /*   and those of resumptions */
 } Promises;
 
+/* The same of those with state, see perform.c. */
+typedef struct {
+    PyTypeObject *type;
+    Py_ssize_t function;
+} Updates;
+
+/* The locals of `perform` (effects/performing.py), which reads from them what it is to do, see perform.c. */
+enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_WAY, PERFORM_ANSWER, PERFORM_K, PERFORM_STATE };
+
 /* What is needed to capture a program late. */
 typedef struct {
     Continuation *k; /* with room for its levels; NULL: nothing is to be captured */
@@ -190,7 +199,7 @@ typedef struct {
 } Split;
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_CHANGED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     ThreadFinder finder;
@@ -219,6 +228,8 @@ typedef struct {
     Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
     Promises promises;
+    Updates updates;
+    PyObject *absent; /* an argument that `perform` was not given */
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
     KnownCall known_calls[KNOWN_CALLS]; /* the same */
 } CoreState;

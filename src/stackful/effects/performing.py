@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 else:
 
+    # The core puts there, at the first gate, what the function reads but has not made (csrc/handlers.c): `answer`, what answers; `k`, a resumption
+    # where that is called in place; `state`, that of the handler where that is changed. `way` is None for what is done most: a
+    # plain call with one argument. Otherwise `rest` is None where there is one argument, and `way` says whether there is something to do besides.
     @stub
-    def perform(operation, a=ABSENT, b=ABSENT, c=ABSENT, d=ABSENT, e=ABSENT, f=ABSENT, /):
+    def perform(operation, a=ABSENT, /, *rest):
         """Ask the innermost handler of `operation`, with up to six arguments by position; return what it resumes with.
 
         `UnhandledError`, raised here, when there is none: it lists the handlers in force. `BarrierError` when the handler wants the rest of the
@@ -40,36 +44,48 @@ else:
         >>> handle(lambda: perform(choose, 1, 2) * 10, choose.ctl(lambda k, a, b: (k.resume(a), k.resume(b))))
         (10, 20)
         """
-        k = None  # the core puts a resumption there when it has found a clause that is called in place (csrc/in_place.c)
-        answer = ~"gate"
+        way = ~"gate"
+        if way is None:
+            try:
+                return answer(a)
+            finally:
+                ~"unmask"  # noqa: B018 - a gate
         if k is not None:
             try:
-                if b is ABSENT:
-                    result = answer(k) if a is ABSENT else answer(k, a)
+                if rest is None:
+                    answer = answer(k, a)
                 else:
-                    result = passing(answer, k, a, b, c, d, e, f)
-            except BaseException as error:
+                    answer = answer(k) if a is ABSENT else apply(answer, (k, a, *rest))
+            except BaseException:
                 if k is None:  # captured meanwhile, and discontinued
                     ~"unmask"  # noqa: B018 - a gate
                     raise
-                result = Raised(error)
+                answer = Raised(sys.exception())
             else:
                 if ~"resumed":
-                    return result
+                    return answer
             try:
-                return settle(k, result)
+                return settle(k, answer)
             finally:
+                del k
                 ~"unmask"  # noqa: B018 - a gate
+        if way:
+            try:
+                if rest is None:
+                    answer, state = answer(state, a)
+                else:
+                    answer, state = answer(state) if a is ABSENT else apply(answer, (state, a, *rest))
+            except BaseException:
+                ~"unmask"  # noqa: B018 - a gate
+                raise
+            ~"changed"  # noqa: B018 - a gate
+            return answer
         try:
-            if b is ABSENT:
-                result = answer() if a is ABSENT else answer(a)
-            elif c is ABSENT:
-                result = answer(a, b)
-            else:
-                result = passing(answer, a, b, c, d, e, f)
+            if a is ABSENT:
+                return answer()
+            return answer(a, rest[0]) if len(rest) == 1 else apply(answer, (a, *rest))
         finally:
             ~"unmask"  # noqa: B018 - a gate
-        return result
 
 
 def _unhandled(operation: object) -> Exception:
