@@ -310,13 +310,12 @@ PyObject *core_outermost(PyObject *module, PyObject *k);
 PyObject *gate_perform(PyObject *gate);
 PyObject *gate_unmask(PyObject *gate);
 PyObject *gate_resumed(PyObject *gate);
-PyObject *gate_changed(PyObject *gate);
 
 /* in_place.c */
 PyObject *updates_function(CoreState *core, PyObject *answer);
 int in_place_register(CoreState *core, PyObject *name, PyObject *type);
 int in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, PyObject *answer);
-PyObject *in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer);
+PyObject *in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer, PyObject **k);
 void in_place_end(Fiber *fiber);
 void in_place_clear(InPlace *in_place);
 int in_place_traverse(InPlace *in_place, visitproc visit, void *arg);
@@ -336,6 +335,15 @@ static inline Level *
 fiber_level(Fiber *fiber)
 {
     return LIKELY(in_place_stub(fiber) == NULL) ? fiber->level : fiber->control->in_place.last->below;
+}
+
+/* If it is this one, it is about to return. */
+static inline void
+in_place_end_of(Fiber *fiber, Frame *stub)
+{
+    if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == stub) {
+        in_place_end(fiber);
+    }
 }
 
 /* segment.c */

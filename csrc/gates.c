@@ -18,7 +18,6 @@ static const struct {
     [STUB_PERFORM] = {"perform", "stackful._core.PerformGate", gate_perform},
     [STUB_UNMASK] = {"unmask", "stackful._core.UnmaskGate", gate_unmask},
     [STUB_RESUMED] = {"resumed", "stackful._core.ResumedGate", gate_resumed},
-    [STUB_CHANGED] = {"changed", "stackful._core.ChangedGate", gate_changed},
     [STUB_RESUME] = {"resume", "stackful._core.ResumeGate", gate_resume},
     [STUB_SUSPEND_TO] = {"suspend_to", "stackful._core.SuspendToGate", gate_suspend_to},
     [STUB_ASK] = {"is_capturable", NULL, NULL},

@@ -187,17 +187,31 @@ in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, Py
     return fiber_could_park(fiber, ts, stub, MOST_FRAMES);
 }
 
-/* The clause's function, to be called with what is now the stub's local k. The mask is there already. */
+/* The clause's function, to be called with *k, which the stub's local `first` will be. The mask is there already. */
 PyObject *
-in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer)
+in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer, PyObject **k)
 {
     Promises *known = &fiber->core->promises;
-    PyObject **kept = place_in(answer, known->k), *k = *kept;
+    PyObject **kept = place_in(answer, known->k);
+    *k = *kept;
     *kept = NULL;
-    fiber->control->in_place = (InPlace){.stub = stub, .last = last, .k = k, .answer = Py_NewRef(answer),
+    fiber->control->in_place = (InPlace){.stub = stub, .last = last, .k = Py_NewRef(*k), .answer = Py_NewRef(answer),
                                          .mask = fiber->level->marks.mask};
-    slot_put(&frame_slots(stub)[PERFORM_K], slot_of(Py_NewRef(k)));
     return Py_NewRef(*place_in(answer, known->function));
+}
+
+/* The stub has no more use for k. Of what its locals have held, *old is to be released afterwards. */
+static void
+forget_k(Frame *stub, FrameSlot old[2])
+{
+    FrameSlot *locals = frame_slots(stub);
+    old[0] = locals[PERFORM_FIRST];
+    locals[PERFORM_FIRST] = slot_of(Py_NewRef(Py_None));
+    old[1] = slot_empty();
+    if (slot_object(locals[PERFORM_REST]) != Py_None) {
+        old[1] = locals[PERFORM_REST];
+        locals[PERFORM_REST] = slot_of(Py_NewRef(Py_None));
+    }
 }
 
 /* The stub is about to return: what was promised will not be asked for, unless somebody has kept k. */
@@ -207,8 +221,11 @@ in_place_end(Fiber *fiber)
     InPlace ended = fiber->control->in_place;
     Promises *known = &fiber->core->promises;
     PyObject **kept = place_in(ended.answer, known->k);
+    FrameSlot old[2];
     fiber->control->in_place = (InPlace){0};
-    slot_put(&frame_slots(ended.stub)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
+    forget_k(ended.stub, old);
+    slot_release(old[0]);
+    slot_release(old[1]);
     if (*kept == NULL && Py_REFCNT(ended.k) == 1) {
         *kept = ended.k; /* for the next time */
     }
@@ -310,6 +327,7 @@ in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
     Marks *outside = marks_outside(fiber, done.last), *inside = &fiber->level->marks;
     Parked *inner = fiber->inner, **link = &inner, *last = NULL;
     PyObject *masks = inside->mask, *handled = fiber->level->exc.exc_value;
+    FrameSlot old[2];
     fiber->control->in_place = (InPlace){0};
     for (; split->frames > 0; split->frames--) {
         last = *link;
@@ -333,10 +351,13 @@ in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
     PyObject *none = item->exc_value; /* levels_are_simple */
     item->exc_value = handled;
     ts->exc_info = item;
-    slot_put(&frame_slots(&stub->frame)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
+    forget_k(&stub->frame, old);
+    slot_put(&frame_slots(&stub->frame)[PERFORM_WAY], slot_of(Py_NewRef(Py_False)));
     Py_XSETREF(*place_in(done.k, fiber->core->promises.captured), (PyObject *)split->k); /* it was Ellipsis */
     Py_XDECREF(none);
     Py_XDECREF(masks);
     Py_DECREF(done.answer);
     Py_DECREF(done.k);
+    slot_release(old[0]);
+    slot_release(old[1]);
 }

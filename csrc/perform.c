@@ -8,23 +8,28 @@
 
 enum { MOST_ARGUMENTS = 6 };
 
-static inline bool
-has_one_argument(CoreState *core, FrameSlot *locals)
+/* The arguments that `perform` was given for the operation; -1: it cannot be told any more, a debugger has changed them. */
+static inline Py_ssize_t
+count_arguments(CoreState *core, FrameSlot *locals)
 {
-    PyObject *rest = slot_object(locals[PERFORM_REST]);
-    return rest != NULL && PyTuple_CheckExact(rest) && PyTuple_GET_SIZE(rest) == 0 && slot_object(locals[PERFORM_FIRST]) != core->absent;
-}
-
-static int
-check_arguments(FrameSlot *locals)
-{
-    PyObject *rest = slot_object(locals[PERFORM_REST]);
-    if (rest != NULL && PyTuple_CheckExact(rest) && PyTuple_GET_SIZE(rest) >= MOST_ARGUMENTS) {
-        PyErr_Format(PyExc_TypeError, "perform() takes from 1 to %d positional arguments but %zd were given", 1 + MOST_ARGUMENTS,
-                     2 + PyTuple_GET_SIZE(rest));
+    PyObject *rest = slot_object(locals[PERFORM_REST]), *first = slot_object(locals[PERFORM_FIRST]);
+    if (UNLIKELY(rest == NULL || first == NULL || !PyTuple_CheckExact(rest))) {
         return -1;
     }
-    return 0;
+    return first == core->absent ? 0 : 1 + PyTuple_GET_SIZE(rest);
+}
+
+static PyObject *
+raise_uncountable(Py_ssize_t count)
+{
+    if (count < 0) {
+        PyErr_SetString(PyExc_TypeError, "perform() has lost its arguments");
+    }
+    else {
+        PyErr_Format(PyExc_TypeError, "perform() takes from 1 to %d positional arguments but %zd were given", 1 + MOST_ARGUMENTS,
+                     1 + count);
+    }
+    return NULL;
 }
 
 /* What answers an operation, and where its handler is (handler_find_answer). */
@@ -34,50 +39,117 @@ typedef struct {
     Marks *marks;
 } Found;
 
-/* What is to be called for it, and in the stub's locals what with besides the arguments: *more. NULL with an exception. */
-static inline PyObject *
-find_call(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, bool *more)
+/* How it is called. */
+typedef struct {
+    PyObject *function; /* owned */
+    PyObject *head;     /* the same: an argument before the others, or NULL */
+    PyObject *way;      /* borrowed: True: in place. Ellipsis: with the handler's state. False: plainly. */
+} Answering;
+
+/* What is to be called; 0, or -1 with an exception. */
+static inline int
+find_answering(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, Answering *how)
 {
     CoreState *core = fiber->core;
-    PyObject *answer = Py_NewRef(found->answer), *called;
-    *more = true;
-    if (Py_IS_TYPE(answer, core->promises.type)) {
-        int can = found->level == NULL ? 0 : in_place_can_begin(fiber, ts, stub, found->level, answer);
-        *more = can > 0;
-        called = can < 0 ? NULL : can == 0 ? PyObject_GetAttrString(answer, "answer") : in_place_begin(fiber, stub, found->level, answer);
-    }
-    else if (Py_IS_TYPE(answer, core->updates.type)) {
+    PyObject *answer = Py_NewRef(found->answer);
+    *how = (Answering){.way = Py_False};
+    if (Py_IS_TYPE(answer, core->updates.type)) {
         PyObject *state = found->marks->state;
-        called = updates_function(core, answer);
-        slot_put(&frame_slots(stub)[PERFORM_STATE], slot_of(Py_NewRef(state == NULL ? Py_None : state)));
+        how->function = updates_function(core, answer);
+        how->head = Py_NewRef(state == NULL ? Py_None : state);
+        how->way = Py_Ellipsis;
+    }
+    else if (Py_IS_TYPE(answer, core->promises.type)) {
+        int can = found->level == NULL ? 0 : in_place_can_begin(fiber, ts, stub, found->level, answer);
+        if (can > 0) {
+            how->function = in_place_begin(fiber, stub, found->level, answer, &how->head);
+            how->way = Py_True;
+        }
+        else if (can == 0) {
+            how->function = PyObject_GetAttrString(answer, "answer");
+        }
     }
     else {
-        *more = false;
-        return answer;
+        how->function = answer;
+        return 0;
     }
     Py_DECREF(answer);
-    return called;
+    return how->function == NULL ? -1 : 0;
 }
 
-/* All that is not a plain call with one argument. */
+/* All arguments, where they are more than two. */
+static PyObject *
+gather(FrameSlot *locals, Py_ssize_t count, PyObject *head)
+{
+    PyObject *rest = slot_object(locals[PERFORM_REST]);
+    Py_ssize_t begin = head != NULL;
+    int was_enabled = hold_collector();
+    PyObject *all = PyTuple_New(begin + count);
+    let_collect(was_enabled);
+    if (all != NULL) {
+        if (begin > 0) {
+            PyTuple_SET_ITEM(all, 0, Py_NewRef(head));
+        }
+        PyTuple_SET_ITEM(all, begin, Py_NewRef(slot_object(locals[PERFORM_FIRST])));
+        for (Py_ssize_t i = 1; i < count; i++) {
+            PyTuple_SET_ITEM(all, begin + i, Py_NewRef(PyTuple_GET_ITEM(rest, i - 1)));
+        }
+    }
+    return all;
+}
+
+/* Write down what the function is called with, if it is not the first argument alone. Takes the head, also where it fails. */
+static inline int
+put_arguments(CoreState *core, FrameSlot *locals, Py_ssize_t count, PyObject *head)
+{
+    PyObject *second = core->absent, *rest = NULL, *first = slot_object(locals[PERFORM_FIRST]);
+    Py_ssize_t all = count + (head != NULL);
+    if (all == 2) {
+        second = head != NULL ? first : PyTuple_GET_ITEM(slot_object(locals[PERFORM_REST]), 0);
+        rest = Py_NewRef(Py_None);
+    }
+    else if (all == 1) {
+        second = Py_None;
+    }
+    else if (all > 2 && (rest = gather(locals, count, head)) == NULL) {
+        Py_XDECREF(head);
+        return -1;
+    }
+    slot_put(&locals[PERFORM_SECOND], slot_of(Py_NewRef(second)));
+    if (head != NULL) {
+        slot_put(&locals[PERFORM_FIRST], slot_of(head));
+    }
+    if (rest != NULL) {
+        slot_put(&locals[PERFORM_REST], slot_of(rest));
+    }
+    return 0;
+}
+
+/* What is not a plain call with one argument; or will be, because the clause cannot be called in place now. */
 static NOINLINE PyObject *
-prepare_more(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, bool one)
+prepare_more(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, Py_ssize_t count)
 {
     FrameSlot *locals = frame_slots(stub);
-    bool more = false;
-    PyObject *called = !one && check_arguments(locals) < 0 ? NULL : find_call(fiber, ts, stub, found, &more);
-    if (called == NULL) {
+    Answering how = {0};
+    if (count < 0 || count > MOST_ARGUMENTS) {
         handlers_unmask(fiber);
+        return raise_uncountable(count);
+    }
+    int failed = find_answering(fiber, ts, stub, found, &how);
+    if (!failed && count == 1 && how.head == NULL) {
+        how.way = Py_None;
+    }
+    else if (!failed) {
+        failed = put_arguments(fiber->core, locals, count, how.head);
+    }
+    if (failed) {
+        Py_XDECREF(how.function);
+        handlers_unmask(fiber);
+        in_place_end_of(fiber, stub);
         return NULL;
     }
-    slot_put(&locals[PERFORM_ANSWER], slot_of(called));
-    if (one && more) {
-        slot_put(&locals[PERFORM_REST], slot_of(Py_NewRef(Py_None)));
-    }
-    if (!more || in_place_stub(fiber) != stub) {
-        slot_put(&locals[PERFORM_K], slot_of(Py_NewRef(Py_None)));
-    }
-    return one && !more ? Py_NewRef(Py_None) : PyBool_FromLong(more);
+    slot_put(&locals[PERFORM_ANSWER], slot_of(how.function));
+    return Py_NewRef(how.way);
 }
 
 static inline PyObject *
@@ -85,12 +157,12 @@ prepare(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found)
 {
     FrameSlot *locals = frame_slots(stub);
     PyTypeObject *type = Py_TYPE(found->answer);
-    bool one = has_one_argument(fiber->core, locals);
-    if (LIKELY(one && type != fiber->core->promises.type && type != fiber->core->updates.type)) {
+    Py_ssize_t count = count_arguments(fiber->core, locals);
+    if (LIKELY(count == 1 && type != fiber->core->promises.type && type != fiber->core->updates.type)) {
         slot_put(&locals[PERFORM_ANSWER], slot_of(Py_NewRef(found->answer)));
         return Py_NewRef(Py_None);
     }
-    return prepare_more(fiber, ts, stub, found, one);
+    return prepare_more(fiber, ts, stub, found, count);
 }
 
 /* The thread state that runs the fiber, if its own code runs here and not another's that it has called: whoever looks at
@@ -150,38 +222,37 @@ gate_unmask(PyObject *gate)
     }
     if (fiber != NULL && fiber->core == ((Gate *)gate)->core) {
         handlers_unmask(fiber);
-        if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(ts)) {
-            in_place_end(fiber);
-        }
+        in_place_end_of(fiber, thread_frame(ts));
     }
     Py_RETURN_NONE;
 }
 
-/* `~resumed` in `perform`, when a clause that was called in place has returned: has it resumed? Then the same, and what it has
- * returned is the value. If it was captured late, and it is the resumption that goes on here, that is so too. */
-PyObject *
-gate_resumed(PyObject *gate)
+/* A clause with state has returned: if that is a pair, `answer` and the handler's state from now on, put them there. 1: that has been done, 0,
+ * or -1 with an exception. */
+static int
+change_state(Fiber *fiber, FrameSlot *locals)
 {
-    Fiber *fiber = fiber_active_here;
-    if (UNLIKELY(fiber == NULL || fiber->core != ((Gate *)gate)->core || fiber->level == NULL)) {
-        Py_RETURN_FALSE;
+    PyObject *pair = slot_object(locals[PERFORM_ANSWER]);
+    if (pair == NULL || !PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        return 0;
     }
-    if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(fiber->ts)) {
-        if (!fiber->control->in_place.is_resumed) {
-            Py_RETURN_FALSE;
-        }
-        handlers_unmask(fiber);
-        in_place_end(fiber);
+    Level *level = handler_answering(fiber->core, fiber);
+    if (level == NULL) {
+        return -1;
     }
-    else {
-        handlers_unmask(fiber);
-    }
-    Py_RETURN_TRUE;
+    PyObject *old = level->marks.state;
+    level->marks.state = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+    slot_put(&locals[PERFORM_ANSWER], slot_of(Py_NewRef(PyTuple_GET_ITEM(pair, 0))));
+    Py_XDECREF(old);
+    return 1;
 }
 
-/* `~changed` in `perform`, when a clause with state has returned: `state` is its handler's from now on. And the same. */
+/* `~resumed` in `perform`, when that has called something else than a function with one argument: does it return `answer` now?
+ * Then what was put out of force is in force again.  A clause that was called in place must have resumed; if it was captured late, and
+ * it is the resumption that goes on here, that is so.  One with state must have returned a pair.  True or None; a frame that was stored by
+ * an older version asks the same. */
 PyObject *
-gate_changed(PyObject *gate)
+gate_resumed(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
     PyThreadState *ts = fiber_thread(fiber, gate);
@@ -190,16 +261,21 @@ gate_changed(PyObject *gate)
         fiber = fiber_running_here(ts);
     }
     Frame *stub = thread_frame(ts);
-    if (UNLIKELY(stub == NULL || fiber == NULL || (PyObject *)frame_code(stub) != fiber->core->stub_codes[STUB_PERFORM])) {
-        stub = gate_stub(gate, ts, STUB_PERFORM);
+    if (UNLIKELY(stub == NULL || fiber == NULL || fiber->core != ((Gate *)gate)->core)) {
+        Py_RETURN_NONE;
     }
-    Level *level = stub == NULL ? NULL : handler_answering(((Gate *)gate)->core, fiber);
-    if (level != NULL) {
-        PyObject *state = slot_object(frame_slots(stub)[PERFORM_STATE]);
-        Py_XSETREF(level->marks.state, Py_NewRef(state == NULL ? Py_None : state));
+    bool is_ours = (PyObject *)frame_code(stub) == fiber->core->stub_codes[STUB_PERFORM];
+    if (is_ours && slot_object(frame_slots(stub)[PERFORM_WAY]) == Py_Ellipsis) {
+        int changed = change_state(fiber, frame_slots(stub));
+        if (changed != 0) {
+            handlers_unmask(fiber);
+        }
+        return changed < 0 ? NULL : Py_NewRef(changed > 0 ? Py_True : Py_None);
     }
-    if (stub != NULL && fiber != NULL && fiber->core == ((Gate *)gate)->core) {
-        handlers_unmask(fiber);
+    if (in_place_stub(fiber) == stub && !fiber->control->in_place.is_resumed) {
+        Py_RETURN_NONE;
     }
-    return level == NULL ? NULL : Py_NewRef(Py_None);
+    handlers_unmask(fiber);
+    in_place_end_of(fiber, stub);
+    Py_RETURN_TRUE;
 }

@@ -189,7 +189,7 @@ typedef struct {
 } Updates;
 
 /* The locals of `perform` (effects/performing.py), which reads from them what it is to do, see perform.c. */
-enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_WAY, PERFORM_ANSWER, PERFORM_K, PERFORM_STATE };
+enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_WAY, PERFORM_ANSWER, PERFORM_SECOND };
 
 /* What is needed to capture a program late. */
 typedef struct {
@@ -199,7 +199,7 @@ typedef struct {
 } Split;
 
 /* The Python functions that stand between user code and this core. */
-typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_CHANGED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
+typedef enum { STUB_SUSPEND, STUB_YIELD, STUB_OPERATE, STUB_TRANSFER, STUB_PERFORM, STUB_UNMASK, STUB_RESUMED, STUB_RESUME, STUB_SUSPEND_TO, STUB_ASK, STUB_COUNT } Stub;
 
 typedef struct {
     ThreadFinder finder;

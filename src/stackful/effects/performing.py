@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 else:
 
-    # The core puts there, at the first gate, what the function reads but has not made (csrc/handlers.c): `answer`, what answers; `k`, a resumption
-    # where that is called in place; `state`, that of the handler where that is changed. `way` is None for what is done most: a
-    # plain call with one argument. Otherwise `rest` is None where there is one argument, and `way` says whether there is something to do besides.
+    # At the first gate the core writes into the locals what is to be called, and what with (csrc/perform.c): `answer`, and as many of `first`,
+    # `second` as it takes. `way` is None for what is done most, a plain call with one argument; True where a clause is called in place, with a
+    # resumption that is merely promised. `rest` is None where there are two arguments, and all of them where there are more.
     @stub
-    def perform(operation, a=ABSENT, /, *rest):
+    def perform(operation, first=ABSENT, /, *rest):
         """Ask the innermost handler of `operation`, with up to six arguments by position; return what it resumes with.
 
         `UnhandledError`, raised here, when there is none: it lists the handlers in force. `BarrierError` when the handler wants the rest of the
@@ -47,44 +47,28 @@ else:
         way = ~"gate"
         if way is None:
             try:
-                return answer(a)
+                return answer(first)
             finally:
                 ~"unmask"  # noqa: B018 - a gate
-        if k is not None:
-            try:
-                if rest is None:
-                    answer = answer(k, a)
-                else:
-                    answer = answer(k) if a is ABSENT else apply(answer, (k, a, *rest))
-            except BaseException:
-                if k is None:  # captured meanwhile, and discontinued
-                    ~"unmask"  # noqa: B018 - a gate
-                    raise
-                answer = Raised(sys.exception())
+        try:
+            if rest is None:
+                answer = answer(first, second)
+            elif second is None:
+                answer = answer(first)
             else:
-                if ~"resumed":
-                    return answer
-            try:
-                return settle(k, answer)
-            finally:
-                del k
-                ~"unmask"  # noqa: B018 - a gate
-        if way:
-            try:
-                if rest is None:
-                    answer, state = answer(state, a)
-                else:
-                    answer, state = answer(state) if a is ABSENT else apply(answer, (state, a, *rest))
-            except BaseException:
+                answer = answer() if first is ABSENT else apply(answer, rest)
+        except BaseException:
+            if way is not True:  # or captured meanwhile, and discontinued
                 ~"unmask"  # noqa: B018 - a gate
                 raise
-            ~"changed"  # noqa: B018 - a gate
-            return answer
+            answer = Raised(sys.exception())
+        else:
+            if ~"resumed" is not None:
+                return answer
         try:
-            if a is ABSENT:
-                return answer()
-            return answer(a, rest[0]) if len(rest) == 1 else apply(answer, (a, *rest))
+            return settle(first, answer) if way is True else changed(answer)
         finally:
+            first = second = None
             ~"unmask"  # noqa: B018 - a gate
 
 
@@ -103,6 +87,13 @@ _core.register("unhandled", _unhandled)
 def passing(function: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call it with what is not left out."""
     return apply(function, present(*arguments))
+
+
+def changed(result: Any) -> Any:
+    """The answer of a clause with state that has not come to a pair: to another iterable of two, or to what is none."""
+    answer, state = result
+    _core.change_state(state)
+    return answer
 
 
 class Raised:
