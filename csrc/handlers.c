@@ -232,7 +232,7 @@ handlers_unmask(Fiber *fiber)
     if (mask != NULL) {
         PyObject *before = PyTuple_GET_ITEM(mask, 2);
         marks->mask = before == Py_None ? NULL : Py_NewRef(before);
-        Py_DECREF(mask);
+        drop(mask);
     }
 }
 

@@ -44,9 +44,12 @@ find_place(PyObject *type, const char *name, Py_ssize_t *offset)
 
 /* k.resume or k.tail_resume, where that is more than to put down a value. A clause whose program has been captured late
  * returns what it calls, so that can be what tail_resume returns: the program is not run behind C code. */
-static PyObject *
+static NOINLINE PyObject *
 resume_captured(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const char *method)
 {
+    if (count > 1) {
+        return PyErr_Format(PyExc_TypeError, "%s() takes one value, not %zd", method, count);
+    }
     PyObject *usual = PyObject_GetAttrString((PyObject *)Py_TYPE(k), "kept"), *stack[2] = {k, count > 0 ? arguments[0] : NULL};
     Fiber *fiber = fiber_active_here;
     if (fiber != NULL) {
@@ -64,14 +67,11 @@ resume_captured(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const
     return result;
 }
 
-static PyObject *
+static inline PyObject *
 resume_promised(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const char *method)
 {
     Fiber *fiber = fiber_active_here;
-    if (count > 1) {
-        return PyErr_Format(PyExc_TypeError, "%s() takes one value, not %zd", method, count);
-    }
-    if (LIKELY(fiber != NULL && fiber->control != NULL && fiber->control->in_place.k == k)) {
+    if (LIKELY(count <= 1 && fiber != NULL && fiber->control != NULL && fiber->control->in_place.k == k)) {
         fiber->control->in_place.is_resumed = true;
         return Py_NewRef(count == 0 ? Py_None : arguments[0]);
     }
@@ -187,28 +187,33 @@ in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, Py
     return fiber_could_park(fiber, ts, stub, MOST_FRAMES);
 }
 
-/* The clause's function, to be called with *k, which the stub's local `first` will be. The mask is there already. */
+/* The clause's function, to be called with *k, which the stub's local `first` will be. The mask is there already. Steals the answer. */
 PyObject *
 in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer, PyObject **k)
 {
     Promises *known = &fiber->core->promises;
     PyObject **kept = place_in(answer, known->k);
-    *k = *kept;
+    InPlace *in_place = &fiber->control->in_place;
+    in_place->k = *kept;
+    in_place->stub = stub;
+    in_place->last = last;
+    in_place->answer = answer;
+    in_place->mask = fiber->level->marks.mask;
+    in_place->is_resumed = false;
     *kept = NULL;
-    fiber->control->in_place = (InPlace){.stub = stub, .last = last, .k = Py_NewRef(*k), .answer = Py_NewRef(answer),
-                                         .mask = fiber->level->marks.mask};
+    *k = Py_NewRef(in_place->k);
     return Py_NewRef(*place_in(answer, known->function));
 }
 
 /* The stub has no more use for k. Of what its locals have held, *old is to be released afterwards. */
-static void
+static inline void
 forget_k(Frame *stub, FrameSlot old[2])
 {
     FrameSlot *locals = frame_slots(stub);
     old[0] = locals[PERFORM_FIRST];
     locals[PERFORM_FIRST] = slot_of(Py_NewRef(Py_None));
     old[1] = slot_empty();
-    if (slot_object(locals[PERFORM_REST]) != Py_None) {
+    if (UNLIKELY(slot_object(locals[PERFORM_REST]) != Py_None)) {
         old[1] = locals[PERFORM_REST];
         locals[PERFORM_REST] = slot_of(Py_NewRef(Py_None));
     }
@@ -218,21 +223,27 @@ forget_k(Frame *stub, FrameSlot old[2])
 void
 in_place_end(Fiber *fiber)
 {
-    InPlace ended = fiber->control->in_place;
-    Promises *known = &fiber->core->promises;
-    PyObject **kept = place_in(ended.answer, known->k);
+    InPlace *in_place = &fiber->control->in_place;
+    Frame *stub = in_place->stub;
+    PyObject *k = in_place->k, *answer = in_place->answer, **kept = place_in(answer, fiber->core->promises.k);
     FrameSlot old[2];
-    fiber->control->in_place = (InPlace){0};
-    forget_k(ended.stub, old);
-    slot_release(old[0]);
-    slot_release(old[1]);
-    if (*kept == NULL && Py_REFCNT(ended.k) == 1) {
-        *kept = ended.k; /* for the next time */
+    in_place->stub = NULL;
+    in_place->k = in_place->answer = NULL;
+    forget_k(stub, old);
+    if (LIKELY(slot_object(old[0]) == k && slot_counts(old[0]))) {
+        drop_shared(k);
     }
     else {
-        Py_DECREF(ended.k);
+        slot_release(old[0]);
     }
-    Py_DECREF(ended.answer);
+    slot_release(old[1]);
+    if (LIKELY(*kept == NULL && is_held_once(k))) {
+        *kept = k; /* for the next time */
+    }
+    else {
+        Py_DECREF(k);
+    }
+    drop(answer);
 }
 
 void

@@ -39,44 +39,6 @@ typedef struct {
     Marks *marks;
 } Found;
 
-/* How it is called. */
-typedef struct {
-    PyObject *function; /* owned */
-    PyObject *head;     /* the same: an argument before the others, or NULL */
-    PyObject *way;      /* borrowed: True: in place. Ellipsis: with the handler's state. False: plainly. */
-} Answering;
-
-/* What is to be called; 0, or -1 with an exception. */
-static inline int
-find_answering(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, Answering *how)
-{
-    CoreState *core = fiber->core;
-    PyObject *answer = Py_NewRef(found->answer);
-    *how = (Answering){.way = Py_False};
-    if (Py_IS_TYPE(answer, core->updates.type)) {
-        PyObject *state = found->marks->state;
-        how->function = updates_function(core, answer);
-        how->head = Py_NewRef(state == NULL ? Py_None : state);
-        how->way = Py_Ellipsis;
-    }
-    else if (Py_IS_TYPE(answer, core->promises.type)) {
-        int can = found->level == NULL ? 0 : in_place_can_begin(fiber, ts, stub, found->level, answer);
-        if (can > 0) {
-            how->function = in_place_begin(fiber, stub, found->level, answer, &how->head);
-            how->way = Py_True;
-        }
-        else if (can == 0) {
-            how->function = PyObject_GetAttrString(answer, "answer");
-        }
-    }
-    else {
-        how->function = answer;
-        return 0;
-    }
-    Py_DECREF(answer);
-    return how->function == NULL ? -1 : 0;
-}
-
 /* All arguments, where they are more than two. */
 static PyObject *
 gather(FrameSlot *locals, Py_ssize_t count, PyObject *head)
@@ -98,14 +60,14 @@ gather(FrameSlot *locals, Py_ssize_t count, PyObject *head)
     return all;
 }
 
-/* Write down what the function is called with, if it is not the first argument alone. Takes the head, also where it fails. */
-static inline int
+/* Write down what is called with other arguments than those two: the head, if there is one, and the first. Takes the head, also where it fails. */
+static int
 put_arguments(CoreState *core, FrameSlot *locals, Py_ssize_t count, PyObject *head)
 {
-    PyObject *second = core->absent, *rest = NULL, *first = slot_object(locals[PERFORM_FIRST]);
+    PyObject *second = core->absent, *rest = NULL;
     Py_ssize_t all = count + (head != NULL);
     if (all == 2) {
-        second = head != NULL ? first : PyTuple_GET_ITEM(slot_object(locals[PERFORM_REST]), 0);
+        second = PyTuple_GET_ITEM(slot_object(locals[PERFORM_REST]), 0);
         rest = Py_NewRef(Py_None);
     }
     else if (all == 1) {
@@ -125,44 +87,91 @@ put_arguments(CoreState *core, FrameSlot *locals, Py_ssize_t count, PyObject *he
     return 0;
 }
 
-/* What is not a plain call with one argument; or will be, because the clause cannot be called in place now. */
-static NOINLINE PyObject *
-prepare_more(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, Py_ssize_t count)
+/* Write down that the function is to be called with the head, if there is one, and the arguments. Takes both; returns the way. */
+static inline PyObject *
+put_call(Fiber *fiber, Frame *stub, Py_ssize_t count, PyObject *function, PyObject *head, PyObject *way)
 {
     FrameSlot *locals = frame_slots(stub);
-    Answering how = {0};
-    if (count < 0 || count > MOST_ARGUMENTS) {
-        handlers_unmask(fiber);
-        return raise_uncountable(count);
+    if (LIKELY(head != NULL && count == 1)) {
+        FrameSlot first = locals[PERFORM_FIRST];
+        locals[PERFORM_FIRST] = slot_of(head);
+        slot_put(&locals[PERFORM_SECOND], first);
+        slot_put(&locals[PERFORM_REST], slot_of(Py_NewRef(Py_None)));
     }
-    int failed = find_answering(fiber, ts, stub, found, &how);
-    if (!failed && count == 1 && how.head == NULL) {
-        how.way = Py_None;
+    else if (count == 1) {
+        way = Py_None;
     }
-    else if (!failed) {
-        failed = put_arguments(fiber->core, locals, count, how.head);
-    }
-    if (failed) {
-        Py_XDECREF(how.function);
+    else if (put_arguments(fiber->core, locals, count, head) < 0) {
+        Py_DECREF(function);
         handlers_unmask(fiber);
         in_place_end_of(fiber, stub);
         return NULL;
     }
-    slot_put(&locals[PERFORM_ANSWER], slot_of(how.function));
-    return Py_NewRef(how.way);
+    slot_put(&locals[PERFORM_ANSWER], slot_of(function));
+    return Py_NewRef(way);
+}
+
+/* A clause that can be called in place. Where it cannot be now, it has a method that captures the program. */
+static NOINLINE PyObject *
+prepare_in_place(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found, Py_ssize_t count)
+{
+    PyObject *answer = Py_NewRef(found->answer), *k; /* held, because on 3.11 the collector may run */
+    int can = found->level == NULL ? 0 : in_place_can_begin(fiber, ts, stub, found->level, answer);
+    if (LIKELY(can > 0)) {
+        PyObject *function = in_place_begin(fiber, stub, found->level, answer, &k);
+        return put_call(fiber, stub, count, function, k, Py_True);
+    }
+    PyObject *method = can < 0 ? NULL : PyObject_GetAttrString(answer, "answer");
+    Py_DECREF(answer);
+    if (method == NULL) {
+        handlers_unmask(fiber);
+        return NULL;
+    }
+    return put_call(fiber, stub, count, method, NULL, Py_False);
+}
+
+/* A clause that is given the state of its handler. */
+static NOINLINE PyObject *
+prepare_with_state(Fiber *fiber, Frame *stub, const Found *found, Py_ssize_t count)
+{
+    PyObject *function = updates_function(fiber->core, found->answer), *state = found->marks->state;
+    if (function == NULL) {
+        handlers_unmask(fiber);
+        return NULL;
+    }
+    return put_call(fiber, stub, count, function, Py_NewRef(state == NULL ? Py_None : state), Py_Ellipsis);
+}
+
+static NOINLINE PyObject *
+prepare_otherwise(Fiber *fiber, Frame *stub, const Found *found, Py_ssize_t count)
+{
+    if (count < 0 || count > MOST_ARGUMENTS) {
+        handlers_unmask(fiber);
+        return raise_uncountable(count);
+    }
+    return put_call(fiber, stub, count, Py_NewRef(found->answer), NULL, Py_False);
 }
 
 static inline PyObject *
 prepare(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found)
 {
-    FrameSlot *locals = frame_slots(stub);
+    CoreState *core = fiber->core;
     PyTypeObject *type = Py_TYPE(found->answer);
-    Py_ssize_t count = count_arguments(fiber->core, locals);
-    if (LIKELY(count == 1 && type != fiber->core->promises.type && type != fiber->core->updates.type)) {
-        slot_put(&locals[PERFORM_ANSWER], slot_of(Py_NewRef(found->answer)));
-        return Py_NewRef(Py_None);
+    Py_ssize_t count = count_arguments(core, frame_slots(stub));
+    if (UNLIKELY((size_t)count > MOST_ARGUMENTS)) {
+        return prepare_otherwise(fiber, stub, found, count);
     }
-    return prepare_more(fiber, ts, stub, found, count);
+    if (type == core->promises.type) {
+        return prepare_in_place(fiber, ts, stub, found, count);
+    }
+    if (type == core->updates.type) {
+        return prepare_with_state(fiber, stub, found, count);
+    }
+    if (UNLIKELY(count != 1)) {
+        return prepare_otherwise(fiber, stub, found, count);
+    }
+    slot_put(&frame_slots(stub)[PERFORM_ANSWER], slot_of(Py_NewRef(found->answer)));
+    return Py_NewRef(Py_None);
 }
 
 /* The thread state that runs the fiber, if its own code runs here and not another's that it has called: whoever looks at
@@ -227,24 +236,43 @@ gate_unmask(PyObject *gate)
     Py_RETURN_NONE;
 }
 
-/* A clause with state has returned: if that is a pair, `answer` and the handler's state from now on, put them there. 1: that has been done, 0,
- * or -1 with an exception. */
-static int
-change_state(Fiber *fiber, FrameSlot *locals)
+/* A clause with state has returned: if that is a pair, it is `answer` and the handler's state from now on. True, None if that is not so, NULL
+ * with an exception. */
+static NOINLINE PyObject *
+state_changed(Fiber *fiber, Frame *stub)
 {
-    PyObject *pair = slot_object(locals[PERFORM_ANSWER]);
+    FrameSlot *place = &frame_slots(stub)[PERFORM_ANSWER];
+    PyObject *pair = slot_object(*place);
     if (pair == NULL || !PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
-        return 0;
+        Py_RETURN_NONE;
     }
     Level *level = handler_answering(fiber->core, fiber);
-    if (level == NULL) {
-        return -1;
+    if (level != NULL) {
+        PyObject *old = level->marks.state;
+        level->marks.state = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+        slot_put(place, slot_of(Py_NewRef(PyTuple_GET_ITEM(pair, 0))));
+        Py_XDECREF(old);
     }
-    PyObject *old = level->marks.state;
-    level->marks.state = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
-    slot_put(&locals[PERFORM_ANSWER], slot_of(Py_NewRef(PyTuple_GET_ITEM(pair, 0))));
-    Py_XDECREF(old);
-    return 1;
+    handlers_unmask(fiber);
+    return level == NULL ? NULL : Py_NewRef(Py_True);
+}
+
+static NOINLINE PyObject *
+resumed_otherwise(PyObject *gate)
+{
+    CoreState *core = ((Gate *)gate)->core;
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_running_here(ts);
+    Frame *stub = thread_frame(ts);
+    if (stub == NULL || fiber == NULL || fiber->core != core) {
+        Py_RETURN_NONE;
+    }
+    bool is_ours = (PyObject *)frame_code(stub) == core->stub_codes[STUB_PERFORM];
+    if (is_ours && slot_object(frame_slots(stub)[PERFORM_WAY]) == Py_Ellipsis) {
+        return state_changed(fiber, stub);
+    }
+    handlers_unmask(fiber);
+    Py_RETURN_TRUE;
 }
 
 /* `~resumed` in `perform`, when that has called something else than a function with one argument: does it return `answer` now?
@@ -256,26 +284,17 @@ gate_resumed(PyObject *gate)
 {
     Fiber *fiber = fiber_active_here;
     PyThreadState *ts = fiber_thread(fiber, gate);
-    if (UNLIKELY(ts == NULL)) {
-        ts = PyThreadState_Get();
-        fiber = fiber_running_here(ts);
+    Frame *stub = ts == NULL ? NULL : thread_frame(ts);
+    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != fiber->core->stub_codes[STUB_PERFORM])) {
+        return resumed_otherwise(gate);
     }
-    Frame *stub = thread_frame(ts);
-    if (UNLIKELY(stub == NULL || fiber == NULL || fiber->core != ((Gate *)gate)->core)) {
-        Py_RETURN_NONE;
-    }
-    bool is_ours = (PyObject *)frame_code(stub) == fiber->core->stub_codes[STUB_PERFORM];
-    if (is_ours && slot_object(frame_slots(stub)[PERFORM_WAY]) == Py_Ellipsis) {
-        int changed = change_state(fiber, frame_slots(stub));
-        if (changed != 0) {
-            handlers_unmask(fiber);
+    if (in_place_stub(fiber) == stub) {
+        if (!fiber->control->in_place.is_resumed) {
+            Py_RETURN_NONE;
         }
-        return changed < 0 ? NULL : Py_NewRef(changed > 0 ? Py_True : Py_None);
+        handlers_unmask(fiber);
+        in_place_end(fiber);
+        Py_RETURN_TRUE;
     }
-    if (in_place_stub(fiber) == stub && !fiber->control->in_place.is_resumed) {
-        Py_RETURN_NONE;
-    }
-    handlers_unmask(fiber);
-    in_place_end_of(fiber, stub);
-    Py_RETURN_TRUE;
+    return slot_object(frame_slots(stub)[PERFORM_WAY]) == Py_Ellipsis ? state_changed(fiber, stub) : resumed_otherwise(gate);
 }
