@@ -87,7 +87,16 @@ put_arguments(CoreState *core, FrameSlot *locals, Py_ssize_t count, PyObject *he
     return 0;
 }
 
-/* Write down that the function is to be called with the head, if there is one, and the arguments. Takes both; returns the way. */
+/* Write down that the function is to be called with the argument, and nothing to be done besides. Takes it; returns what the gate does. */
+static inline PyObject *
+put_plain_call(FrameSlot *locals, PyObject *function)
+{
+    slot_put(&locals[PERFORM_ANSWER], slot_of(function));
+    slot_put(&locals[PERFORM_REST], slot_of(Py_NewRef(Py_None)));
+    return Py_NewRef(Py_True);
+}
+
+/* The same with the head, if there is one, and the arguments. Takes both. */
 static inline PyObject *
 put_call(Fiber *fiber, Frame *stub, Py_ssize_t count, PyObject *function, PyObject *head, PyObject *way)
 {
@@ -99,7 +108,7 @@ put_call(Fiber *fiber, Frame *stub, Py_ssize_t count, PyObject *function, PyObje
         slot_put(&locals[PERFORM_REST], slot_of(Py_NewRef(Py_None)));
     }
     else if (count == 1) {
-        way = Py_None;
+        return put_plain_call(locals, function);
     }
     else if (put_arguments(fiber->core, locals, count, head) < 0) {
         Py_DECREF(function);
@@ -108,7 +117,8 @@ put_call(Fiber *fiber, Frame *stub, Py_ssize_t count, PyObject *function, PyObje
         return NULL;
     }
     slot_put(&locals[PERFORM_ANSWER], slot_of(function));
-    return Py_NewRef(way);
+    slot_put(&locals[PERFORM_WAY], slot_of(Py_NewRef(way)));
+    return Py_NewRef(count + (head != NULL) == 2 ? Py_None : Py_True);
 }
 
 /* A clause that can be called in place. Where it cannot be now, it has a method that captures the program. */
@@ -170,8 +180,7 @@ prepare(Fiber *fiber, PyThreadState *ts, Frame *stub, const Found *found)
     if (UNLIKELY(count != 1)) {
         return prepare_otherwise(fiber, stub, found, count);
     }
-    slot_put(&frame_slots(stub)[PERFORM_ANSWER], slot_of(Py_NewRef(found->answer)));
-    return Py_NewRef(Py_None);
+    return put_plain_call(frame_slots(stub), Py_NewRef(found->answer));
 }
 
 /* The thread state that runs the fiber, if its own code runs here and not another's that it has called: whoever looks at

@@ -189,7 +189,7 @@ typedef struct {
 } Updates;
 
 /* The locals of `perform` (effects/performing.py), which reads from them what it is to do, see perform.c. */
-enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_WAY, PERFORM_ANSWER, PERFORM_SECOND };
+enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_ANSWER, PERFORM_SECOND, PERFORM_WAY };
 
 /* What is needed to capture a program late. */
 typedef struct {

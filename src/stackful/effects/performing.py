@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 else:
 
-    # At the first gate the core writes into the locals what is to be called, and what with (csrc/perform.c): `answer`, and as many of `first`,
-    # `second` as it takes. `way` is None for what is done most, a plain call with one argument; True where a clause is called in place, with a
-    # resumption that is merely promised. `rest` is None where there are two arguments, and all of them where there are more.
+    # At the first gate the core writes into the locals what is to be called and what with (csrc/perform.c). The gate is None where that is
+    # two arguments, `first` and `second`. Otherwise `rest` is None for a plain call with one, `second` is None for one of another kind, and
+    # more than two are in `rest`. `way` is True where a clause is called in place, with a resumption that is merely promised.
     @stub
     def perform(operation, first=ABSENT, /, *rest):
         """Ask the innermost handler of `operation`, with up to six arguments by position; return what it resumes with.
@@ -44,31 +44,40 @@ else:
         >>> handle(lambda: perform(choose, 1, 2) * 10, choose.ctl(lambda k, a, b: (k.resume(a), k.resume(b))))
         (10, 20)
         """
-        way = ~"gate"
-        if way is None:
+        if ~"gate" is None:
+            try:
+                answer = answer(first, second)
+            except BaseException:
+                if way is not True:  # or captured meanwhile, and discontinued
+                    ~"unmask"  # noqa: B018 - a gate
+                    raise
+                answer = Raised(sys.exception())
+            else:
+                if ~"resumed" is not None:
+                    return answer
+        elif rest is None:
             try:
                 return answer(first)
             finally:
                 ~"unmask"  # noqa: B018 - a gate
-        try:
-            if rest is None:
-                answer = answer(first, second)
-            elif second is None:
-                answer = answer(first)
-            else:
-                answer = answer() if first is ABSENT else apply(answer, rest)
-        except BaseException:
-            if way is not True:  # or captured meanwhile, and discontinued
-                ~"unmask"  # noqa: B018 - a gate
-                raise
-            answer = Raised(sys.exception())
         else:
-            if ~"resumed" is not None:
-                return answer
+            try:
+                if second is None:
+                    answer = answer(first)
+                else:
+                    answer = answer() if first is ABSENT else apply(answer, rest)
+            except BaseException:
+                if way is not True:
+                    ~"unmask"  # noqa: B018 - a gate
+                    raise
+                answer = Raised(sys.exception())
+            else:
+                if ~"resumed" is not None:
+                    return answer
         try:
             return settle(first, answer) if way is True else changed(answer)
         finally:
-            first = second = None
+            first = second = way = None
             ~"unmask"  # noqa: B018 - a gate
 
 
