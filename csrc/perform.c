@@ -228,16 +228,30 @@ gate_perform(PyObject *gate)
 
 /* ---- after it -------------------------------------------------------------------------------------- */
 
-/* `~unmask` in `perform`: what was put out of force is in force again. */
-PyObject *
-gate_unmask(PyObject *gate)
+/* Is it the innermost level's own handler that answers? */
+static inline bool
+answers_nearby(Fiber *fiber)
 {
-    Fiber *fiber = fiber_active_here;
-    PyThreadState *ts = fiber_thread(fiber, gate);
-    if (UNLIKELY(ts == NULL)) {
-        ts = PyThreadState_Get();
-        fiber = fiber_running_here(ts);
+    return LIKELY(fiber->level != NULL && fiber->level->marks.mask == fiber->core->mask_of_one);
+}
+
+static inline void
+unmask(Fiber *fiber)
+{
+    if (answers_nearby(fiber)) {
+        fiber->level->marks.mask = NULL;
+        drop_shared(fiber->core->mask_of_one);
     }
+    else {
+        handlers_unmask(fiber);
+    }
+}
+
+static NOINLINE PyObject *
+unmask_otherwise(PyObject *gate)
+{
+    PyThreadState *ts = PyThreadState_Get();
+    Fiber *fiber = fiber_running_here(ts);
     if (fiber != NULL && fiber->core == ((Gate *)gate)->core) {
         handlers_unmask(fiber);
         in_place_end_of(fiber, thread_frame(ts));
@@ -245,9 +259,22 @@ gate_unmask(PyObject *gate)
     Py_RETURN_NONE;
 }
 
+/* `~unmask` in `perform`: what was put out of force is in force again. */
+PyObject *
+gate_unmask(PyObject *gate)
+{
+    Fiber *fiber = fiber_active_here;
+    PyThreadState *ts = fiber_thread(fiber, gate);
+    if (UNLIKELY(ts == NULL || in_place_stub(fiber) != NULL)) {
+        return unmask_otherwise(gate);
+    }
+    unmask(fiber);
+    Py_RETURN_NONE;
+}
+
 /* A clause with state has returned: if that is a pair, it is `answer` and the handler's state from now on. True, None if that is not so, NULL
  * with an exception. */
-static NOINLINE PyObject *
+static inline PyObject *
 state_changed(Fiber *fiber, Frame *stub)
 {
     FrameSlot *place = &frame_slots(stub)[PERFORM_ANSWER];
@@ -255,14 +282,14 @@ state_changed(Fiber *fiber, Frame *stub)
     if (pair == NULL || !PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
         Py_RETURN_NONE;
     }
-    Level *level = handler_answering(fiber->core, fiber);
-    if (level != NULL) {
+    Level *level = answers_nearby(fiber) ? fiber->level : handler_answering(fiber->core, fiber);
+    if (LIKELY(level != NULL)) {
         PyObject *old = level->marks.state;
         level->marks.state = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
         slot_put(place, slot_of(Py_NewRef(PyTuple_GET_ITEM(pair, 0))));
         Py_XDECREF(old);
     }
-    handlers_unmask(fiber);
+    unmask(fiber);
     return level == NULL ? NULL : Py_NewRef(Py_True);
 }
 
@@ -301,7 +328,7 @@ gate_resumed(PyObject *gate)
         if (!fiber->control->in_place.is_resumed) {
             Py_RETURN_NONE;
         }
-        handlers_unmask(fiber);
+        unmask(fiber);
         in_place_end(fiber);
         Py_RETURN_TRUE;
     }
