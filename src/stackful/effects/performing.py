@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         ...
 
 else:
-
+    # ruff: noqa: F821, F841, SIM108 - the core writes these locals, too
+    #
     # At the first gate the core writes into the locals what is to be called and what with (csrc/perform.c). The gate is None where that is
     # two arguments, `first` and `second`. Otherwise `rest` is None for a plain call with one, `second` is None for one of another kind, and
     # more than two are in `rest`. `way` is True where a clause is called in place, with a resumption that is merely promised.
