@@ -14,6 +14,7 @@
  *   listeners.c  what trace functions hear of exceptions that go outward
  *   levels.c     prompts on a fiber's stack: push, pop, find, clone
  *   handlers.c   which prompts handle an operation, and which are out of force for a while
+ *   perform.c    the gates of `perform`, which calls what answers
  *   in_place.c   clauses called without capturing the program, and what captures it late
  *   segment.c    captured pieces of a stack: Segment and Continuation, shared and copied when run
  *   nest.c       fibers on the stacks of other fibers
@@ -311,9 +312,10 @@ PyObject *core_set_winders(PyObject *module, PyObject *args);
 
 /* handlers.c */
 PyObject *core_handlers(PyObject *module, PyObject *ignored);
-PyObject *gate_perform(PyObject *gate);
-PyObject *gate_unmask(PyObject *gate);
-PyObject *gate_resumed(PyObject *gate);
+PyObject *handler_find_answer(CoreState *core, Fiber *fiber, PyObject *operation, Level **level, Marks **marks);
+PyObject *handler_answer_nearby(CoreState *core, Level *level, PyObject *operation);
+Level *handler_answering(CoreState *core, Fiber *fiber);
+void handlers_unmask(Fiber *fiber);
 unsigned long long handler_to_capture(CoreState *core, Fiber *fiber);
 bool mask_is_valid(PyObject *mask);
 PyObject *core_state_of_handler(PyObject *module, PyObject *ignored);
@@ -323,10 +325,16 @@ PyObject *core_leave_force(PyObject *module, PyObject *ignored);
 PyObject *core_set_state(PyObject *module, PyObject *args);
 PyObject *core_outermost(PyObject *module, PyObject *k);
 
+/* perform.c */
+PyObject *gate_perform(PyObject *gate);
+PyObject *gate_unmask(PyObject *gate);
+PyObject *gate_resumed(PyObject *gate);
+
 /* in_place.c */
+PyObject *updates_function(CoreState *core, PyObject *answer);
 int in_place_register(CoreState *core, PyObject *name, PyObject *type);
 int in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, PyObject *answer);
-PyObject *in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer);
+PyObject *in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer, PyObject **k);
 void in_place_end(Fiber *fiber);
 void in_place_clear(InPlace *in_place);
 int in_place_traverse(InPlace *in_place, visitproc visit, void *arg);
@@ -346,6 +354,15 @@ static inline Level *
 fiber_level(Fiber *fiber)
 {
     return LIKELY(in_place_stub(fiber) == NULL) ? fiber->level : fiber->control->in_place.last->below;
+}
+
+/* If it is this one, it is about to return. */
+static inline void
+in_place_end_of(Fiber *fiber, Frame *stub)
+{
+    if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == stub) {
+        in_place_end(fiber);
+    }
 }
 
 /* segment.c */

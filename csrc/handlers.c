@@ -10,6 +10,8 @@
  * them, and goes when `perform` returns. */
 #include "core.h"
 
+#include "cpython/dict_entries.h"
+
 /* ---- the handlers in force, innermost first ---------------------------------------------------- */
 
 typedef struct {
@@ -145,14 +147,8 @@ enum { LOOKED_AT = 2 }; /* entries of a handler that are compared before one is 
 static inline PyObject *
 answer_in(PyObject *handler, PyObject *operation)
 {
-    PyObject *key, *answer;
-    Py_ssize_t position = 0;
-    for (int i = 0; i < LOOKED_AT && PyDict_Next(handler, &position, &key, &answer); i++) {
-        if (key == operation) {
-            return answer;
-        }
-    }
-    return PyDict_GetItemWithError(handler, operation);
+    PyObject *answer = dict_early_value(handler, operation, LOOKED_AT);
+    return answer != NULL ? answer : PyDict_GetItemWithError(handler, operation);
 }
 
 /* What answers, borrowed from its handler; *search is where that stands. Or NULL with an exception. */
@@ -197,111 +193,47 @@ mask(Fiber *fiber, Search *search)
     return 0;
 }
 
-/* What is to be called for a clause that can be called in place; where it cannot be now, a method that captures the
- * program. Steals the answer. */
-static PyObject *
-begin_in_place(Fiber *fiber, PyThreadState *ts, Frame *stub, Search *search, PyObject *answer)
-{
-    int can = search->has_crossed ? 0 : in_place_can_begin(fiber, ts, stub, search->level, answer);
-    PyObject *called = can == 0 ? PyObject_GetAttrString(answer, "answer") : NULL;
-    if ((can > 0 || called != NULL) && mask(fiber, search) < 0) {
-        Py_CLEAR(called);
-    }
-    else if (can > 0) {
-        called = in_place_begin(fiber, stub, search->level, answer);
-    }
-    Py_DECREF(answer);
-    return called;
-}
-
-/* The thread state that runs the fiber, if its own code runs here and not another's that it has called: whoever looks at
- * the frame knows that it is the current one. Else NULL. */
-static inline PyThreadState *
-fiber_thread(Fiber *fiber, PyObject *gate)
-{
-    bool runs = fiber != NULL && fiber->core == ((Gate *)gate)->core && fiber->handling == fiber->ts->exc_info;
-    return LIKELY(runs) ? fiber->ts : NULL;
-}
-
-/* `~gate` in `perform(operation, ...)`: what answers the operation, to be called. The handlers up to its own are out of
- * force from now on, until `~unmask`. */
+/* What answers the operation, borrowed from its handler, which is out of force from now on, as those further in are. *level is the
+ * handler's, NULL: not in this fiber; *marks those of that level. NULL with an exception. */
 PyObject *
-gate_perform(PyObject *gate)
+handler_find_answer(CoreState *core, Fiber *fiber, PyObject *operation, Level **level, Marks **marks)
 {
-    Fiber *fiber = fiber_active_here;
-    PyThreadState *ts = fiber_thread(fiber, gate);
-    Frame *stub = ts == NULL ? NULL : thread_frame(ts);
-    if (UNLIKELY(stub == NULL || (PyObject *)frame_code(stub) != fiber->core->stub_codes[STUB_PERFORM])) {
-        ts = PyThreadState_Get();
-        fiber = fiber_running_here(ts);
-        stub = gate_stub(gate, ts, STUB_PERFORM);
+    Search search = search_from(core, fiber);
+    PyObject *answer = find_answer(&search, operation);
+    if (answer == NULL || mask(fiber, &search) < 0) {
+        return NULL;
     }
-    PyObject *operation = stub == NULL ? NULL : Py_XNewRef(frame_first_local(stub));
-    if (UNLIKELY(operation == NULL)) {
-        return stub == NULL ? NULL : raise_unhandled(((Gate *)gate)->core, Py_None);
+    *level = search.has_crossed ? NULL : search.level;
+    *marks = marks_of(search.fiber, search.level);
+    return answer;
+}
+
+/* The same, if it is the innermost level's own handler that answers, as nearly always; else NULL, and nothing has happened. */
+PyObject *
+handler_answer_nearby(CoreState *core, Level *level, PyObject *operation)
+{
+    Marks *marks = &level->marks;
+    if (marks->mask != NULL || marks->tag == NULL || !Py_IS_TYPE(marks->tag, core->handler_type)) {
+        return NULL;
     }
-    Search search = search_from(((Gate *)gate)->core, fiber);
-    PyObject *answer = Py_XNewRef(find_answer(&search, operation));
-    Py_DECREF(operation); /* held, because its __hash__ may change the stub's local */
-    if (answer != NULL && Py_IS_TYPE(answer, search.core->promises.type)) {
-        return begin_in_place(fiber, ts, stub, &search, answer);
-    }
-    if (answer != NULL && mask(fiber, &search) < 0) {
-        Py_CLEAR(answer);
+    PyObject *answer = dict_early_value(marks->tag, operation, LOOKED_AT);
+    if (answer != NULL) {
+        marks->mask = Py_NewRef(core->mask_of_one);
     }
     return answer;
 }
 
-static void
-unmask(Marks *marks)
+/* What was put out of force is in force again. */
+void
+handlers_unmask(Fiber *fiber)
 {
+    Marks *marks = marks_of(fiber, fiber->level);
     PyObject *mask = marks->mask;
     if (mask != NULL) {
         PyObject *before = PyTuple_GET_ITEM(mask, 2);
         marks->mask = before == Py_None ? NULL : Py_NewRef(before);
-        Py_DECREF(mask);
+        drop(mask);
     }
-}
-
-/* `~unmask` in `perform`: what was put out of force is in force again. */
-PyObject *
-gate_unmask(PyObject *gate)
-{
-    Fiber *fiber = fiber_active_here;
-    PyThreadState *ts = fiber_thread(fiber, gate);
-    if (UNLIKELY(ts == NULL)) {
-        ts = PyThreadState_Get();
-        fiber = fiber_running_here(ts);
-    }
-    if (fiber != NULL && fiber->core == ((Gate *)gate)->core) {
-        unmask(marks_of(fiber, fiber->level));
-        if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(ts)) {
-            in_place_end(fiber);
-        }
-    }
-    Py_RETURN_NONE;
-}
-
-/* `~resumed` in `perform`, when a clause that was called in place has returned: has it resumed? Then the same, and what it has
- * returned is the value. If it was captured late, and it is the resumption that goes on here, that is so too. */
-PyObject *
-gate_resumed(PyObject *gate)
-{
-    Fiber *fiber = fiber_active_here;
-    if (UNLIKELY(fiber == NULL || fiber->core != ((Gate *)gate)->core || fiber->level == NULL)) {
-        Py_RETURN_FALSE;
-    }
-    if (in_place_stub(fiber) != NULL && in_place_stub(fiber) == thread_frame(fiber->ts)) {
-        if (!fiber->control->in_place.is_resumed) {
-            Py_RETURN_FALSE;
-        }
-        unmask(&fiber->level->marks);
-        in_place_end(fiber);
-    }
-    else {
-        unmask(&fiber->level->marks);
-    }
-    Py_RETURN_TRUE;
 }
 
 /* The handler's level for which the fiber's innermost one is masked. NULL with an exception: it is not here any more.
@@ -311,6 +243,10 @@ masked_last(CoreState *core, Fiber *fiber, bool *is_here)
 {
     Marks *marks = fiber == NULL || fiber->core != core ? NULL : marks_of(fiber, fiber->level);
     Level *level = NULL;
+    if (marks != NULL && marks->mask == core->mask_of_one && fiber->level != NULL) {
+        *is_here = true;
+        return fiber->level; /* as nearly always */
+    }
     if (marks != NULL && marks->mask != NULL) {
         Py_ssize_t count;
         unsigned long long serial;
@@ -328,11 +264,18 @@ masked_last(CoreState *core, Fiber *fiber, bool *is_here)
     return level;
 }
 
+/* The same for what answers, while it is called. */
+Level *
+handler_answering(CoreState *core, Fiber *fiber)
+{
+    bool is_here;
+    return masked_last(core, fiber, &is_here);
+}
+
 static Level *
 masked_last_here(PyObject *module)
 {
-    bool is_here;
-    return masked_last(core_state(module), fiber_running_here(PyThreadState_Get()), &is_here);
+    return handler_answering(core_state(module), fiber_running_here(PyThreadState_Get()));
 }
 
 /* The serial of the level up to which frames are to be captured for a clause; 0 with an exception. */

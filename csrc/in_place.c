@@ -17,7 +17,6 @@
 
 #include <structmember.h>
 
-enum { PERFORM_K = 7 };     /* the local of `perform` that k is put into (effects/performing.py) */
 enum { MOST_FRAMES = 16 };  /* not checked more than so many at each operation: captured once, they are parked */
 
 /* ---- what is Python's ------------------------------------------------------------------------------ */
@@ -45,9 +44,12 @@ find_place(PyObject *type, const char *name, Py_ssize_t *offset)
 
 /* k.resume or k.tail_resume, where that is more than to put down a value. A clause whose program has been captured late
  * returns what it calls, so that can be what tail_resume returns: the program is not run behind C code. */
-static PyObject *
+static NOINLINE PyObject *
 resume_captured(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const char *method)
 {
+    if (count > 1) {
+        return PyErr_Format(PyExc_TypeError, "%s() takes one value, not %zd", method, count);
+    }
     PyObject *usual = PyObject_GetAttrString((PyObject *)Py_TYPE(k), "kept"), *stack[2] = {k, count > 0 ? arguments[0] : NULL};
     Fiber *fiber = fiber_active_here;
     if (fiber != NULL) {
@@ -65,14 +67,11 @@ resume_captured(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const
     return result;
 }
 
-static PyObject *
+static inline PyObject *
 resume_promised(PyObject *k, PyObject *const *arguments, Py_ssize_t count, const char *method)
 {
     Fiber *fiber = fiber_active_here;
-    if (count > 1) {
-        return PyErr_Format(PyExc_TypeError, "%s() takes one value, not %zd", method, count);
-    }
-    if (LIKELY(fiber != NULL && fiber->control != NULL && fiber->control->in_place.k == k)) {
+    if (LIKELY(count <= 1 && fiber != NULL && fiber->control != NULL && fiber->control->in_place.k == k)) {
         fiber->control->in_place.is_resumed = true;
         return Py_NewRef(count == 0 ? Py_None : arguments[0]);
     }
@@ -119,6 +118,13 @@ in_place_register(CoreState *core, PyObject *name, PyObject *type)
     if (PyUnicode_CompareWithASCIIString(name, "promise") == 0 && PyType_Check(type)) {
         return add_methods(type) < 0 ? -1 : 1;
     }
+    if (PyUnicode_CompareWithASCIIString(name, "update") == 0) {
+        if (find_place(type, "function", &core->updates.function) < 0) {
+            return -1;
+        }
+        Py_XSETREF(core->updates.type, (PyTypeObject *)Py_NewRef(type));
+        return 1;
+    }
     if (PyUnicode_CompareWithASCIIString(name, "in_place") == 0) {
         if (find_place(type, "function", &known->function) < 0 || find_place(type, "k", &known->k) < 0 ||
             find_place(type, "code", &known->code) < 0) {
@@ -128,6 +134,17 @@ in_place_register(CoreState *core, PyObject *name, PyObject *type)
         return 1;
     }
     return 0;
+}
+
+/* What a clause with state calls; NULL with an exception. */
+PyObject *
+updates_function(CoreState *core, PyObject *answer)
+{
+    PyObject *function = *place_in(answer, core->updates.function);
+    if (function == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "function");
+    }
+    return Py_XNewRef(function);
 }
 
 /* ---- begin and end --------------------------------------------------------------------------------- */
@@ -170,35 +187,63 @@ in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, Py
     return fiber_could_park(fiber, ts, stub, MOST_FRAMES);
 }
 
-/* The clause's function, to be called with what is now the stub's local k. The mask is there already. */
+/* The clause's function, to be called with *k, which the stub's local `first` will be. The mask is there already. Steals the answer. */
 PyObject *
-in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer)
+in_place_begin(Fiber *fiber, Frame *stub, Level *last, PyObject *answer, PyObject **k)
 {
     Promises *known = &fiber->core->promises;
-    PyObject **kept = place_in(answer, known->k), *k = *kept;
+    PyObject **kept = place_in(answer, known->k);
+    InPlace *in_place = &fiber->control->in_place;
+    in_place->k = *kept;
+    in_place->stub = stub;
+    in_place->last = last;
+    in_place->answer = answer;
+    in_place->mask = fiber->level->marks.mask;
+    in_place->is_resumed = false;
     *kept = NULL;
-    fiber->control->in_place = (InPlace){.stub = stub, .last = last, .k = k, .answer = Py_NewRef(answer),
-                                         .mask = fiber->level->marks.mask};
-    slot_put(&frame_slots(stub)[PERFORM_K], slot_of(Py_NewRef(k)));
+    *k = Py_NewRef(in_place->k);
     return Py_NewRef(*place_in(answer, known->function));
+}
+
+/* The stub has no more use for k. Of what its locals have held, *old is to be released afterwards. */
+static inline void
+forget_k(Frame *stub, FrameSlot old[2])
+{
+    FrameSlot *locals = frame_slots(stub);
+    old[0] = locals[PERFORM_FIRST];
+    locals[PERFORM_FIRST] = slot_of(Py_NewRef(Py_None));
+    old[1] = slot_empty();
+    if (UNLIKELY(slot_object(locals[PERFORM_REST]) != Py_None)) {
+        old[1] = locals[PERFORM_REST];
+        locals[PERFORM_REST] = slot_of(Py_NewRef(Py_None));
+    }
 }
 
 /* The stub is about to return: what was promised will not be asked for, unless somebody has kept k. */
 void
 in_place_end(Fiber *fiber)
 {
-    InPlace ended = fiber->control->in_place;
-    Promises *known = &fiber->core->promises;
-    PyObject **kept = place_in(ended.answer, known->k);
-    fiber->control->in_place = (InPlace){0};
-    slot_put(&frame_slots(ended.stub)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
-    if (*kept == NULL && Py_REFCNT(ended.k) == 1) {
-        *kept = ended.k; /* for the next time */
+    InPlace *in_place = &fiber->control->in_place;
+    Frame *stub = in_place->stub;
+    PyObject *k = in_place->k, *answer = in_place->answer, **kept = place_in(answer, fiber->core->promises.k);
+    FrameSlot old[2];
+    in_place->stub = NULL;
+    in_place->k = in_place->answer = NULL;
+    forget_k(stub, old);
+    if (LIKELY(slot_object(old[0]) == k && slot_counts(old[0]))) {
+        drop_shared(k);
     }
     else {
-        Py_DECREF(ended.k);
+        slot_release(old[0]);
     }
-    Py_DECREF(ended.answer);
+    slot_release(old[1]);
+    if (LIKELY(*kept == NULL && is_held_once(k))) {
+        *kept = k; /* for the next time */
+    }
+    else {
+        Py_DECREF(k);
+    }
+    drop(answer);
 }
 
 void
@@ -293,6 +338,7 @@ in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
     Marks *outside = marks_outside(fiber, done.last), *inside = &fiber->level->marks;
     Parked *inner = fiber->inner, **link = &inner, *last = NULL;
     PyObject *masks = inside->mask, *handled = fiber->level->exc.exc_value;
+    FrameSlot old[2];
     fiber->control->in_place = (InPlace){0};
     for (; split->frames > 0; split->frames--) {
         last = *link;
@@ -316,10 +362,13 @@ in_place_split(Fiber *fiber, PyThreadState *ts, Split *split)
     PyObject *none = item->exc_value; /* levels_are_simple */
     item->exc_value = handled;
     ts->exc_info = item;
-    slot_put(&frame_slots(&stub->frame)[PERFORM_K], slot_of(Py_NewRef(Py_None)));
+    forget_k(&stub->frame, old);
+    slot_put(&frame_slots(&stub->frame)[PERFORM_WAY], slot_of(Py_NewRef(Py_False)));
     Py_XSETREF(*place_in(done.k, fiber->core->promises.captured), (PyObject *)split->k); /* it was Ellipsis */
     Py_XDECREF(none);
     Py_XDECREF(masks);
     Py_DECREF(done.answer);
     Py_DECREF(done.k);
+    slot_release(old[0]);
+    slot_release(old[1]);
 }

@@ -52,7 +52,7 @@ core_hook(CoreState *core, const char *name)
 }
 
 /* register(name, object): a stub (gates.c) gives its code, the class `abort` is the exception that ends a level
- * with a value, `handler` that of what handlers.c looks for, others are hooks: a callable, or the place "package.module:name" of one, imported when
+ * with a value, `handler` that of what handlers.c looks for, `absent` what `perform` has instead of an argument, others are hooks: a callable, or the place "package.module:name" of one, imported when
  * it is first needed. */
 static PyObject *
 core_register(PyObject *module, PyObject *args)
@@ -74,6 +74,9 @@ core_register(PyObject *module, PyObject *args)
     }
     else if (PyType_Check(object) && PyUnicode_CompareWithASCIIString(name, "handler") == 0) {
         Py_XSETREF(core->handler_type, (PyTypeObject *)Py_NewRef(object));
+    }
+    else if (PyUnicode_CompareWithASCIIString(name, "absent") == 0) {
+        Py_XSETREF(core->absent, Py_NewRef(object));
     }
     else if (PyDict_SetItem(core->hooks, name, object) < 0) {
         return NULL;
@@ -388,6 +391,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
     Py_VISIT(core->promises.type);
+    Py_VISIT(core->updates.type);
+    Py_VISIT(core->absent);
     for (int i = 0; i < RULES; i++) {
         Py_VISIT(core->rules[i].code);
     }
@@ -422,6 +427,8 @@ core_free(void *module)
     known_calls_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->promises.type);
+    Py_CLEAR(core->updates.type);
+    Py_CLEAR(core->absent);
     Py_CLEAR(core->generator_type);
     Py_CLEAR(core->fiber_type);
     Py_CLEAR(core->segment_type);

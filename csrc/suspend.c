@@ -182,11 +182,11 @@ check_calls(Fiber *fiber, Frame *stub, Frame *base, Barrier *barrier)
 static bool
 calls_are_known(Fiber *fiber, PyThreadState *ts, Frame *stub, Py_ssize_t most)
 {
-    Frame *evaluated = fiber->active == NULL ? NULL : &fiber->active->frame;
-    Frame *frame = stub;
+    CoreState *core = fiber->core;
+    Frame *evaluated = fiber->active == NULL ? NULL : &fiber->active->frame, *frame = stub;
     while (!frame_called_by_c(frame) && most-- > 0) {
         frame = frame_previous(frame);
-        if (!frame_is_plain(frame) || frame_is_generator(frame) || !call_is_known(fiber->core, frame)) {
+        if (!call_is_known(core, frame)) { /* only code of plain frames is */
             return false;
         }
         if (frame == evaluated) {

@@ -189,6 +189,15 @@ typedef struct {
     Py_ssize_t captured, of_function; /*   and those of resumptions */
 } Promises;
 
+/* The same of those with state, see perform.c. */
+typedef struct {
+    PyTypeObject *type;
+    Py_ssize_t function;
+} Updates;
+
+/* The locals of `perform` (effects/performing.py), which reads from them what it is to do, see perform.c. */
+enum { PERFORM_OPERATION, PERFORM_FIRST, PERFORM_REST, PERFORM_ANSWER, PERFORM_SECOND, PERFORM_WAY };
+
 /* What is needed to capture a program late. */
 typedef struct {
     Continuation *k; /* with room for its levels; NULL: nothing is to be captured */
@@ -228,6 +237,8 @@ typedef struct {
     Py_ssize_t kept;         /* how many fibers wait with their C stacks */
     struct Fiber *abandoned; /* see hard_abandon */
     Promises promises;
+    Updates updates;
+    PyObject *absent; /* an argument that `perform` was not given */
     Rule rules[RULES]; /* by hash; a newer one takes an older one's place */
     KnownCall known_calls[KNOWN_CALLS]; /* the same */
 } CoreState;

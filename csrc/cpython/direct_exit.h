@@ -26,31 +26,6 @@ unit_of(int opcode)
     return unit.cache;
 }
 
-/* Py_DECREF where others hold the object as well: without the call that would destroy it.  Half of the count, as
- * Py_INCREF does it: processors wait where more is read than was just written. */
-static inline void
-drop_shared(PyObject *object)
-{
-#if SIZEOF_VOID_P > 4
-    uint32_t *count = &object->ob_refcnt_split[PY_BIG_ENDIAN];
-    if (LIKELY((int32_t)*count >= 0)) {
-        --*count;
-    }
-#else
-    Py_DECREF(object);
-#endif
-}
-
-static inline bool
-is_held_once(PyObject *object)
-{
-#if SIZEOF_VOID_P > 4
-    return object->ob_refcnt_split[PY_BIG_ENDIAN] == 1;
-#else
-    return Py_REFCNT(object) == 1;
-#endif
-}
-
 /* Does nobody hear of the stub's return, and nobody keep its frame? */
 static inline bool
 frame_returns_quietly(PyThreadState *Py_UNUSED(ts), Frame *stub, Exit *exit)

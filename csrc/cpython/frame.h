@@ -111,6 +111,7 @@
 #include "internal/pycore_code.h"
 #include "internal/pycore_genobject.h"
 #include "internal/pycore_gc.h"
+#include "cpython/references.h"
 
 #if defined(__GLIBC__)
 #define THREAD_LOCAL __thread __attribute__((tls_model("initial-exec")))

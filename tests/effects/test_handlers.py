@@ -287,10 +287,70 @@ def test_arguments_are_passed_by_position(kind):
 
     assert handle(body, clause) == ((1, "left out"), (1, 3), (1, 2, 3, 4, 5, 6))
     for wrong in (lambda: perform(many, b=1), lambda: perform(many, 1, 2, 3, 4, 5, 6, 7)):
-        with pytest.raises(
-            TypeError, match=r"perform\(\) (got some positional-only arguments passed as keyword|takes from 1 to 7)"
-        ):
+        with pytest.raises(TypeError, match=r"perform\(\) (got an unexpected keyword argument|takes from 1 to 7)"):
             handle(wrong, clause)
+
+
+@pytest.mark.parametrize("given", [(), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4, 5, 6)])
+@pytest.mark.parametrize("kind", ["fun", "update", "final", "once", "ctl", "ctl, captured"])
+def test_each_number_of_arguments_reaches_each_kind_of_clause(kind, given):
+    """Those with state or a resumption get that before them."""
+
+    def noting(k, *args):
+        noted = k
+        return noted.resume(args)
+
+    clause = {
+        "fun": many.fun(lambda *args: args),
+        "update": many.update(lambda s, *args: ((s, *args), s + 1)),
+        "final": many.final(lambda *args: args),
+        "once": many.once(lambda k, *args: k.resume(args)),
+        "ctl": many.ctl(lambda k, *args: k.tail_resume(args)),
+        "ctl, captured": many.ctl(noting),
+    }[kind]
+    handler = Handler(clause, state=7)
+    wanted = (7, *given) if kind == "update" else given
+    assert handle(lambda: perform(many, *given), handler) == wanted
+    assert handle(lambda: handle(lambda: perform(many, *given), Handler(ask.fun(str))), handler) == wanted
+
+
+@pytest.mark.parametrize("given", [(), (1,), (1, 2)])
+def test_a_clause_with_state_returns_an_answer_and_the_next_state(given):
+    """In a tuple, or in anything that is unpacked to two; otherwise it is Python's error, and nothing is changed or left out of force."""
+    results = iter([("one", 1), ["two", 2], "3b", ("too", "many", 3), 4, ("last", 5)])
+    clause = many.update(lambda s, *args: next(results))
+
+    def body():
+        told = [perform(many, *given) for _ in range(3)]
+        for error in (ValueError, TypeError):
+            with pytest.raises(
+                error, match=r"too many values to unpack \(expected 2|cannot unpack non-iterable int object"
+            ):
+                perform(many, *given)
+        return [*told, perform(get), perform(many, *given), perform(get)]
+
+    reading = get.update(lambda s: (s, s))
+    assert handle(body, clause, reading, state=0) == ["one", "two", "3", "b", "last", 5]
+
+
+def test_a_clause_with_state_can_be_gone_on_with_twice():
+    """Where it waits for an outer clause that resumes two times, each goes on from the state that its handler had then."""
+
+    def body():
+        return perform(put, 10), perform(get)
+
+    counting = Handler(
+        put.update(lambda s, new: (s, perform(ask, "by how much?") + new)), get.update(lambda s: (s, s)), state=0
+    )
+    assert handle(lambda: handle(body, counting), ask.ctl(lambda k, _: [k.resume(1), k.resume(2)])) == [
+        (0, 11),
+        (0, 12),
+    ]
+
+
+def test_the_core_knows_the_locals_of_perform():
+    """It writes into them by number (csrc/types.h)."""
+    assert perform.__code__.co_varnames == ("operation", "first", "rest", "answer", "second", "way")
 
 
 def test_an_operation_describes_itself():

@@ -22,7 +22,7 @@ def test_there_is_one_for_each_schema_and_each_minor_version():
 def test_a_golden_snapshot_loads_or_is_refused_by_name(path):
     """On its own version of Python everything in it comes back and goes on; elsewhere the message says which one it needs.
 
-    Those of schema 1 have a frame in `perform`, which has changed since, and no source that it could go on in.
+    They have a frame in `perform`, which has changed since: it goes on in its source as it was then. Those of schema 1 carry none.
     """
     data = path.read_bytes()
     told = snapshot.header(data)

@@ -23,6 +23,8 @@ def answer_of(clause: Clause[Any], is_shallow: bool) -> Callable[..., Any]:
     """The function of a `fun` clause itself; for the others a method that knows what to do."""
     if clause.kind == Kind.FUN:
         return clause.function
+    if clause.kind == Kind.UPDATE:
+        return _Update(clause.function, is_shallow)  # type: ignore[return-value]
     answer = _ANSWERS[clause.kind](clause.function, is_shallow)
     if clause.kind in _PROMISES and not is_shallow and resumes_last(clause.function):
         return InPlace(answer, _PROMISES[clause.kind])  # type: ignore[return-value]
@@ -38,7 +40,7 @@ class _Answer:
 
 
 class _Update(_Answer):
-    """Calls the function with the state of its handler, which gets a new one."""
+    """Calls the function with the state of its handler, which gets a new one: `perform` does it itself (csrc/perform.c)."""
 
     __slots__ = ()
 
@@ -103,9 +105,10 @@ class InPlace:
 
 
 _core.register("in_place", InPlace)
+_core.register("update", _Update)
 
 _PROMISES: dict[str, Any] = {Kind.ONCE: PromisedOneShot, Kind.CTL: Promised}
-_ANSWERS: dict[str, Any] = {Kind.UPDATE: _Update, Kind.FINAL: _Leave, Kind.ONCE: _Once, Kind.CTL: _Ctl}
+_ANSWERS: dict[str, Any] = {Kind.FINAL: _Leave, Kind.ONCE: _Once, Kind.CTL: _Ctl}
 
 
 class _Request:

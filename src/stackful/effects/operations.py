@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar
 
+from stackful import _core
 from stackful.fibers.portable import SCRIPTS
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ class _Absent:
 
 ABSENT: Any = _Absent()
 """An argument that is not passed on. Six parameters, because a call that collects its arguments costs more than all else."""
+
+
+_core.register("absent", ABSENT)
 
 
 def present(*arguments: Any) -> tuple[Any, ...]:

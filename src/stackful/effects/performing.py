@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
         ...
 
 else:
-
+    # ruff: noqa: F821, F841, SIM108 - the core writes these locals, too
+    #
+    # At the first gate the core writes into the locals what is to be called and what with (csrc/perform.c). The gate is None where that is
+    # two arguments, `first` and `second`. Otherwise `rest` is None for a plain call with one, `second` is None for one of another kind, and
+    # more than two are in `rest`. `way` is True where a clause is called in place, with a resumption that is merely promised.
     @stub
-    def perform(operation, a=ABSENT, b=ABSENT, c=ABSENT, d=ABSENT, e=ABSENT, f=ABSENT, /):
+    def perform(operation, first=ABSENT, /, *rest):
         """Ask the innermost handler of `operation`, with up to six arguments by position; return what it resumes with.
 
         `UnhandledError`, raised here, when there is none: it lists the handlers in force. `BarrierError` when the handler wants the rest of the
@@ -40,36 +45,41 @@ else:
         >>> handle(lambda: perform(choose, 1, 2) * 10, choose.ctl(lambda k, a, b: (k.resume(a), k.resume(b))))
         (10, 20)
         """
-        k = None  # the core puts a resumption there when it has found a clause that is called in place (csrc/in_place.c)
-        answer = ~"gate"
-        if k is not None:
+        if ~"gate" is None:
             try:
-                if b is ABSENT:
-                    result = answer(k) if a is ABSENT else answer(k, a)
-                else:
-                    result = passing(answer, k, a, b, c, d, e, f)
-            except BaseException as error:
-                if k is None:  # captured meanwhile, and discontinued
+                answer = answer(first, second)
+            except BaseException:
+                if way is not True:  # or captured meanwhile, and discontinued
                     ~"unmask"  # noqa: B018 - a gate
                     raise
-                result = Raised(error)
+                answer = Raised(sys.exception())
             else:
-                if ~"resumed":
-                    return result
+                if ~"resumed" is not None:
+                    return answer
+        elif rest is None:
             try:
-                return settle(k, result)
+                return answer(first)
             finally:
                 ~"unmask"  # noqa: B018 - a gate
-        try:
-            if b is ABSENT:
-                result = answer() if a is ABSENT else answer(a)
-            elif c is ABSENT:
-                result = answer(a, b)
+        else:
+            try:
+                if second is None:
+                    answer = answer(first)
+                else:
+                    answer = answer() if first is ABSENT else apply(answer, rest)
+            except BaseException:
+                if way is not True:
+                    ~"unmask"  # noqa: B018 - a gate
+                    raise
+                answer = Raised(sys.exception())
             else:
-                result = passing(answer, a, b, c, d, e, f)
+                if ~"resumed" is not None:
+                    return answer
+        try:
+            return settle(first, answer) if way is True else changed(answer)
         finally:
+            first = second = way = None
             ~"unmask"  # noqa: B018 - a gate
-        return result
 
 
 def _unhandled(operation: object) -> Exception:
@@ -87,6 +97,13 @@ _core.register("unhandled", _unhandled)
 def passing(function: Callable[..., Any], /, *arguments: Any) -> Any:
     """Call it with what is not left out."""
     return apply(function, present(*arguments))
+
+
+def changed(result: Any) -> Any:
+    """The answer of a clause with state that has not come to a pair: to another iterable of two, or to what is none."""
+    answer, state = result
+    _core.change_state(state)
+    return answer
 
 
 class Raised:

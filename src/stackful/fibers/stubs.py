@@ -10,12 +10,12 @@ from stackful import _core
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from types import FunctionType
+    from types import CodeType, FunctionType
     from typing import TypeVar
 
     _F = TypeVar("_F")
 
-__all__ = ["stub"]
+__all__ = ["stub", "with_gates"]
 
 
 def stub(function: _F) -> _F:
@@ -24,12 +24,15 @@ def stub(function: _F) -> _F:
     The constants become the core's gates: what loads a constant is the cheapest instruction there is, and ``~`` calls the core.
     """
     python: FunctionType = function  # type: ignore[assignment]
-    gates = {**_core.gates, "gate": _core.gates[python.__name__]}
-    python.__code__ = python.__code__.replace(
-        co_consts=tuple(
-            gates.get(constant, constant) if type(constant) is str else constant
-            for constant in python.__code__.co_consts
-        )
-    )
+    python.__code__ = with_gates(python.__code__)
     _core.register(python.__name__, python)
     return function
+
+
+def with_gates(code: CodeType) -> CodeType:
+    """The same for the code of a function; itself, if that is none that has a gate."""
+    if code.co_name not in _core.gates:
+        return code
+    gates = {**_core.gates, "gate": _core.gates[code.co_name]}
+    constants = (gates.get(value, value) if type(value) is str else value for value in code.co_consts)
+    return code.replace(co_consts=tuple(constants))

@@ -13,6 +13,7 @@ from stackful import _core
 from stackful.errors import SnapshotFormatError, SnapshotVersionError
 from stackful.fibers.frames import slot_names
 from stackful.fibers.portable import SCRIPTS
+from stackful.fibers.stubs import with_gates
 from stackful.snapshot.changes import (
     SCRIPT_WAY_OUT,
     Change,
@@ -160,6 +161,8 @@ class Follower:
     def _change(self, change: Change, stored: Stored, candidates: list[CodeType]) -> CodeType:
         if change.now is not None:
             change = change._replace(new=source_of(change.now, str(change.reference.module)))
+        if _is_ours(change.reference):
+            stored = stored._replace(code=with_gates(stored.code))
         if self._on_change == "keep" or _is_ours(change.reference):
             _check_globals(change, stored.code)
             _remember_text(stored.code.co_filename, stored)
