@@ -42,11 +42,6 @@ def keep(value):
     return value, suspend(0)
 
 
-def keep_own_code():
-    code = keep_own_code.__code__
-    return code, suspend(0)
-
-
 class Asker:
     def ask(self):
         return suspend("a method")
@@ -183,14 +178,6 @@ def test_methods_are_named_by_their_class():
     found = snapshots(fiber)
     assert has_prelude(found[-1])
     assert [snapshot.loads(data).resume("!") for data in found] == ["!"] * OFTEN
-
-
-def test_a_code_object_among_the_values_is_that_of_the_frame():
-    """With a prelude it is no second one, which nobody would have checked."""
-    fiber = suspended(keep_own_code)
-    for data in snapshots(fiber)[1:]:
-        code, _ = snapshot.loads(data).resume()
-        assert code is keep_own_code.__code__
 
 
 def test_a_function_among_the_values_is_that_of_the_frame():
