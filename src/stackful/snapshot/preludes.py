@@ -61,7 +61,7 @@ WORDS_ONLY = Prelude(
     {b"": (b"",)},
 )
 
-_preludes: dict[tuple[Any, ...], Prelude | None] = {}
+_preludes: dict[tuple[Any, ...], Prelude] = {}
 
 
 def prelude_from(data: bytes, memo: Any, codes: dict[int, Any], sources: dict[bytes, tuple[Any, ...]]) -> Prelude:
@@ -70,14 +70,10 @@ def prelude_from(data: bytes, memo: Any, codes: dict[int, Any], sources: dict[by
 
 
 def prelude_of(names: tuple[Any, ...], write: Callable[[tuple[Any, ...]], Prelude]) -> Prelude:
-    """The prelude that has these names. It is written when they come for the second time: most fibers are saved once."""
-    try:
-        known = _preludes[names]
-    except KeyError:
+    """The prelude that has these names; it is written when they first come."""
+    known = _preludes.get(names)
+    if known is None:
         if len(_preludes) >= _MOST:
             _preludes.clear()
-        _preludes[names] = None if names else WORDS_ONLY
-        return WORDS_ONLY
-    if known is None:
-        known = _preludes[names] = write(names)
+        known = _preludes[names] = write(names) if names else WORDS_ONLY
     return known
