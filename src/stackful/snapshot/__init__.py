@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -94,6 +95,10 @@ def _pickle(
     return file.getvalue()
 
 
+def _pickle_part(program: Program | None, shared: list[Any] | None, by_value: bool, part: Any) -> bytes:
+    return _pickle(part, program, shared, None, by_value)
+
+
 def _pickle_or_locate(
     value: Any,
     program: Program | None = None,
@@ -108,10 +113,11 @@ def _pickle_or_locate(
         return file.getvalue()
     except (StackfulError, MemoryError):
         raise
+    # No lambda: CPython 3.12 and 3.13 drop its code twice where there is no memory for it (Python/bytecodes.c, MAKE_FUNCTION).
     except RefusedError as error:  # says nothing that the located error does not say as well
-        raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from None
+        raise locate(value, partial(_pickle_part, program, shared, by_value), error) from None
     except Exception as error:
-        raise locate(value, lambda part: _pickle(part, program, shared, None, by_value), error) from error
+        raise locate(value, partial(_pickle_part, program, shared, by_value), error) from error
 
 
 def _terms(run: str | None, sequence: int | None, compression: str | None, encrypt: bool) -> Terms:

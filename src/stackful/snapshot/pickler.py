@@ -154,7 +154,7 @@ class SnapshotPickler(pickle.Pickler):
     _is_by_name = True
     _captured: tuple[_core.Fiber | None, Any] = (None, None)
     _prelude: Prelude = WORDS_ONLY
-    _own_codes: dict[int, _Code | CodeType] | None = None
+    _own_codes: dict[int, _Code] | None = None
     _own_sources: dict[bytes, tuple[Any, ...]] | None = None
     _namespaces: dict[int, tuple[dict[str, Any], _Namespace]] | None = None
     _globals: dict[str, _Globals] | None = None
@@ -248,9 +248,7 @@ class SnapshotPickler(pickle.Pickler):
         if not all(map(pickler._is_found_by_module, marked)):
             return WORDS_ONLY
         pickler.dump((*names, *marked))
-        return prelude_from(
-            file.getvalue(), pickler.memo.copy(), {id(mark): mark.code for mark in marked}, pickler._sources
-        )
+        return prelude_from(file.getvalue(), pickler.memo, pickler._codes, pickler._sources)
 
     def _is_found_by_module(self, marked: _Code) -> bool:
         """Whether code is referred to by its module's name: the same in all snapshots, whatever script they are of."""
@@ -263,19 +261,17 @@ class SnapshotPickler(pickle.Pickler):
         known, captured = self._captured
         if known is not fiber:
             captured = _core.capture(fiber)
-        frames = captured[-1]
         if captured[0] == _GUEST:
             self._guests = {**(self._guests or {}), id(fiber): fiber}
         levels = _core.capture_levels(fiber)
         if levels is not None:
             self._hosted |= {id(marks[0]) for _, marks, _ in levels[0]}  # no generator, see rebuild.words_of
         members = None if type(fiber) is _core.Fiber else object.__getstate__(fiber)
-        states = self._frames(frames)
-        state = (captured if states is frames else (*captured[:-1], states), members, levels)
+        state = ((*captured[:-1], self._frames(captured[-1])), members, levels)
         return Rebuilder.fiber, (type(fiber),), state, None, None, Rebuilder.fill_fiber
 
     @property
-    def _codes(self) -> dict[int, _Code | CodeType]:
+    def _codes(self) -> dict[int, _Code]:
         """By id: what stands for each code object in the pickle."""
         if self._own_codes is None:
             self._own_codes = self._prelude.codes.copy()
@@ -289,17 +285,14 @@ class SnapshotPickler(pickle.Pickler):
         return self._own_sources
 
     def _frames(self, frames: list[Any]) -> list[Any]:
-        """The states of frames, with their code by identity: as they are, where the prelude has all of that."""
-        there = self._prelude.codes
-        if there and there.keys() >= {id(state[1]) for state in frames}:
-            return frames
+        """The states of frames, with their code by identity."""
         known, count = self._codes, len(self._codes)
         states = [
             (function, known.get(id(code)) or self._marked(code, function), offset, namespace, slots, stack)
             for function, code, offset, namespace, slots, stack in frames
         ]
         if len(known) > count + 1:
-            self._put_beside([marked for marked in islice(known.values(), count, None) if isinstance(marked, _Code)])
+            self._put_beside(list(islice(known.values(), count, None)))
         return states
 
     @staticmethod
@@ -314,8 +307,8 @@ class SnapshotPickler(pickle.Pickler):
         self._hosted |= {id(marks[0]) for marks, _, _ in pieces}
         return Rebuilder.continuation, (len(pieces),), pieces, None, None, Rebuilder.fill_continuation
 
-    def _marked(self, code: CodeType, function: FunctionType) -> Any:
-        """One marker for each code object, so that the pickle holds it once; of what the prelude has, the code itself."""
+    def _marked(self, code: CodeType, function: FunctionType) -> _Code:
+        """One marker for each code object, so that the pickle holds it once."""
         known = self._codes.get(id(code))
         if known is None:
             known = self._codes[id(code)] = _Code(code, str(function.__globals__.get("__name__") or ""))

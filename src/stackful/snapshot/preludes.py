@@ -10,7 +10,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from io import BytesIO
-from types import CodeType
 from typing import Any, NamedTuple
 
 from stackful.snapshot import rebuild
@@ -35,7 +34,7 @@ _MOST = 256  # preludes that are kept
 class Prelude(NamedTuple):
     """The bytes that a pickle begins with.
 
-    `memo` is what a pickler has then, `codes` the code objects in it by their ids, `sources` where the source of each stands.
+    `memo` is what a pickler has then, `codes` what stands in it for each code object, by its id, `sources` where each source stands.
     """
 
     data: bytes
@@ -44,16 +43,11 @@ class Prelude(NamedTuple):
     sources: dict[bytes, tuple[Any, ...]]
 
 
-def _memo_of(entries: dict[int, Any]) -> Any:
-    """As a pickler keeps it: to be copied in one go."""
-    seeded = pickle.Pickler(BytesIO(), PROTOCOL)
-    seeded.memo = entries
-    return seeded.memo
-
-
 # What snapshots refer to in any case is looked up by its index, not by its name, and costs two bytes wherever it is needed: a pickle begins
 # by taking it into the memo, and the pickler takes for granted that it is there.
 _WORDS = rebuild.words_of(Rebuilder)
+_seeded = pickle.Pickler(BytesIO(), PROTOCOL)
+_seeded.memo = {index: (index, word) for index, word in _WORDS.items()}
 WORDS_ONLY = Prelude(
     b"".join(
         (
@@ -62,33 +56,24 @@ WORDS_ONLY = Prelude(
             pickle.POP_MARK,
         )
     ),
-    _memo_of({index: (index, word) for index, word in _WORDS.items()}),
+    _seeded.memo,  # copied in one go
     {},
     {b"": (b"",)},
 )
 
-_preludes: dict[tuple[Any, ...], Prelude | None] = {}
+_preludes: dict[tuple[Any, ...], Prelude] = {}
 
 
-def prelude_from(
-    data: bytes, memo: dict[int, Any], codes: dict[int, CodeType], sources: dict[bytes, tuple[Any, ...]]
-) -> Prelude:
-    """A prelude made of a pickle that holds what is to be in the memo; code stands there for what the keys of `codes` are the ids of."""
-    for mark, code in codes.items():
-        memo[id(code)] = memo.pop(mark)[0], code
-    known = {id(code): code for code in codes.values()}
-    return Prelude(data.removesuffix(pickle.STOP) + pickle.POP, _memo_of(memo), known, sources)
+def prelude_from(data: bytes, memo: Any, codes: dict[int, Any], sources: dict[bytes, tuple[Any, ...]]) -> Prelude:
+    """A prelude made of a pickle that holds what is to be in the memo; `memo` is then that of its pickler."""
+    return Prelude(data.removesuffix(pickle.STOP) + pickle.POP, memo, codes, sources)
 
 
 def prelude_of(names: tuple[Any, ...], write: Callable[[tuple[Any, ...]], Prelude]) -> Prelude:
-    """The prelude that has these names. It is written when they come for the second time: most fibers are saved once."""
-    try:
-        known = _preludes[names]
-    except KeyError:
+    """The prelude that has these names; it is written when they first come."""
+    known = _preludes.get(names)
+    if known is None:
         if len(_preludes) >= _MOST:
             _preludes.clear()
-        _preludes[names] = None if names else WORDS_ONLY
-        return WORDS_ONLY
-    if known is None:
-        known = _preludes[names] = write(names)
+        known = _preludes[names] = write(names) if names else WORDS_ONLY
     return known
