@@ -111,6 +111,7 @@ def test_the_functions_travel_and_are_registered_where_it_is_loaded(devices):
     devices.remove()
     device = snapshot.loads(data)
     assert snapshot.loads(snapshot.dumps(device)).name == "a"
+    snapshot.reconnector(Device, save=name_of, reopen=Device).remove()  # what the load registered
 
 
 def test_a_database_is_opened_again(tmp_path):
