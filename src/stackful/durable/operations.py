@@ -373,6 +373,7 @@ def start(
 
     Raises:
         FiberError: the function is not marked.
+        TypeError: the function does not take these arguments.
         StoreError: no store is open, or the id is taken by a run of another function.
         UnsaveableError: an argument cannot be stored.
     """

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from stackful.durable.connections import current_engine
-from stackful.durable.functions import name_of, options_of
+from stackful.durable.functions import check_arguments, name_of, options_of
 from stackful.durable.records import NewRun, Reach, Schedule
 from stackful.durable.starting import new_run_of
 
@@ -48,12 +48,15 @@ def schedule(
         The name.
 
     Raises:
+        FiberError: the function is not marked.
+        TypeError: the function does not take these arguments.
         ValueError: the text is no cron expression, or there is no such time zone.
         StoreError: no store is open.
     """
     engine = current_engine()
-    name = name or function.__qualname__
     program = name_of(function)
+    check_arguments(function, args, keywords)
+    name = name or function.__qualname__
     arguments = engine.seal(_sealed_for(name), (args, keywords))
     first = next_time(cron, zone, engine.store.now())
     engine.store.put_schedule(Schedule(name, program, cron, zone, first, arguments, queue or options_of(program).queue))
