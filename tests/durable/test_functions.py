@@ -731,7 +731,7 @@ def test_a_function_is_called_by_its_own_signature(engine):
     ("make", "error", "text"),
     [
         (lambda: durable.Queue(""), ValueError, "a queue has a name"),
-        (lambda: durable.Queue("q", concurrency=-1), ValueError, "less than no runs at once"),
+        (lambda: durable.Queue("q", concurrency=-1), ValueError, "concurrency of queue .q. is at least 0, not -1"),
         (lambda: durable.Queue("q", rate=5), ValueError, "rate=5 is not"),
         (lambda: durable.Queue("q", rate=(0, 60.0)), ValueError, "both more than 0"),
         (lambda: durable.Field("date"), ValueError, "not 'date'"),

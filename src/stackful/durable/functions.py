@@ -10,9 +10,20 @@ from inspect import Signature, iscoroutinefunction, signature
 from types import FunctionType
 from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
+from stackful.durable.given import check_callable, check_count, check_number
 from stackful.errors import CodeChangedError, FiberError
 
-__all__ = ["Options", "RunFunction", "check_arguments", "find", "has_main", "known_programs", "name_of", "options_of", "run"]
+__all__ = [
+    "Options",
+    "RunFunction",
+    "check_arguments",
+    "find",
+    "has_main",
+    "known_programs",
+    "name_of",
+    "options_of",
+    "run",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -98,6 +109,10 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
         raise FiberError(
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
+    if not isinstance(history, bool):
+        check_count("history", history, 0)
+    if deadline is not None:
+        check_number("deadline", deadline)
     kept = _HISTORY if history is True else int(history)
     options = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
     vars(function)["__durable__"] = options
@@ -114,8 +129,8 @@ def _name_of(function: Any) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Under which name its runs are stored; FiberError if it is not marked.
+def name_of(function: Callable[..., Any], operation: str = "start") -> str:
+    """Under which name its runs are stored; FiberError if it is not marked, TypeError if it is no function.
 
     >>> name_of(len)
     Traceback (most recent call last):
@@ -123,6 +138,7 @@ def name_of(function: Callable[..., Any]) -> str:
     """
     options = getattr(function, "__durable__", None)
     if options is None:
+        check_callable(operation, function)
         raise FiberError(f"{function!r} is not marked: put @durable.run above it")
     name = _name_of(function)
     _know(name, options)  # a script that was resumed has not come by its decorators
