@@ -921,3 +921,19 @@ def test_the_text_of_a_script_changes_with_its_checkpoint(store):
     assert store.source(run) == b"first"
     store.add_checkpoint("script", SavedState(b"e", b"q"), Change(source=b"second"))
     assert (store.source(run), store.checkpoints("script")[0].seq) == (b"second", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_kept"), [(Status.FINISHED, False), (Status.CANCELLED, False), (Status.FAILED, True)]
+)
+def test_the_end_of_a_script_is_the_end_of_a_run(store, status, is_kept):
+    """Whoever waits for it is due; only one that has failed can be gone on with."""
+    store.add_run(Run("script", "/x/s.py", ("s.py",), "/", None, "3.13.0", 1.0), b"text")
+    store.add_checkpoint("script", SavedState(b"e", b"p"))
+    begun(store)
+    store.commit([save(change=Change(Status.WAITING, waits="run:script", awaits=("script",)))])
+    assert store.claim("w1", 10) == []
+    store.set_status("script", status, 1)
+    assert [claimed.run.id for claimed in store.claim("w1", 10)] == ["one"]
+    assert bool(store.checkpoints("script")) is is_kept
+    assert store.outcomes(["script"])[0].status is status

@@ -15,7 +15,7 @@ from stackful.durable.notices import flush_output, notice
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
 from stackful.durable.timer import Timer
-from stackful.errors import FiberError, StackfulError
+from stackful.errors import FiberError, RunCancelled, StackfulError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ class Execution:
             raise
         except KeyboardInterrupt:
             self._ended(Status.INTERRUPTED, None)
+            raise
+        except RunCancelled:
+            self._ended(Status.CANCELLED, 1)
             raise
         except BaseException:
             self._ended(Status.FAILED, 1)

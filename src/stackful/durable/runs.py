@@ -244,6 +244,8 @@ def _check_resumable(run: Run, stored: Sequence[Checkpoint]) -> None:
         raise NothingToResumeError(
             f"run {run.id} has finished with exit status {run.exit_status}; `stackful run` starts the script anew"
         )
+    if run.status is Status.CANCELLED:
+        raise NothingToResumeError(f"run {run.id} was cancelled; `stackful run` starts the script anew")
     if not stored:
         raise NothingToResumeError(
             f"run {run.id} has no checkpoint to go on from; `stackful run` starts the script anew, "

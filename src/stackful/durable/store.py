@@ -371,7 +371,10 @@ class Store(Protocol):
         """The script as it was when the run started, or when it went on in a new text."""
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
-        """Record how a script's run stands; a finished run's checkpoints are dropped in the same transaction."""
+        """Record how a script's run stands; the checkpoints of one that is FINISHED or CANCELLED are dropped in the same transaction.
+
+        Its end makes due whoever waits for it, as in `commit`.
+        """
 
     def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
         """Record a script's state, with what else changes, and drop those that are too old, in one transaction: on any error nothing has changed.

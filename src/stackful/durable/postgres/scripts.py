@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackful.durable.postgres.adding import insert_script
 from stackful.durable.postgres.rows import ask
 from stackful.durable.postgres.saving import change_script, end_runs
-from stackful.durable.store import Checkpoint, Run, SavedState, Status
+from stackful.durable.store import ENDED, Checkpoint, Run, SavedState, Status
 from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -39,8 +39,9 @@ def set_status(session: Connection, run_id: str, status: Status, exit_status: in
     """Record how a script's run stands."""
     query = "UPDATE stackful.runs SET status = %s, exit_status = %s, updated = stackful.clock() WHERE id = %s"
     session.execute(query, [status.value, exit_status, run_id])
-    if status is Status.FINISHED:
+    if status in ENDED - {Status.FAILED}:
         session.execute("DELETE FROM stackful.checkpoints WHERE run = %s", [run_id])
+    if status in ENDED:
         end_runs(session, [run_id], [])
     return lambda: None
 

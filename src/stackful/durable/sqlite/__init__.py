@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from stackful.durable.sqlite.workers import Workers
-from stackful.durable.store import Checkpoint, Run, SavedState, Status
+from stackful.durable.store import ENDED, Checkpoint, Run, SavedState, Status
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -50,16 +50,17 @@ class SqliteStore(Workers):
             self._insert_row(db, run, source=source)
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
-        """Record how a script's run stands; a finished run's checkpoints are of no use and dropped."""
-        told = [("ended", run_id)] if status is Status.FINISHED else []
+        """Record how a script's run stands; the checkpoints of one that finished, or was cancelled, are of no use and dropped."""
+        told = [("ended", run_id), ("due", "")] if status in ENDED else []
         with self._transaction(is_durable=bool(self.checkpoints(run_id))) as db:
             now = self.now()
             db.execute(
                 "UPDATE runs SET status = ?, exit_status = ?, updated = ? WHERE id = ?",
                 [status.value, exit_status, now, run_id],
             )
-            if status is Status.FINISHED:
+            if status in ENDED - {Status.FAILED}:
                 db.execute("DELETE FROM checkpoints WHERE run = ?", [run_id])
+            if status in ENDED:
                 self._end(db, run_id, status, now)
         self._shrink()
         self._tell_all(told)
