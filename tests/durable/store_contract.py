@@ -295,6 +295,24 @@ def test_a_failed_run_keeps_its_state_and_can_be_tried_again(store):
     assert (claimed.fence > 1, claimed.state.data, claimed.state.seq) == (True, b"state", 1)
 
 
+def test_a_failed_run_can_leave_another_state_to_be_tried_again_from(store):
+    """Which is its last one from then on; what only the one before needed is dropped."""
+    begun(store)
+    store.commit([save(blobs={"d1": b"early"})])
+    store.commit([save(seq=2, blobs={"d2": b"late"})])
+    change = Change(Status.FAILED, error="no")
+    store.commit([save(seq=3, data=b"before", change=change, unused=("d2",))])
+    assert (store.run("one").status, store.run("one").owner, store.state("one").data) == (
+        Status.FAILED,
+        None,
+        b"before",
+    )
+    assert store.blobs(["d1", "d2"]) == {"d1": b"early"}
+    store.retry("one")
+    (claimed,) = store.claim("w1", 10)
+    assert (claimed.state.data, claimed.state.seq) == (b"before", 3)
+
+
 def test_a_run_that_failed_before_its_first_state_begins_anew(store):
     """It is claimed with its arguments again."""
     begun(store)

@@ -49,6 +49,7 @@ class Driver(Protocol):
         steps: how many steps it has behind it.
         is_in_step: a step's function is running.
         step, key, attempt: of that step, or of the last one.
+        handled: the exception that is handled in the coroutine which suspends; None elsewhere.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Driver(Protocol):
     step: str
     key: str | None
     attempt: int
+    handled: BaseException | None
 
     @property
     def fiber(self) -> Fiber | None:

@@ -278,7 +278,12 @@ class Engine:
         return self.store.runs(where, limit=limit, offset=offset)
 
     def retry(self, run_id: Handle[Any] | str) -> None:
-        """Have a failed run go on from its last state."""
+        """Have a failed run go on from its last state before what ended it was raised, whatever handlers have done since.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            StoreError: it has not failed, or is a script's, or another run with its key is under way.
+        """
         self._check()
         self.store.retry(id_of(run_id))
 
@@ -327,7 +332,7 @@ class Engine:
         if run.kind == "script":
             raise StoreError(f"{run.id} is the run of a script: only a run of a function can be forked")
         state, large = state_with_values(self.store, self.seals, run.id, at)
-        fiber, told = self.seals.load_state(state, run.program, large)
+        fiber, told, _ = self.seals.load_state(state, run.program, large)
         if edit or result:
             fiber = edited(fiber, dict(edit or {}), result)
         new_name = checked_name(id) if id else new_id(run.id.rpartition("-")[0] or run.id, (), 8)

@@ -70,6 +70,7 @@ class Execution:
         self.key: str | None = keeper.progress.get("key")
         self.attempt: int = keeper.progress.get("attempt", 1)
         self.is_in_step: bool = keeper.progress.get("is_in_step", False)
+        self.handled: BaseException | None = None
         self.consumed: list[int] = []
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None

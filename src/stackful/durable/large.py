@@ -93,16 +93,18 @@ class LargeValues:
         blobs: the values that were read, or are to be written.
         history: for `snapshot.loads`; for `dumps` it is given by `begin`.
         compression: for `dumps`.
+        besides: what is needed besides, for what a state carries along.
     """
 
     __slots__ = (
-        "_before", "_is_used", "_limit", "_looked", "_sizes", "_states", "_whole", "_written", "blobs", "compression", "history",
+        "_before", "_is_used", "_limit", "_looked", "_sizes", "_states", "_whole", "_written", "besides", "blobs", "compression", "history",
     )  # fmt: skip
 
     def __init__(self, store: Store) -> None:
         self.blobs = StoreBlobs(store)
         self.history = snapshot.History(self.blobs)
         self.compression = None if compression.is_fast() else "none"
+        self.besides: set[bytes] = set()
         self._sizes: dict[bytes, int] = {}  # of what the last state needs
         self._before: dict[bytes, int] = {}  # of what the one before needed
         self._is_used = True
@@ -149,9 +151,13 @@ class LargeValues:
         everything = {**self.blobs.found, **self.blobs.fresh}
         return {digest.hex(): everything[digest] for digest in self._needed()}
 
+    def not_of(self, digests: Iterable[bytes]) -> tuple[str, ...]:
+        """What is needed by the last state, and not by one that needs these."""
+        return tuple(digest.hex() for digest in self._sizes.keys() - set(digests))
+
     def _needed(self) -> set[bytes]:
         """The base counts, even if this state does without it: the next one may not."""
-        needed = set(self.history.digests)
+        needed = {*self.history.digests, *self.besides}
         if self.history.base is not None:
             needed.add(self.history.base[0])
         return needed

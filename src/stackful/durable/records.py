@@ -133,7 +133,7 @@ class Save:
     """One state of one run, to be committed if the fence is still the run's.
 
     Attributes:
-        data: the state; None leaves the last one (the run has failed, or ended).
+        data: the state; None leaves the last one (the run has failed, or ended). With FAILED: from which it is tried again.
         change: what else is to change; None for the common case that the run only went on.
         history: how many checkpoints to keep, thinned (see `Store.commit`); 0: none but the state itself.
         blobs: large values by their digest, which the state refers to and the one before did not; those that the store has already are skipped.
