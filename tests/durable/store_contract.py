@@ -337,6 +337,21 @@ def test_ended_runs_can_be_deleted(store):
 # --- large values -----------------------------------------------------------------------------------------------------
 
 
+def test_sizes_count_large_values(store):
+    """Those that a state, or a checkpoint, needs; each its own, whoever shares them."""
+    begun(store, history=3)
+    store.commit([save(data=b"1" * 10, blobs={"d1": b"a" * 100, "d2": b"b" * 1000}, history=3)])
+    assert (store.run("one").size, store.runs()[0].size) == (1110, 1110)
+    store.commit([save(seq=2, data=b"2" * 20, blobs={"d3": b"c" * 10000}, unused=("d2",), history=3)])
+    assert store.run("one").size == 10120
+    assert [(each.seq, each.size) for each in store.checkpoints("one")] == [(2, 10120), (1, 1110)]
+    begun(store, "two")
+    assert store.run("two").size == 0
+    store.commit([save(seq=3, data=None, change=Change(Status.FINISHED), unused=(), history=3)])
+    assert store.run("one").size == 0
+    assert [each.size for each in store.checkpoints("one")] == [10120, 1110]
+
+
 def there(store):
     """Which of the large values a, b, c, d are in the store."""
     return "".join(sorted(store.blobs(list("abcd"))))

@@ -98,7 +98,7 @@ class Run(_RUN):
         origin: "RUN@SEQ" that it was forked from.
         owner: the worker that is at work on it.
         seq, steps, step, line, taken, size: of its last state: number, how many steps it has behind it, the last one's name, where it
-            stands ("file:line function"), when, bytes.
+            stands ("file:line function"), when, bytes (with the large values that it needs, but in what `Store.claim` gives).
     """
 
     __slots__ = ()
@@ -153,7 +153,7 @@ class SavedState(_SAVED_STATE):
 
 
 class Checkpoint(_CHECKPOINT):
-    """A stored state without its bytes."""
+    """A stored state without its bytes; ``size`` counts them, and the large values that it needs, others as well perhaps."""
 
     __slots__ = ()
 

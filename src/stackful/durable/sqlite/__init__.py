@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from stackful.durable.sqlite.rows import SHARED
 from stackful.durable.sqlite.workers import Workers
 from stackful.durable.store import ENDED, Checkpoint, Run, SavedState, Status
 from stackful.errors import StoreError
@@ -103,8 +104,9 @@ class SqliteStore(Workers):
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         """The checkpoints of a run, the newest first."""
         query = (
-            "SELECT run, seq, taken, size FROM checkpoints WHERE run = ? UNION"
-            " SELECT run, seq, taken, length(data) FROM states WHERE run = ? AND data IS NOT NULL ORDER BY seq DESC"
+            f"SELECT run, seq, taken, size + {SHARED.format('c')} FROM checkpoints c WHERE run = ? UNION"
+            f" SELECT run, seq, taken, length(data) + {SHARED.format('s')} FROM states s WHERE run = ? AND data IS NOT NULL"
+            " ORDER BY seq DESC"
         )
         with self._reading() as db:
             found = [Checkpoint(*row) for row in db.execute(query, (run_id, run_id))]

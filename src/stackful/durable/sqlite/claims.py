@@ -120,7 +120,7 @@ class Claims(Rows):
     def _take(self, db: sqlite3.Connection, run_id: str, worker: str, now: float) -> Claimed:
         from stackful.durable.records import Claimed, State
 
-        before = self.run(run_id)
+        before = self._run(run_id)
         db.execute(
             "UPDATE runs SET status = 'running', wake = NULL, queued = 0, waits = NULL, question = NULL, updated = ?,"
             " started = coalesce(started, ?) WHERE id = ?",
