@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from stackful.durable.given import check_count, check_number, check_path, texts
-from stackful.errors import StoreError
+from stackful.errors import KeyFileError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -89,11 +89,14 @@ def _chosen(store: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
     return store
 
 
-def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tuple[Store, tuple[bytes, ...] | Keys]:
+def open_store(
+    store: str | os.PathLike[str], lease: float | None = None
+) -> tuple[Store, tuple[bytes, ...] | Keys | KeyFileError]:
     """A store and the keys that seal what is in it.
 
     The key of an SQLite file is in a file beside it. Those who share a PostgreSQL database share the key as well: it is ``STACKFUL_KEY`` of
-    the environment, else in the file ``~/.stackful/key``, made by whoever is first.
+    the environment, else in the file ``~/.stackful/key``, made by whoever is first. Of a store that can only be read the key may be somebody
+    else's: then there is the error that says so, for whoever needs it.
 
     Raises:
         StoreError: the store cannot be used; or it was made with another key.
@@ -113,6 +116,11 @@ def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tup
     opened = SqliteStore(path)
     try:
         return opened, keys_of_store(opened)
+    except KeyFileError as error:
+        if opened.is_read_only:
+            return opened, error
+        opened.close()
+        raise
     except BaseException:
         opened.close()
         raise

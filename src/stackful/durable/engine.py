@@ -31,7 +31,7 @@ from stackful.durable.seals import Seals
 from stackful.durable.services import resolve, stop_loop
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
-from stackful.errors import StoreError
+from stackful.errors import KeyFileError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Engine:
 
     Args:
         store: where the runs are.
-        key: seals what is stored; whoever has it can make this program run code of his.
+        key: seals what is stored; whoever has it can make this program run code of his. Or the reason why it is not there.
         threads: how many runs may be inside of their own code at once.
         concurrency: how many runs may be under way here at once.
         version: what this release of the program is called.
@@ -71,7 +71,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        key: bytes | tuple[bytes, ...] | Keys,
+        key: bytes | tuple[bytes, ...] | Keys | KeyFileError,
         *,
         threads: int = 32,
         concurrency: int = 1000,

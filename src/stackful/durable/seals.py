@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from stackful import snapshot
 from stackful.durable.functions import has_main, options_of
 from stackful.durable.unwinding import Before
+from stackful.errors import KeyFileError
 from stackful.snapshot.blobs import Stored
 from stackful.snapshot.format import reseal
 
@@ -29,16 +30,20 @@ class Seals:
     """The keys of a store, and what they are used for.
 
     Args:
-        key: seals; of several the first one does, and all are accepted.
-
-    Attributes:
-        keys: those.
+        key: seals; of several the first one does, and all are accepted. Or the reason why there is none.
     """
 
-    def __init__(self, key: bytes | tuple[bytes, ...] | Keys) -> None:
-        self.keys = (
+    def __init__(self, key: bytes | tuple[bytes, ...] | Keys | KeyFileError) -> None:
+        self._keys = (
             snapshot.Keys(key) if isinstance(key, bytes) else snapshot.Keys(*key) if isinstance(key, tuple) else key
         )
+
+    @property
+    def keys(self) -> Keys:
+        """The keys; KeyFileError where they could not be read."""
+        if isinstance(self._keys, KeyFileError):
+            raise self._keys
+        return self._keys
 
     @cached_property
     def _script(self) -> snapshot.Program | None:
