@@ -970,3 +970,25 @@ def test_the_end_of_a_script_is_the_end_of_a_run(store, status, is_kept):
     assert [claimed.run.id for claimed in store.claim("w1", 10)] == ["one"]
     assert bool(store.checkpoints("script")) is is_kept
     assert store.outcomes(["script"])[0].status is status
+
+
+def test_large_values_of_scripts_stay_as_long_as_a_checkpoint_needs_them(store):
+    """Of two that are kept; then, and at the end of the run, they are dropped. What has failed can go on."""
+    for name in ("script", "other"):
+        store.add_run(Run(name, "/x/s.py", ("s.py",), "/", None, "3.13.0", 1.0), b"text")
+    store.add_checkpoint("script", SavedState(b"e", b"1", {"d1": b"a" * 10, "d2": b"b" * 100}))
+    store.add_checkpoint("other", SavedState(b"e", b"1", {"d2": b"b" * 100}))
+    store.add_checkpoint("script", SavedState(b"e", b"2", {"d3": b"c" * 1000}, ("d1", "d2")))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d1", "d2", "d3"}
+    assert [(each.seq, each.size) for each in store.checkpoints("script")] == [(2, 1002), (1, 112)]
+    store.add_checkpoint("script", SavedState(b"e", b"3"))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d2", "d3"}
+    with store.transaction() as shared:
+        shared.add_checkpoint("script", SavedState(b"e", b"4", {"d1": b"a" * 10}))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d1", "d2", "d3"}
+    store.set_status("script", Status.FAILED, 1)
+    assert set(store.blobs(["d1", "d3"])) == {"d1", "d3"}
+    store.set_status("script", Status.FINISHED, 0)
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d2"}
+    store.set_status("other", Status.CANCELLED, 1)
+    assert store.blobs(["d2"]) == {}

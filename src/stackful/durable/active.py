@@ -141,7 +141,7 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.large = large_values_of(self.drives.store, self.seals, self.state)
+            self.large = large_values_of(self.drives.store, self.seals.keys, self.state.data or b"")
             self.fiber, told, self.before = self.seals.load_state(self.state, self.program, self.large)
             if self.before:
                 self._find_before()

@@ -178,8 +178,16 @@ class Execution:
             change = change or Change()
             change.consumed = tuple(self.consumed)
         store = self._store if shared is None else shared
-        self.seq = store.add_checkpoint(self.run.id, state, change).seq
+        try:
+            self.seq = store.add_checkpoint(self.run.id, state, change).seq
+        except BaseException:
+            self.forget()
+            raise
         self.consumed = []
+
+    def forget(self) -> None:
+        """The last state has not been stored after all."""
+        self._keeper.forget()
 
     def _serve_timer(self) -> None:
         """Nobody asked for this checkpoint by name: if it fails, the script goes on without it, after one warning."""

@@ -129,7 +129,7 @@ def state_with_values(
     while True:
         state = state_of(store, run_id, seq)
         try:
-            return state, large_values_of(store, seals, state)
+            return state, large_values_of(store, seals.keys, state.data or b"")
         except SnapshotFormatError:
             if state_of(store, run_id, seq).seq == state.seq:
                 raise

@@ -1,6 +1,6 @@
 """The large values of a run, each stored once for all of its states: what a state costs is what was added to the one before.
 
-A run whose states are small has none of this. From the first state on that takes `LEAST` bytes, the next ones share what is large in them: see
+A run whose states are small has none of this, be it a function's or a script's. From the first state on that takes `LEAST` bytes, the next ones share what is large in them: see
 `stackful.snapshot.blobs`. The store keeps each value as long as a state needs it that is kept: the last one, or a checkpoint.
 """
 
@@ -18,9 +18,8 @@ from stackful.snapshot.format import HAS_PARTS, head_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from stackful.durable.records import State
-    from stackful.durable.seals import Seals
     from stackful.durable.store import Store
+    from stackful.snapshot.keys import KeysGiven
 
 __all__ = ["LEAST", "LargeValues", "StoreBlobs", "checked", "large_values_of"]
 
@@ -206,19 +205,18 @@ def checked(digest: bytes, data: bytes) -> bytes:
     return data
 
 
-def large_values_of(store: Store, seals: Seals, state: State) -> LargeValues | None:
-    """All large values that a state needs, read and checked; None if it has none.
+def large_values_of(store: Store, keys: KeysGiven, data: bytes) -> LargeValues | None:
+    """All large values that a state needs, of which these are the bytes, read and checked; None if it has none.
 
     Raises:
         SealError: the state, or one of them, is not what was stored.
         SnapshotFormatError: one of them is not there, or the state is damaged.
         StoreError: the store cannot be read.
     """
-    data = state.data or b""
     if not head_of(data).flags & HAS_PARTS:
         return None
     large = LargeValues(store)
-    needed = snapshot.references(data, key=seals.keys, blobs=large.history)
+    needed = snapshot.references(data, key=keys, blobs=large.history)
     if not needed:
         return None
     large.blobs.fetch(needed)

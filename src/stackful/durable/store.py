@@ -70,7 +70,7 @@ _RUN = namedtuple(  # noqa: PYI024
         None, 0, 0, "", "", None, 0,
     ),
 )  # fmt: skip
-_SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program"])  # noqa: PYI024
+_SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program", "blobs", "unused"], defaults=(None, None))  # noqa: PYI024
 _CHECKPOINT = namedtuple("_CHECKPOINT", ["run", "seq", "when", "size"])  # noqa: PYI024
 
 
@@ -139,12 +139,14 @@ class Run(_RUN):
 
 
 class SavedState(_SAVED_STATE):
-    """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded."""
+    """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded; ``blobs`` and ``unused`` as in `records.Save`."""
 
     __slots__ = ()
 
     environment: bytes
     program: bytes
+    blobs: Mapping[str, bytes] | None
+    unused: tuple[str, ...] | None
 
     @property
     def size(self) -> int:
@@ -378,6 +380,8 @@ class Store(Protocol):
 
     def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
         """Record a script's state, with what else changes, and drop those that are too old, in one transaction: on any error nothing has changed.
+
+        Large values stay as long as one of the two that are kept needs them: see `commit`.
 
         A script's run is never claimed: SLEEPING and WAITING are for those who look at it; its own process wakes it.
         """

@@ -61,6 +61,7 @@ class SqliteStore(Workers):
             )
             if status in ENDED - {Status.FAILED}:
                 db.execute("DELETE FROM checkpoints WHERE run = ?", [run_id])
+                self._drop_blobs(db, run_id, 0, (), is_end=True)
             if status in ENDED:
                 self._end(db, run_id, status, now)
         self._shrink()
@@ -85,6 +86,9 @@ class SqliteStore(Workers):
             [run_id, seq, now, state.size, state.environment, state.program],
         )
         db.execute("DELETE FROM checkpoints WHERE run = ? AND seq <= ?", [run_id, seq - _KEPT])
+        if state.blobs:
+            self._keep_blobs(db, run_id, seq, state.blobs)
+        self._drop_blobs(db, run_id, seq, state.unused or ())
         db.execute("UPDATE runs SET updated = ? WHERE id = ?", [now, run_id])
         if change is not None:
             self._change_script(db, run_id, change, now, told)

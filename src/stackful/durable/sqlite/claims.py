@@ -203,18 +203,20 @@ class Claims(Rows):
         if save.history and save.data is not None:
             self._keep(db, save, now)
         if save.unused is not None:
-            self._drop_blobs(db, save, save.unused)
+            self._drop_blobs(db, save.run, save.seq, save.unused, save.data is None)
         if save.change is not None:
             self._change(db, save, save.change, now, told)
         return True
 
-    def _drop_blobs(self, db: sqlite3.Connection, save: Save, unused: Sequence[str]) -> None:
+    def _drop_blobs(
+        self, db: sqlite3.Connection, run_id: str, seq: int, unused: Sequence[str], is_end: bool = False
+    ) -> None:
         """Drop what no state of the run needs any more, and nobody else's. With its end none is needed but what checkpoints need."""
-        if save.data is None:
-            db.execute("UPDATE blob_users SET until = ? WHERE run = ? AND until IS NULL", [save.seq, save.run])
-        rows = [(save.seq - 1, save.run, digest) for digest in unused]
+        if is_end:
+            db.execute("UPDATE blob_users SET until = ? WHERE run = ? AND until IS NULL", [seq, run_id])
+        rows = [(seq - 1, run_id, digest) for digest in unused]
         db.executemany("UPDATE blob_users SET until = ? WHERE run = ? AND digest = ?", rows)
-        dropped = db.execute(_DROP, [save.run]).fetchall()
+        dropped = db.execute(_DROP, [run_id]).fetchall()
         db.executemany(_DROP_UNUSED, [(digest, digest) for (digest,) in dropped])
 
     def _keep(self, db: sqlite3.Connection, save: Save, now: float) -> None:
