@@ -680,6 +680,42 @@ def test_handles_are_values(engine):
         durable.start(shop.waiter, "never").result(0.01)
 
 
+# --- numbers and keys of steps ----------------------------------------------------------------------------------------
+
+
+def note_key(is_fine=True):
+    """The key of the step, for a service outside that drops what it has seen."""
+    found = durable.current_step()
+    shop.effect(f"{found.number} {found.key.rpartition('/')[2]} {found.attempt}")
+    if not is_fine:
+        raise ConnectionError("it is broken")
+
+
+def fail(**how):
+    with pytest.raises(ConnectionError):
+        durable.step(note_key, False, **how)
+
+
+@durable.run
+def keyed():
+    """Steps after others that have failed, one behind the other and with other operations in between."""
+    durable.step(note_key)
+    fail(retries=1, backoff=0.01)
+    fail()
+    durable.sleep(0.01)
+    fail(retries=1, backoff=0.01)
+    durable.step(note_key)
+    durable.step(note_key)
+
+
+def test_a_step_that_failed_keeps_its_number_and_key_to_itself(engine):
+    """A service that remembers keys does not take the next step for it; attempts of one step have one key."""
+    handle = durable.start(keyed)
+    assert handle.result(PATIENCE) is None
+    assert shop.effects() == ["1 1 1", "2 2 1", "2 2 2", "3 3 1", "4 4 1", "4 4 2", "5 5 1", "6 6 1"]
+    assert handle.run.steps == 6
+
+
 # --- what is refused where it is written ------------------------------------------------------------------------------
 
 

@@ -165,6 +165,29 @@ def test_what_a_script_has_done_when_it_is_cancelled_can_be_undone(commands):
     assert until(commands, lambda run: True)["status"] == "cancelled"
 
 
+def test_a_step_of_a_script_that_failed_keeps_its_key_to_itself(commands):
+    """Also when the script was stored in between, and goes on in another process."""
+    script = commands.script("""
+        import os
+        from stackful import checkpoint, durable
+        def key(is_fine=True):
+            print(durable.current_step().key, flush=True)
+            if not is_fine: raise ConnectionError
+        durable.step(key)
+        try:
+            durable.step(key, False)
+        except ConnectionError:
+            checkpoint()
+            if not os.path.exists("killed"):
+                open("killed", "w").close(); os.kill(os.getpid(), 9)
+        durable.step(key)
+        durable.step(key)
+    """)
+    done = commands.stackful("run", "--name", "s", script)
+    assert done.stdout == "s/1\ns/2\n"
+    assert commands.stackful("resume", "s").stdout == "s/3\ns/4\n"
+
+
 def test_steps_of_a_script_behind_c_code_are_refused_before_their_effect(commands):
     """The message names what stands in the way."""
     script = commands.script("""

@@ -96,7 +96,7 @@ class ActiveRun:
     """
 
     __slots__ = (
-        "answer", "arguments", "attempt", "before", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
+        "answer", "arguments", "attempt", "before", "begun", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
         "handled", "has_generators", "history", "id", "interrupt", "is_in_step", "key", "large", "largest", "line", "parent", "program", "request", "seals", "seq",
         "shared", "sharing", "span", "state", "step", "steps", "told",
     )  # fmt: skip
@@ -109,6 +109,7 @@ class ActiveRun:
         self.state: State | None = None
         self.arguments = b""
         self.seq, self.steps, self.step, self.line = run.seq, run.steps, run.step, run.line
+        self.begun = 0
         self.key: str | None = None
         self.attempt = 1
         self.is_in_step = self.told = False

@@ -66,6 +66,7 @@ class Execution:
         self._store, self._keeper, self._lock = store, keeper, lock
         self.is_told: bool = keeper.progress.get("is_told", False)
         self.steps: int = keeper.progress.get("steps", 0)
+        self.begun: int = keeper.progress.get("begun", 0)
         self.step: str = keeper.progress.get("step", "")
         self.key: str | None = keeper.progress.get("key")
         self.attempt: int = keeper.progress.get("attempt", 1)
@@ -168,8 +169,8 @@ class Execution:
         """
         flush_output()
         progress = {
-            "answer": answer, "is_told": self.is_told, "steps": self.steps, "step": self.step, "key": self.key,
-            "attempt": self.attempt, "is_in_step": self.is_in_step,
+            "answer": answer, "is_told": self.is_told, "steps": self.steps, "begun": self.begun, "step": self.step,
+            "key": self.key, "attempt": self.attempt, "is_in_step": self.is_in_step,
         }  # fmt: skip
         state = self._keeper.save(self.script, self.fiber, progress)
         if self.consumed:

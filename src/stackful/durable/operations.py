@@ -166,6 +166,9 @@ def enter(function: Callable[..., _R], name: str | None, key: str | None, attemp
         raise FiberError("a step of a run was called outside of it")
     check_callable("step", function)
     driver.step = name or getattr(function, "__qualname__", None) or repr(function)
+    if attempt == 1:
+        driver.steps = max(driver.steps, driver.begun)
+        driver.begun = driver.steps + 1
     driver.key, driver.attempt, driver.is_in_step = key, attempt, True
     telemetry = driver.drives.telemetry
     return function if telemetry is None else telemetry.within_step(driver, function)
