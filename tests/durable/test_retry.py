@@ -3,6 +3,7 @@
 import logging
 import random
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,20 @@ def translates():
     except ConnectionError as error:
         do("noted")
         raise RuntimeError("no connection") from error
+    return "done"
+
+
+@durable.run
+def translates_badly():
+    """Tells of one failure by another, which cannot be stored."""
+    do("before")
+    try:
+        durable.step(fragile, "work")
+    except ConnectionError as error:
+        do("noted")
+        held = threading.Lock()
+        held.acquire()
+        raise RuntimeError(held) from error
     return "done"
 
 
@@ -201,6 +216,7 @@ ONCE = ["before", "clean 1", "clean 2", "work", "clean 1", "clean 2"]
         (cleans_async, ONCE),
         (cleans_at_once, ["clean", "work", "clean"]),
         (translates, ["before", "noted", "work"]),
+        (translates_badly, ["before", "noted", "work"]),
         (cleans_deeply, ["before", "clean 1", "clean 2", "clean 3", "work", "clean 1", "clean 2", "clean 3"]),
         (computes, ["before", "clean", "clean"]),
         (groups, ["before", "noted", "work"]),

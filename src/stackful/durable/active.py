@@ -16,7 +16,7 @@ from stackful.durable.large import LEAST, LargeValues, large_values_of
 from stackful.durable.records import Change, Save
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
-from stackful.durable.unwinding import Before, note, reason
+from stackful.durable.unwinding import Before, note
 from stackful.errors import (
     DeadlineError,
     FiberError,
@@ -235,10 +235,9 @@ class ActiveRun:
         unused = () if has_values and change.status is not Status.FAILED else None
         return Save(self.id, self.fence, self.seq, self.steps, self.step, self.line, None, change, unused=unused)
 
-    def failed_state(self, error: BaseException, change: Change) -> Save:
-        """How a run ends that fails of this, to be committed: its last state is the one before that was raised, to be tried again from there."""
-        before = reason(self.before, error)
-        if before is None or change.status is not Status.FAILED:
+    def state_before(self, before: Before, change: Change) -> Save:
+        """How a run ends that has failed, to be committed: its last state is this one, to be tried again from there."""
+        if change.status is not Status.FAILED:
             return self.last_state(change)
         seq = self.seq + 1
         try:

@@ -75,7 +75,7 @@ class Seals:
         large: LargeValues | None = None,
         before: Sequence[Before] = (),
     ) -> bytes:
-        """A state of a run: its fiber, and whether it has been told of its end; `large` shares values with other states; for `before` see there.
+        """A state of a run: its fiber, and whether it has been told of its end; `large` shares values with other states, `before`: see `unwinding`.
 
         Raises:
             UnsaveableError, FiberError: it cannot be stored.

@@ -19,6 +19,7 @@ from stackful.durable.records import Change
 from stackful.durable.requests import DONE
 from stackful.durable.services import QUESTIONS, SERVICES
 from stackful.durable.store import ENDED, Status
+from stackful.durable.unwinding import reason
 from stackful.errors import FiberError, StoreError
 
 if TYPE_CHECKING:
@@ -313,8 +314,11 @@ class Threads:
             except BaseException:  # noqa: BLE001 - the run has ended for another reason
                 _log.debug("the transaction of run %s was rolled back", run.id, exc_info=True)
         status, text = ending_of(error)
+        before = reason(
+            run.before, error
+        )  # looked for first: to be sealed, an error may have to lose what it was raised from
         change = Change(status, error=text, result=seal_error(run, error))
-        self._pending.append((run, run.failed_state(error, change)))
+        self._pending.append((run, run.last_state(change) if before is None else run.state_before(before, change)))
 
     def _end(self, run: ActiveRun, change: Change) -> None:
         self._pending.append((run, run.last_state(change)))
