@@ -4,6 +4,7 @@ import logging
 import random
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,15 @@ def engine(folder):
     """An engine over a fresh store, connected."""
     with durable.connect(folder / "runs.db") as engine:
         yield engine
+
+
+def until(condition):
+    """Wait for something that another thread brings about."""
+    for _ in range(PATIENCE * 200):
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never came true")
 
 
 def do(text):
@@ -265,8 +275,8 @@ def test_it_is_known_in_another_process_where_the_failure_began(folder):
     """Which goes on within the handler, and comes to the end that is a failure."""
     with durable.connect(folder / "runs.db") as engine:
         handle = durable.start(sleeps_in_between)
-        while "clean 1" not in shop.effects() or handle.status is not Status.WAITING:
-            pass
+        until(lambda: handle.status is Status.WAITING)
+        assert shop.effects() == ["before", "clean 1"]
     with durable.connect(folder / "runs.db") as engine:
         durable.send(handle, "go")
         failed(engine, handle)
