@@ -109,8 +109,7 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
         raise FiberError(
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
-    if not isinstance(history, bool):
-        check_count("history", history, 0)
+    check_count("history", history, 0)
     if deadline is not None:
         check_number("deadline", deadline)
     kept = _HISTORY if history is True else int(history)

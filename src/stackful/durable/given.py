@@ -35,13 +35,13 @@ def check_number(what: str, given: object) -> None:
 
 
 def check_count(what: str, given: object, least: int) -> None:
-    """TypeError unless it is a whole number, ValueError if it is less than that.
+    """TypeError unless it is a whole number (True is 1), ValueError if it is less than that.
 
     >>> check_count("threads", 0, 1)
     Traceback (most recent call last):
     ValueError: threads is at least 1, not 0
     """
-    if not isinstance(given, int) or isinstance(given, bool):
+    if not isinstance(given, int):
         raise TypeError(f"{what} is a whole number, not {given!r}")
     if given < least:
         raise ValueError(f"{what} is at least {least}, not {given}")
