@@ -195,6 +195,22 @@ core_look(PyObject *module, PyObject *object)
     return list;
 }
 
+/* handled(fiber): the exception that its frames are handling, the innermost one; None where they handle none. */
+PyObject *
+core_handled(PyObject *module, PyObject *object)
+{
+    if (check_is_fiber(core_state(module), object) < 0) {
+        return NULL;
+    }
+    Fiber *fiber = (Fiber *)object;
+    for (Level *level = fiber->level; level != NULL; level = level->below) {
+        if (is_handling(&level->exc)) {
+            return Py_NewRef(level->exc.exc_value);
+        }
+    }
+    return Py_NewRef(is_handling(&fiber->exc) ? fiber->exc.exc_value : Py_None);
+}
+
 /* frame_object(fiber): that of its innermost frame, as sys._getframe() gives it; None where it has no frames. */
 PyObject *
 core_frame_object(PyObject *module, PyObject *object)

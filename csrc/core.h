@@ -87,6 +87,13 @@ let_collect(int was_enabled)
     }
 }
 
+/* Is an exception being handled there? */
+static inline bool
+is_handling(const _PyErr_StackItem *item)
+{
+    return item->exc_value != NULL && item->exc_value != Py_None;
+}
+
 /* For the shortcuts of loops around `suspend` and its kin: is it the frame that was resumed that has called the
  * stub, at a call that has been checked? That says all: fiber->ts is the current thread state, no other stack (of a
  * greenlet) has been switched to, no generator runs in between, and the fiber is not being left already. */
@@ -428,6 +435,7 @@ PyObject *core_reinstate_generator(PyObject *module, PyObject *args);
 PyObject *core_capture(PyObject *module, PyObject *fiber);
 PyObject *core_reinstate(PyObject *module, PyObject *args);
 PyObject *core_look(PyObject *module, PyObject *fiber);
+PyObject *core_handled(PyObject *module, PyObject *fiber);
 PyObject *slots_capture(CoreState *core, FrameSlot *slots, Py_ssize_t count);
 int slots_check(CoreState *core, PyObject *tuple, Py_ssize_t least, Py_ssize_t most, const char *what);
 void slots_fill(CoreState *core, FrameSlot *slots, PyObject *tuple);

@@ -149,12 +149,6 @@ updates_function(CoreState *core, PyObject *answer)
 
 /* ---- begin and end --------------------------------------------------------------------------------- */
 
-static bool
-is_handling(const _PyErr_StackItem *item)
-{
-    return item->exc_value != NULL && item->exc_value != Py_None;
-}
-
 /* Is there nothing in these levels, nor in what the clause would be called in, that it could tell them by? */
 static bool
 levels_are_simple(Fiber *fiber, Level *last)

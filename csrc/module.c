@@ -185,6 +185,7 @@ static PyMethodDef core_functions[] = {
     {"register", core_register, METH_VARARGS, NULL},
     {"check_layout", core_check_layout, METH_O, NULL},
     {"look", core_look, METH_O, NULL},
+    {"handled", core_handled, METH_O, NULL},
     {"iterator_state", core_iterator_state, METH_O, NULL},
     {"fill_iterator", core_fill_iterator, METH_VARARGS, NULL},
     {"scanner_state", core_scanner_state, METH_O, NULL},

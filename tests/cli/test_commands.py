@@ -299,3 +299,13 @@ def test_descriptions_are_short():
     assert describe(loop) == "[[[[…]]]]"
     assert len(describe("x" * 10_000_000)) == 100
     assert describe(dict.fromkeys(range(1000), "y" * 50), width=20) == "{0: 'yyyyyyyyyyyyyy…"
+
+
+@pytest.mark.parametrize("command", [["ps"], ["ps", "--json"], ["log", "r"]])
+def test_what_only_looks_at_rows_loads_no_engine(commands, command):
+    """Nor what pickles, runs or waits: that would take most of the time of the command."""
+    commands.stackful("run", "--name", "r", commands.script("import stackful; stackful.checkpoint()"), check=True)
+    done = commands.python("-X", "importtime", "-m", "stackful", *command, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "stackful.durable.overview" in loaded
+    assert not loaded & {"stackful.durable.engine", "stackful.snapshot", "asyncio", "logging"}

@@ -295,6 +295,24 @@ def test_a_failed_run_keeps_its_state_and_can_be_tried_again(store):
     assert (claimed.fence > 1, claimed.state.data, claimed.state.seq) == (True, b"state", 1)
 
 
+def test_a_failed_run_can_leave_another_state_to_be_tried_again_from(store):
+    """Which is its last one from then on; what only the one before needed is dropped."""
+    begun(store)
+    store.commit([save(blobs={"d1": b"early"})])
+    store.commit([save(seq=2, blobs={"d2": b"late"})])
+    change = Change(Status.FAILED, error="no")
+    store.commit([save(seq=3, data=b"before", change=change, unused=("d2",))])
+    assert (store.run("one").status, store.run("one").owner, store.state("one").data) == (
+        Status.FAILED,
+        None,
+        b"before",
+    )
+    assert store.blobs(["d1", "d2"]) == {"d1": b"early"}
+    store.retry("one")
+    (claimed,) = store.claim("w1", 10)
+    assert (claimed.state.data, claimed.state.seq) == (b"before", 3)
+
+
 def test_a_run_that_failed_before_its_first_state_begins_anew(store):
     """It is claimed with its arguments again."""
     begun(store)
@@ -317,6 +335,21 @@ def test_ended_runs_can_be_deleted(store):
 
 
 # --- large values -----------------------------------------------------------------------------------------------------
+
+
+def test_sizes_count_large_values(store):
+    """Those that a state, or a checkpoint, needs; each its own, whoever shares them."""
+    begun(store, history=3)
+    store.commit([save(data=b"1" * 10, blobs={"d1": b"a" * 100, "d2": b"b" * 1000}, history=3)])
+    assert (store.run("one").size, store.runs()[0].size) == (1110, 1110)
+    store.commit([save(seq=2, data=b"2" * 20, blobs={"d3": b"c" * 10000}, unused=("d2",), history=3)])
+    assert store.run("one").size == 10120
+    assert [(each.seq, each.size) for each in store.checkpoints("one")] == [(2, 10120), (1, 1110)]
+    begun(store, "two")
+    assert store.run("two").size == 0
+    store.commit([save(seq=3, data=None, change=Change(Status.FINISHED), unused=(), history=3)])
+    assert store.run("one").size == 0
+    assert [each.size for each in store.checkpoints("one")] == [10120, 1110]
 
 
 def there(store):
@@ -921,3 +954,41 @@ def test_the_text_of_a_script_changes_with_its_checkpoint(store):
     assert store.source(run) == b"first"
     store.add_checkpoint("script", SavedState(b"e", b"q"), Change(source=b"second"))
     assert (store.source(run), store.checkpoints("script")[0].seq) == (b"second", 2)
+
+
+@pytest.mark.parametrize(
+    ("status", "is_kept"), [(Status.FINISHED, False), (Status.CANCELLED, False), (Status.FAILED, True)]
+)
+def test_the_end_of_a_script_is_the_end_of_a_run(store, status, is_kept):
+    """Whoever waits for it is due; only one that has failed can be gone on with."""
+    store.add_run(Run("script", "/x/s.py", ("s.py",), "/", None, "3.13.0", 1.0), b"text")
+    store.add_checkpoint("script", SavedState(b"e", b"p"))
+    begun(store)
+    store.commit([save(change=Change(Status.WAITING, waits="run:script", awaits=("script",)))])
+    assert store.claim("w1", 10) == []
+    store.set_status("script", status, 1)
+    assert [claimed.run.id for claimed in store.claim("w1", 10)] == ["one"]
+    assert bool(store.checkpoints("script")) is is_kept
+    assert store.outcomes(["script"])[0].status is status
+
+
+def test_large_values_of_scripts_stay_as_long_as_a_checkpoint_needs_them(store):
+    """Of two that are kept; then, and at the end of the run, they are dropped. What has failed can go on."""
+    for name in ("script", "other"):
+        store.add_run(Run(name, "/x/s.py", ("s.py",), "/", None, "3.13.0", 1.0), b"text")
+    store.add_checkpoint("script", SavedState(b"e", b"1", {"d1": b"a" * 10, "d2": b"b" * 100}))
+    store.add_checkpoint("other", SavedState(b"e", b"1", {"d2": b"b" * 100}))
+    store.add_checkpoint("script", SavedState(b"e", b"2", {"d3": b"c" * 1000}, ("d1", "d2")))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d1", "d2", "d3"}
+    assert [(each.seq, each.size) for each in store.checkpoints("script")] == [(2, 1002), (1, 112)]
+    store.add_checkpoint("script", SavedState(b"e", b"3"))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d2", "d3"}
+    with store.transaction() as shared:
+        shared.add_checkpoint("script", SavedState(b"e", b"4", {"d1": b"a" * 10}))
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d1", "d2", "d3"}
+    store.set_status("script", Status.FAILED, 1)
+    assert set(store.blobs(["d1", "d3"])) == {"d1", "d3"}
+    store.set_status("script", Status.FINISHED, 0)
+    assert set(store.blobs(["d1", "d2", "d3"])) == {"d2"}
+    store.set_status("other", Status.CANCELLED, 1)
+    assert store.blobs(["d2"]) == {}

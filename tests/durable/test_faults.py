@@ -297,6 +297,7 @@ def test_a_signal_that_is_damaged_fails_its_run(engine):
 
 def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
     """Its runs fail by name; other schedules and runs go on."""
+    pytest.importorskip("cronsim")
     durable.schedule(troubled.gets, "* * * * *", 1, name="bad")
     durable.schedule(troubled.gets, "* * * * *", 2, name="good")
     spoil(engine, "UPDATE schedules SET next = 1, arguments = x'00' WHERE name = 'bad'")
@@ -311,6 +312,7 @@ def test_a_schedule_whose_arguments_are_damaged_stops_nothing_else(engine):
 
 def test_a_schedule_whose_time_zone_is_not_here_stops_nothing_else(engine, caplog):
     """It waits for a worker that has the time zone; its worker says so once, goes on with all else, and does not spin."""
+    pytest.importorskip("cronsim")
     durable.schedule(troubled.gets, "* * * * *", 1, name="away")
     spoil(engine, "UPDATE schedules SET next = 1, zone = 'Mars/Olympus' WHERE name = 'away'")
     durable.schedule(troubled.gets, "* * * * *", 2, name="here")

@@ -1,5 +1,6 @@
 """What the code of a durable run can do, and what others can do with it."""
 
+import asyncio
 import json
 import logging
 import multiprocessing
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stackful import BarrierError, FiberError, RunNotFoundError, StoreError, UnsaveableError, durable
-from stackful.durable import Handle, Status, handles, inspect
+from stackful.durable import Handle, Status, aio, handles, inspect
 from stackful.durable.active import ending_of
 from stackful.durable.starting import new_run
 
@@ -420,9 +421,9 @@ def test_a_schedule_starts_runs(engine):
     run = engine.runs()[0]
     assert run.id.startswith("order-2")
     with pytest.raises(ValueError, match="no cron expression"):
-        durable.schedule(shop.order, "every day")
+        durable.schedule(shop.order, "every day", "tea")
     with pytest.raises(ValueError, match="no time zone 'Mars'"):
-        durable.schedule(shop.order, "* * * * *", zone="Mars")
+        durable.schedule(shop.order, "* * * * *", "tea", zone="Mars")
 
 
 def test_a_store_that_refuses_for_a_while_loses_nothing(engine, caplog):
@@ -679,14 +680,94 @@ def test_handles_are_values(engine):
         durable.start(shop.waiter, "never").result(0.01)
 
 
+# --- numbers and keys of steps ----------------------------------------------------------------------------------------
+
+
+def note_key(is_fine=True):
+    """The key of the step, for a service outside that drops what it has seen."""
+    found = durable.current_step()
+    shop.effect(f"{found.number} {found.key.rpartition('/')[2]} {found.attempt}")
+    if not is_fine:
+        raise ConnectionError("it is broken")
+
+
+def fail(**how):
+    with pytest.raises(ConnectionError):
+        durable.step(note_key, False, **how)
+
+
+@durable.run
+def keyed():
+    """Steps after others that have failed, one behind the other and with other operations in between."""
+    durable.step(note_key)
+    fail(retries=1, backoff=0.01)
+    fail()
+    durable.sleep(0.01)
+    fail(retries=1, backoff=0.01)
+    durable.step(note_key)
+    durable.step(note_key)
+
+
+def test_a_step_that_failed_keeps_its_number_and_key_to_itself(engine):
+    """A service that remembers keys does not take the next step for it; attempts of one step have one key."""
+    handle = durable.start(keyed)
+    assert handle.result(PATIENCE) is None
+    assert shop.effects() == ["1 1 1", "2 2 1", "2 2 2", "3 3 1", "4 4 1", "4 4 2", "5 5 1", "6 6 1"]
+    assert handle.run.steps == 6
+
+
 # --- what is refused where it is written ------------------------------------------------------------------------------
+
+
+@durable.run
+def wrapped(*args, **keywords):
+    """Takes what its signature does not say: it wraps another function."""
+    return durable.step(shop.effect, f"{args} {keywords}")
+
+
+wrapped.__wrapped__ = shop.effect
+
+
+@pytest.mark.parametrize(
+    ("start", "text"),
+    [
+        (lambda: durable.start(shop.order), r"order\(\) cannot be started so: missing .* 'item'; it takes \(item, steps=3\)"),
+        (lambda: durable.start(shop.order, "tea", 1, 2), r"order\(\) cannot be started so: too many positional"),
+        (lambda: durable.start(shop.order, "tea", stesp=1), "unexpected keyword argument 'stesp'"),
+        (lambda: durable.gather(shop.order), "missing a required argument: 'item'"),
+        (lambda: durable.schedule(shop.order, "0 * * * *"), "missing a required argument: 'item'"),
+        (lambda: asyncio.run(aio.start(shop.order)), "missing a required argument: 'item'"),
+    ],
+)  # fmt: skip
+def test_what_a_function_does_not_take_is_refused_by_start(engine, start, text):
+    """At once, with what it takes; nothing is stored, which could only fail."""
+    with pytest.raises(TypeError, match=text):
+        start()
+    assert (engine.runs(), engine.store.schedules()) == ([], [])
+
+
+def test_what_a_run_starts_wrongly_is_refused_in_its_code(engine):
+    """The child is not stored."""
+    assert "cannot be started so" in str(failure(durable.start(starts_wrongly)))
+    assert [run.program for run in engine.runs()] == [f"{__name__}:starts_wrongly"]
+
+
+@durable.run
+def starts_wrongly():
+    """Starts a child without its argument."""
+    return durable.start(shop.order).result()
+
+
+def test_a_function_is_called_by_its_own_signature(engine):
+    """Not by that of what it wraps."""
+    assert durable.start(wrapped, 1, a=2).result(PATIENCE) == len("(1,) {'a': 2}")
 
 
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
         (lambda: durable.Queue(""), ValueError, "a queue has a name"),
-        (lambda: durable.Queue("q", concurrency=-1), ValueError, "less than no runs at once"),
+        (lambda: durable.Queue("q", concurrency=-1), ValueError, "concurrency of queue .q. is at least 0, not -1"),
         (lambda: durable.Queue("q", rate=5), ValueError, "rate=5 is not"),
         (lambda: durable.Queue("q", rate=(0, 60.0)), ValueError, "both more than 0"),
         (lambda: durable.Field("date"), ValueError, "not 'date'"),

@@ -104,7 +104,7 @@ def test_a_script_that_was_killed_while_it_slept_sleeps_on(commands):
 
 
 def test_a_cancelled_script_cleans_up(commands):
-    """RunCancelled is raised where it waits, and it ends as any script that raises."""
+    """RunCancelled is raised where it waits; the process ends as any whose script raises, the run as one that was cancelled."""
     script = commands.script("""
         from stackful import durable
         try:
@@ -118,6 +118,32 @@ def test_a_cancelled_script_cleans_up(commands):
     out, errors = process.communicate(timeout=60)
     assert out == "cleaned up\n"
     assert "RunCancelled: run s was cancelled" in errors
+    assert process.returncode == 1
+    assert until(commands, lambda run: True)["status"] == "cancelled"
+    assert until(commands, lambda run: True)["checkpoint"] is None
+    done = commands.stackful("resume", "s")
+    assert (done.stderr, done.returncode) == (
+        "stackful: error: run s was cancelled; `stackful run` starts the script anew\n",
+        67,
+    )
+
+
+def test_a_script_that_withstands_its_cancellation_has_finished(commands):
+    """It caught RunCancelled and came to its end, as functions may; what else it raises then is a failure."""
+    text = """
+        from stackful import durable
+        try:
+            durable.wait_signal("never")
+        except durable.RunCancelled as end:
+            {0}
+    """
+    for act, status in (("print('never mind')", "finished"), ("raise ValueError from end", "failed")):
+        process = commands.begin("run", "--name", "s", commands.script(text.format(act)), stderr=subprocess.DEVNULL)
+        until(commands, lambda run: run["status"] == "waiting")
+        commands.stackful("cancel", "s", check=True)
+        process.wait(60)
+        assert until(commands, lambda run: True)["status"] == status
+        (commands.folder / ".stackful" / "runs.db").unlink()
 
 
 def test_what_a_script_has_done_when_it_is_cancelled_can_be_undone(commands):
@@ -136,7 +162,30 @@ def test_what_a_script_has_done_when_it_is_cancelled_can_be_undone(commands):
     """)
     done = commands.stackful("run", "--name", "s", script)
     assert done.stdout == "paid back for the receipt\n"
-    assert "checkpoint 1" in commands.stackful("show", "s").stdout
+    assert until(commands, lambda run: True)["status"] == "cancelled"
+
+
+def test_a_step_of_a_script_that_failed_keeps_its_key_to_itself(commands):
+    """Also when the script was stored in between, and goes on in another process."""
+    script = commands.script("""
+        import os
+        from stackful import checkpoint, durable
+        def key(is_fine=True):
+            print(durable.current_step().key, flush=True)
+            if not is_fine: raise ConnectionError
+        durable.step(key)
+        try:
+            durable.step(key, False)
+        except ConnectionError:
+            checkpoint()
+            if not os.path.exists("killed"):
+                open("killed", "w").close(); os.kill(os.getpid(), 9)
+        durable.step(key)
+        durable.step(key)
+    """)
+    done = commands.stackful("run", "--name", "s", script)
+    assert done.stdout == "s/1\ns/2\n"
+    assert commands.stackful("resume", "s").stdout == "s/3\ns/4\n"
 
 
 def test_steps_of_a_script_behind_c_code_are_refused_before_their_effect(commands):

@@ -3,6 +3,7 @@
 import __future__
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -183,7 +184,7 @@ def killed_after_a_checkpoint(folder, name, *arguments):
 
 def has_checkpoint(folder):
     """Whether the run in this folder's store has one."""
-    return '"seq"' in start(folder, "-m", "stackful", "ps", "--json").stdout
+    return any(run["checkpoint"] for run in json.loads(start(folder, "-m", "stackful", "ps", "--json").stdout or "[]"))
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from stackful import NULL, Fiber, Frame, suspend
+from stackful import NULL, Fiber, Frame, _core, prompt, suspend
 
 
 def inner(x):
@@ -159,3 +159,40 @@ def test_a_suspended_frame_object_cannot_be_cleared():
         log[0].clear()
     assert fiber.resume(7) == 7
     log.clear()
+
+
+def test_the_exception_that_a_fiber_handles_is_known():
+    """The innermost one, also within a prompt; it is none as soon as its handler has ended."""
+
+    def work():
+        suspend()
+        try:
+            raise ValueError("outer")
+        except ValueError:
+            suspend()
+            try:
+                prompt(raising)
+            finally:
+                suspend()
+        suspend()
+
+    def raising():
+        try:
+            raise KeyError("inner")
+        except KeyError:
+            suspend()
+
+    fiber = Fiber(work)
+    found = [_core.handled(fiber)]
+    while fiber.status != "dead":
+        fiber.resume()
+        found.append(_core.handled(fiber))
+    assert list(map(repr, found)) == [
+        "None",
+        "None",
+        *map(repr, [ValueError("outer"), KeyError("inner"), ValueError("outer")]),
+        "None",
+        "None",
+    ]
+    with pytest.raises(TypeError, match="expected a Fiber"):
+        _core.handled(None)

@@ -85,7 +85,7 @@ def _hears(run: Run, has_ended: bool) -> str:
 @as_json
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completed)
 def _retry(store: str, as_json: bool, runs: tuple[str, ...]) -> None:
-    """Have failed runs go on from their last state: the step that failed is tried again."""
+    """Have failed runs go on from their last state before the failure: the step that failed is tried again."""
     with connected(store) as engine:
         for run in [the_run(engine, run) for run in runs]:
             engine.retry(run.id)

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from stackful.cli.options import connected, exists
+from stackful.cli.options import exists, opened
 from stackful.durable.overview import last_checkpoint, list_runs, run_data
 from stackful.durable.store import Checkpoint, Run, Status
 
@@ -55,8 +55,8 @@ def print_runs(store: str, where: Filter, limit: int | None, as_json: bool) -> N
 def _runs(store: str, where: Filter, limit: int | None) -> list[tuple[Run, Checkpoint | None]]:
     if not exists(store):
         return []
-    with connected(store) as engine:
-        return [(run, last_checkpoint(engine.store, run)) for run in list_runs(engine.store, where, limit)]
+    with opened(store) as found:
+        return [(run, last_checkpoint(found, run)) for run in list_runs(found, where, limit)]
 
 
 def listed(run: Run, checkpoint: Checkpoint | None) -> dict[str, Any]:

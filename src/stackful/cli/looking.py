@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackful.cli.options import as_json, command, completed, connected, pairs, store
+from stackful.cli.options import as_json, command, completed, opened, pairs, store
 from stackful.durable.store import ENDED, Status
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def _log(store: str, run: str, as_json: bool) -> None:
     """
     from stackful.durable.overview import as_it_stands, states_of_run
 
-    with connected(store) as engine:
-        found = as_it_stands(engine.store, run)
-        states = _script_states(engine.store, found) if found.kind == "script" else states_of_run(engine.store, found)
+    with opened(store) as kept:
+        found = as_it_stands(kept, run)
+        states = _script_states(kept, found) if found.kind == "script" else states_of_run(kept, found)
     states.reverse()
     if as_json:
         print(json.dumps([_state_data(state) for state in states], indent=2))

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stackful.cli.listing import size_text
 from stackful.cli.options import connected
@@ -16,6 +16,9 @@ from stackful.durable.runs import load_raw
 from stackful.snapshot import Program
 from stackful.snapshot.keys import KEY_VARIABLE, Keys
 from stackful.snapshot.listing import Listing, look
+
+if TYPE_CHECKING:
+    from stackful.durable.store import Store
 
 __all__ = ["print_raw"]
 
@@ -42,21 +45,22 @@ def _listings(store: str, what: str) -> dict[str, Listing]:
     with connected(store) as engine:
         run = engine.store.run(what)
         if run.kind == "script":
-            return _script_listings(engine.store.path, run.id)
+            return _script_listings(engine.store, run.id)
         state = engine.store.state(run.id)
         name, data = ("arguments", engine.store.arguments(run.id)) if state is None else ("state", state.data or b"")
         return {name: look(data, key=engine.seals.keys, blobs=StoreBlobs(engine.store))}
 
 
-def _script_listings(path: str, run_id: str) -> dict[str, Listing]:
-    run, source, state, keys = load_raw(path, run_id)
+def _script_listings(store: Store, run_id: str) -> dict[str, Listing]:
+    run, source, state, keys = load_raw(store.path, run_id)
     try:
         code = compile_script(source, run.program, run.every is not None)
     except SyntaxError:  # of a later Python
         program = None
     else:
         program = Program(ModuleType("__main__"), code)
-    return {name: look(data, key=keys, program=program) for name, data in state._asdict().items()}
+    stored = {"environment": state.environment, "program": state.program}
+    return {name: look(data, key=keys, program=program, blobs=StoreBlobs(store)) for name, data in stored.items()}
 
 
 def _data(listing: Listing) -> dict[str, Any]:

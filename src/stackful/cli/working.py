@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import click
@@ -63,7 +62,7 @@ def _worker(
     """
     from stackful.durable.workers import work
 
-    _log_to_stderr(logging.WARNING if quiet else logging.INFO)
+    _log_to_stderr(quiet)
     names = None if queues is None else [name.strip() for name in queues.split(",") if name.strip()]
     if names == []:
         raise click.BadParameter('names none; "-" stands for runs that are in no queue', param_hint="--queues")
@@ -72,8 +71,11 @@ def _worker(
         sys.exit(IN_FLIGHT)
 
 
-def _log_to_stderr(level: int) -> None:
+def _log_to_stderr(is_quiet: bool) -> None:
     """Where the modules have not said already where it goes."""
+    import logging  # which no other command pays for
+
+    level = logging.WARNING if is_quiet else logging.INFO
     logging.basicConfig(stream=sys.stderr, format="stackful: %(message)s")
     logging.getLogger("stackful").setLevel(level)
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import copy
+import sys
 import traceback
 from pathlib import Path
 from types import CodeType, coroutine
 from typing import TYPE_CHECKING, Any
 
 from stackful import _core, snapshot
-from stackful.durable.contexts import host
+from stackful.durable.contexts import here, host
 from stackful.durable.functions import find, options_of
 from stackful.durable.large import LEAST, LargeValues, large_values_of
 from stackful.durable.records import Change, Save
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
-from stackful.errors import DeadlineError, FiberError, InternalError, RunCancelled, StackfulError, UnsaveableError
+from stackful.durable.unwinding import Before, note
+from stackful.errors import (
+    DeadlineError,
+    FiberError,
+    InternalError,
+    RunCancelled,
+    SnapshotError,
+    StackfulError,
+    UnsaveableError,
+)
 from stackful.fibers import Fiber, suspend_to
 from stackful.fibers.frames import line_of
 from stackful.snapshot.pickler import generators_saved
@@ -78,6 +88,8 @@ class ActiveRun:
         consumed: the signals that its next state has behind it.
         interrupt: "cancel" or "deadline" when its end was asked for; `told`: it has been raised.
         future: what it waits for in memory.
+        before: the states before the exceptions that it handles; see `unwinding`.
+        handled: the exception that is handled in a coroutine which the run is.
         large: what its states share, once they are large.
         request: what it asked for, to be asked again: the store was away.
         shared: the transaction that its code is in.
@@ -85,8 +97,8 @@ class ActiveRun:
     """
 
     __slots__ = (
-        "answer", "arguments", "attempt", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
-        "has_generators", "history", "id", "interrupt", "is_in_step", "key", "large", "largest", "line", "parent", "program", "request", "seals", "seq",
+        "answer", "arguments", "attempt", "before", "begun", "consumed", "deadline", "drives", "error", "fence", "fiber", "future",
+        "handled", "has_generators", "history", "id", "interrupt", "is_in_step", "key", "large", "largest", "line", "parent", "program", "request", "seals", "seq",
         "shared", "sharing", "span", "state", "step", "steps", "told",
     )  # fmt: skip
 
@@ -98,6 +110,7 @@ class ActiveRun:
         self.state: State | None = None
         self.arguments = b""
         self.seq, self.steps, self.step, self.line = run.seq, run.steps, run.step, run.line
+        self.begun = 0
         self.key: str | None = None
         self.attempt = 1
         self.is_in_step = self.told = False
@@ -111,6 +124,8 @@ class ActiveRun:
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None
         self.span: RunSpan | None = None
+        self.before: list[Before] = []
+        self.handled: BaseException | None = None
         self.largest = 65536
         self.large: LargeValues | None = None
 
@@ -128,21 +143,38 @@ class ActiveRun:
             StackfulError: it cannot be made by this process.
         """
         if self.state is not None:
-            self.large = large_values_of(self.drives.store, self.seals, self.state)
-            self.fiber, told = self.seals.load_state(self.state, self.program, self.large)
+            self.large = large_values_of(self.drives.store, self.seals.keys, self.state.data or b"")
+            self.fiber, told, self.before = self.seals.load_state(self.state, self.program, self.large)
+            if self.before:
+                self._find_before()
             if self.large is not None:
                 self.large.loaded()
             # A run that was forked, or is tried again, has not been told, whatever the one was whose state it has.
             self.told = told and (self.interrupt == "cancel" or self.deadline is not None)
             self.state, self.has_generators = None, True
             return
+        self.fiber = self._begun(self.arguments)
+        self.arguments = b""
+
+    def _begun(self, arguments: bytes) -> Fiber:
+        """The fiber as it begins."""
         function = find(self.program)
-        args, keywords = self.seals.unseal(self.id, self.arguments)
+        args, keywords = self.seals.unseal(self.id, arguments)
         if options_of(self.program).is_async:
             function, args, keywords = drive_coroutine, (function, args, keywords), {}
         # A copy: one that is dropped when the run leaves memory is not closed, no `finally` runs.
-        self.fiber = copy.copy(Fiber(function, *args, **keywords))
-        self.arguments = b""
+        return copy.copy(Fiber(function, *args, **keywords))
+
+    def _find_before(self) -> None:
+        """The large values of the states before are needed as long as those may be; where they are not there, it is done without."""
+        try:
+            wanted = {digest for before in self.before for digest in before.digests}
+            if wanted:
+                self.large = self.large or LargeValues(self.drives.store)
+                self.large.blobs.fetch(wanted)
+                self.large.besides = wanted
+        except SnapshotError:
+            self.before = []
 
     def go(self) -> Any:
         """Go on to the next request, or to the end: then the fiber is dead, and this is the result. Raises what the code raises."""
@@ -166,12 +198,15 @@ class ActiveRun:
         before, large = generators_saved[0], self.large
         blobs = unused = None
         seq = self.seq + 1
+        handled = _core.handled(self.fiber) if self.handled is None else self.handled
+        if handled is not None or self.before:
+            self._note(handled)
         if large is None:
-            data = self.seals.seal_state(self.id, seq, self.fiber, self.told)
+            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, None, self.before)
             if len(data) >= LEAST:
                 self.large = LargeValues(self.drives.store)
         else:
-            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, large)
+            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, large, self.before)
             blobs, unused = large.changes(data)
         self.seq, self.line = seq, place_of(self.fiber)
         self.has_generators = generators_saved[0] != before
@@ -181,6 +216,11 @@ class ActiveRun:
         return Save(
             self.id, self.fence, seq, self.steps, self.step, self.line, data, change, self.history, blobs, unused
         )
+
+    def _note(self, handled: BaseException | None) -> None:
+        note(self.before, handled, self.drives.store, self.seals, self.id, self.seq)
+        if self.large is not None:
+            self.large.besides = {digest for before in self.before for digest in before.digests}
 
     def take_back(self, save: Save) -> None:
         """The store did not take what `next_state` gave."""
@@ -195,6 +235,27 @@ class ActiveRun:
         has_values = self.large is not None or self.history  # checkpoints may have had some
         unused = () if has_values and change.status is not Status.FAILED else None
         return Save(self.id, self.fence, self.seq, self.steps, self.step, self.line, None, change, unused=unused)
+
+    def state_before(self, before: Before, change: Change) -> Save:
+        """How a run ends that has failed, to be committed: its last state is this one, to be tried again from there."""
+        if change.status is not Status.FAILED:
+            return self.last_state(change)
+        seq = self.seq + 1
+        try:
+            data = self._again(before, seq)
+        except Exception:  # noqa: BLE001 - what the run began with may raise anything; from the last state it can be tried again as well
+            return self.last_state(change)
+        unused = None if self.large is None else self.large.not_of(before.digests)
+        self.seq, self.steps, self.step, self.line = seq, before.steps, before.step, before.line
+        return Save(
+            self.id, self.fence, seq, self.steps, self.step, self.line, data, change, self.history, unused=unused
+        )
+
+    def _again(self, before: Before, seq: int) -> bytes:
+        if before.data:
+            return self.seals.sealed_again(self.id, seq, before.data, self.large)
+        fiber = self._begun(self.drives.store.arguments(self.id))
+        return self.seals.seal_state(self.id, seq, fiber, False)
 
     def abandon(self) -> None:
         """Let go of the fiber, which lives on in the store, without running any code of it.
@@ -287,6 +348,7 @@ def largest_local(run: ActiveRun) -> tuple[int, str]:
 @coroutine
 def request_of(request: Request) -> Any:
     """In a coroutine: what it awaits to have its run suspend with a request."""
+    here.driver.handled = sys.exception()  # type: ignore[union-attr]
     return (yield request)
 
 

@@ -17,6 +17,7 @@ from stackful.durable.active import request_of
 from stackful.durable.connections import current_engine
 from stackful.durable.contexts import here, host
 from stackful.durable.forms import is_answer, question_of
+from stackful.durable.given import check_callable, check_number, check_text, id_of
 from stackful.durable.handles import Handle, error_of, result_of
 from stackful.durable.records import NewSignal, Outcome
 from stackful.durable.requests import (
@@ -82,6 +83,7 @@ async def step(
 ) -> Any:
     """As `operations.step`. Outside of runs the function is called, and what it returns awaited if it can be."""
     if _is_outside():
+        check_callable("step", function)
         value = function(*args, **keywords)
         return await value if isawaitable(value) else value
     host("step")
@@ -136,6 +138,7 @@ async def transaction(function: Callable[..., _R], /, *args: Any, name: str | No
 
 async def sleep(seconds: float) -> None:
     """As `operations.sleep`; outside of runs as ``asyncio.sleep``."""
+    check_number("the length of a sleep", seconds)
     if not seconds >= 0:
         raise ValueError(f"sleep({seconds!r}): the length must not be negative")
     if _is_outside():
@@ -164,6 +167,7 @@ async def sleep_until(when: datetime) -> None:
 
 async def wait_signal(name: str, timeout: float | None = None) -> Any:
     """As `operations.wait_signal`."""
+    check_text("the name of a signal", name)
     until = None if timeout is None else _now("wait_signal") + timeout
     host("wait_signal")
     while True:
@@ -189,7 +193,7 @@ async def ask(question: str, form: Mapping[str, Any] | None = None, timeout: flo
 
 async def send(run: Handle[Any] | str, name: str, value: Any = None, key: str | None = None) -> None:
     """As `operations.send`."""
-    run_id = run if isinstance(run, str) else run.id
+    run_id = id_of(run)
     if _is_outside():
         await asyncio.to_thread(current_engine().send, run_id, name, value, key)
     else:
@@ -227,7 +231,7 @@ async def start(
 
 async def cancel(run: Handle[Any] | str) -> None:
     """As `operations.cancel`."""
-    run_id = run if isinstance(run, str) else run.id
+    run_id = id_of(run)
     if _is_outside():
         await asyncio.to_thread(current_engine().store.cancel, run_id)
     else:

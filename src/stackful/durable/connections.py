@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from stackful.errors import StoreError
+from stackful.durable.given import check_count, check_number, check_path, texts
+from stackful.errors import KeyFileError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def connect(
 
     Raises:
         StoreError: the store cannot be used.
+        TypeError, ValueError: an argument is none; what `programs` and `queues` take is a list.
 
     Example:
         >>> import tempfile
@@ -59,9 +61,13 @@ def connect(
     from stackful.durable.engine import Engine
     from stackful.durable.records import Reach
 
-    opened, keys = open_store(store or os.environ.get("STACKFUL_STORE") or ".stackful/runs.db", lease)
+    check_count("threads", threads, 1)
+    check_count("concurrency", concurrency, 1)
+    if lease is not None:
+        check_number("lease", lease)
+    reach = Reach(texts("programs=", programs), texts("queues=", queues))
+    opened, keys = open_store(_chosen(store), lease)
     try:
-        reach = Reach(None if programs is None else tuple(programs), None if queues is None else tuple(queues))
         engine = Engine(opened, keys, threads=threads, concurrency=concurrency, version=version, reach=reach)
     except BaseException:
         opened.close()
@@ -76,11 +82,25 @@ def connect(
     return engine
 
 
-def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tuple[Store, tuple[bytes, ...] | Keys]:
+def _chosen(store: str | os.PathLike[str] | None) -> str | os.PathLike[str]:
+    if store is None:
+        return os.environ.get("STACKFUL_STORE") or ".stackful/runs.db"
+    check_path("a store", store)
+    if not os.fspath(store):
+        raise StoreError(
+            "an empty text names no store: give the path of an SQLite file, or a URL; or None, for the one that STACKFUL_STORE names"
+        )
+    return store
+
+
+def open_store(
+    store: str | os.PathLike[str], lease: float | None = None
+) -> tuple[Store, tuple[bytes, ...] | Keys | KeyFileError]:
     """A store and the keys that seal what is in it.
 
     The key of an SQLite file is in a file beside it. Those who share a PostgreSQL database share the key as well: it is ``STACKFUL_KEY`` of
-    the environment, else in the file ``~/.stackful/key``, made by whoever is first.
+    the environment, else in the file ``~/.stackful/key``, made by whoever is first. Of a store that can only be read the key may be somebody
+    else's: then there is the error that says so, for whoever needs it.
 
     Raises:
         StoreError: the store cannot be used; or it was made with another key.
@@ -100,6 +120,11 @@ def open_store(store: str | os.PathLike[str], lease: float | None = None) -> tup
     opened = SqliteStore(path)
     try:
         return opened, keys_of_store(opened)
+    except KeyFileError as error:
+        if opened.is_read_only:
+            return opened, error
+        opened.close()
+        raise
     except BaseException:
         opened.close()
         raise

@@ -47,17 +47,21 @@ class Driver(Protocol):
         id: the run's.
         seq: the number of its last state.
         steps: how many steps it has behind it.
+        begun: the number of the step that has begun last: one that failed keeps it, and the next one gets another, and another key.
         is_in_step: a step's function is running.
         step, key, attempt: of that step, or of the last one.
+        handled: the exception that is handled in the coroutine which suspends; None elsewhere.
     """
 
     id: str
     seq: int
     steps: int
+    begun: int
     is_in_step: bool
     step: str
     key: str | None
     attempt: int
+    handled: BaseException | None
 
     @property
     def fiber(self) -> Fiber | None:

@@ -64,7 +64,7 @@ def _examine_script(engine: Engine, run: Run, on_change: OnChange) -> list[Findi
     stored = engine.store.checkpoints(run.id)
     if not stored:
         return []
-    state, keeper = engine.store.load(stored[0]), Keeper(load_key(engine.store.path))
+    state, keeper = engine.store.load(stored[0]), Keeper(load_key(engine.store.path), engine.store)
     script.install()
     keeper.load_environment(state)
     return keeper.check(script, state)

@@ -22,6 +22,7 @@ from stackful.durable.alarms import Alarms
 from stackful.durable.connections import set_current
 from stackful.durable.forms import checked_answer
 from stackful.durable.functions import find
+from stackful.durable.given import id_of
 from stackful.durable.handles import Handle
 from stackful.durable.inspect import Difference, StackFrame, diff, edited, stack, state_with_values
 from stackful.durable.names import checked_name, new_id
@@ -30,7 +31,7 @@ from stackful.durable.seals import Seals
 from stackful.durable.services import resolve, stop_loop
 from stackful.durable.store import ENDED, Run, Status, Store
 from stackful.durable.threads import Threads
-from stackful.errors import StoreError
+from stackful.errors import KeyFileError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ class Engine:
 
     Args:
         store: where the runs are.
-        key: seals what is stored; whoever has it can make this program run code of his.
+        key: seals what is stored; whoever has it can make this program run code of his. Or the reason why it is not there.
         threads: how many runs may be inside of their own code at once.
         concurrency: how many runs may be under way here at once.
         version: what this release of the program is called.
@@ -70,7 +71,7 @@ class Engine:
     def __init__(
         self,
         store: Store,
-        key: bytes | tuple[bytes, ...] | Keys,
+        key: bytes | tuple[bytes, ...] | Keys | KeyFileError,
         *,
         threads: int = 32,
         concurrency: int = 1000,
@@ -210,9 +211,10 @@ class Engine:
                 self.threads.offer(active)
         return [Handle(run_id) for run_id, _ in added]
 
-    def send(self, run_id: str, name: str, value: Any = None, key: str | None = None) -> bool:
+    def send(self, run_id: Handle[Any] | str, name: str, value: Any = None, key: str | None = None) -> bool:
         """Send a signal; whether it was taken in."""
         self._check()
+        run_id = id_of(run_id)
         return self.store.send([NewSignal(run_id, name, self.seal(run_id, value), key)])[0]
 
     def wait(self, run_id: str, timeout: float | None = None) -> Outcome:
@@ -272,25 +274,32 @@ class Engine:
     def runs(self, where: Filter | None = None, *, limit: int | None = None, offset: int = 0) -> list[Run]:
         """Runs, the newest first."""
         self._check()
+        if not isinstance(where, Filter | None):
+            raise TypeError(f"runs are chosen by a durable.Filter(...), not by {where!r}")
         return self.store.runs(where, limit=limit, offset=offset)
 
-    def retry(self, run_id: str) -> None:
-        """Have a failed run go on from its last state."""
-        self._check()
-        self.store.retry(run_id)
+    def retry(self, run_id: Handle[Any] | str) -> None:
+        """Have a failed run go on from its last state before what ended it was raised, whatever handlers have done since.
 
-    def answer(self, run_id: str, answer: Any) -> bool:
+        Raises:
+            RunNotFoundError: there is no such run.
+            StoreError: it has not failed, or is a script's, or another run with its key is under way.
+        """
+        self._check()
+        self.store.retry(id_of(run_id))
+
+    def answer(self, run_id: Handle[Any] | str, answer: Any) -> bool:
         """Answer what a run asks (`operations.ask`); whether it was the first answer.
 
         Args:
-            run_id: the run.
+            run_id: the run, by its id or its handle.
             answer: names to values, as its form wants them; or True or False, if it only asks for that.
 
         Raises:
             StoreError: it does not ask anything.
             ValueError: the answer does not fit.
         """
-        run = self.store.run(run_id)
+        run = self.store.run(id_of(run_id))
         if run.question is None:
             raise StoreError(f"run {run.id} asks nothing: it is {run.status.value}")
         given = {"answer": answer} if isinstance(answer, bool) else answer
@@ -299,7 +308,7 @@ class Engine:
 
     def fork(
         self,
-        run_id: str,
+        run_id: Handle[Any] | str,
         at: int | None = None,
         *,
         edit: Mapping[str, Any] | None = None,
@@ -309,7 +318,7 @@ class Engine:
         """Start a new run that goes on where another one stands, or stood; that one is as it was.
 
         Args:
-            run_id: the run, or the beginning of its id.
+            run_id: the run, or the beginning of its id, or its handle.
             at: the number of the state; by default its last. Earlier ones are there with ``@run(history=...)``.
             edit: locals that are to have other values: "name", of the innermost call that has it, or "function.name".
             result: ``[value]``: what the step before this state is to have returned instead.
@@ -320,11 +329,11 @@ class Engine:
             SnapshotError: the state cannot be read.
         """
         self._check()
-        run = self.store.run(run_id)
+        run = self.store.run(id_of(run_id))
         if run.kind == "script":
             raise StoreError(f"{run.id} is the run of a script: only a run of a function can be forked")
         state, large = state_with_values(self.store, self.seals, run.id, at)
-        fiber, told = self.seals.load_state(state, run.program, large)
+        fiber, told, _ = self.seals.load_state(state, run.program, large)
         if edit or result:
             fiber = edited(fiber, dict(edit or {}), result)
         new_name = checked_name(id) if id else new_id(run.id.rpartition("-")[0] or run.id, (), 8)
@@ -339,22 +348,22 @@ class Engine:
         copied = State(new_name, state.seq, state.steps, state.step, state.line, now, len(data), data)
         return self.start(NewRun(record, self.seal(new_name, ((), {})), state=copied, blobs=blobs))
 
-    def stack(self, run_id: str, seq: int | None = None) -> list[StackFrame]:
+    def stack(self, run_id: Handle[Any] | str, seq: int | None = None) -> list[StackFrame]:
         """The suspended calls of a run; see `inspect.stack`."""
-        return stack(self.store, self.seals, run_id, seq)
+        return stack(self.store, self.seals, id_of(run_id), seq)
 
-    def diff(self, run_id: str, before: int, after: int) -> list[Difference]:
+    def diff(self, run_id: Handle[Any] | str, before: int, after: int) -> list[Difference]:
         """What changed between two states of a run; see `inspect.diff`."""
-        return diff(self.store, self.seals, run_id, before, after)
+        return diff(self.store, self.seals, id_of(run_id), before, after)
 
-    def check_code(self, run_id: str) -> list[Finding]:
+    def check_code(self, run_id: Handle[Any] | str) -> list[Finding]:
         """What speaks against going on with a run in this process; nothing of it is built or run, but modules are imported.
 
         Raises:
             SnapshotError: its state cannot be read at all: another key, another Python.
             CodeChangedError: its function is not to be found.
         """
-        run = self.store.run(run_id)
+        run = self.store.run(id_of(run_id))
         find(run.program)
         if self.store.state(run.id) is None:
             return self.seals.findings(self.store.arguments(run.id))
@@ -364,6 +373,8 @@ class Engine:
     def put_queue(self, queue: Queue) -> None:
         """Make a queue, or change its limits."""
         self._check()
+        if not isinstance(queue, Queue):
+            raise TypeError(f"a queue is made as durable.Queue(name, ...), not as {queue!r}")
         self.store.put_queue(queue)
 
     # --- seals --------------------------------------------------------------------------------------------------------

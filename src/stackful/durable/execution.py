@@ -15,7 +15,7 @@ from stackful.durable.notices import flush_output, notice
 from stackful.durable.requests import Request
 from stackful.durable.store import Status
 from stackful.durable.timer import Timer
-from stackful.errors import FiberError, StackfulError
+from stackful.errors import FiberError, RunCancelled, StackfulError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
@@ -66,10 +66,12 @@ class Execution:
         self._store, self._keeper, self._lock = store, keeper, lock
         self.is_told: bool = keeper.progress.get("is_told", False)
         self.steps: int = keeper.progress.get("steps", 0)
+        self.begun: int = keeper.progress.get("begun", 0)
         self.step: str = keeper.progress.get("step", "")
         self.key: str | None = keeper.progress.get("key")
         self.attempt: int = keeper.progress.get("attempt", 1)
         self.is_in_step: bool = keeper.progress.get("is_in_step", False)
+        self.handled: BaseException | None = None
         self.consumed: list[int] = []
         self.sharing: AbstractContextManager[Transaction] | None = None
         self.shared: Transaction | None = None
@@ -93,6 +95,9 @@ class Execution:
             raise
         except KeyboardInterrupt:
             self._ended(Status.INTERRUPTED, None)
+            raise
+        except RunCancelled:
+            self._ended(Status.CANCELLED, 1)
             raise
         except BaseException:
             self._ended(Status.FAILED, 1)
@@ -164,8 +169,8 @@ class Execution:
         """
         flush_output()
         progress = {
-            "answer": answer, "is_told": self.is_told, "steps": self.steps, "step": self.step, "key": self.key,
-            "attempt": self.attempt, "is_in_step": self.is_in_step,
+            "answer": answer, "is_told": self.is_told, "steps": self.steps, "begun": self.begun, "step": self.step,
+            "key": self.key, "attempt": self.attempt, "is_in_step": self.is_in_step,
         }  # fmt: skip
         state = self._keeper.save(self.script, self.fiber, progress)
         if self.consumed:
@@ -174,8 +179,16 @@ class Execution:
             change = change or Change()
             change.consumed = tuple(self.consumed)
         store = self._store if shared is None else shared
-        self.seq = store.add_checkpoint(self.run.id, state, change).seq
+        try:
+            self.seq = store.add_checkpoint(self.run.id, state, change).seq
+        except BaseException:
+            self.forget()
+            raise
         self.consumed = []
+
+    def forget(self) -> None:
+        """The last state has not been stored after all."""
+        self._keeper.forget()
 
     def _serve_timer(self) -> None:
         """Nobody asked for this checkpoint by name: if it fails, the script goes on without it, after one warning."""

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from inspect import iscoroutinefunction
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from inspect import Signature, iscoroutinefunction, signature
 from types import FunctionType
 from typing import Any, Generic, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
+from stackful.durable.given import check_callable, check_count, check_number
 from stackful.errors import CodeChangedError, FiberError
 
-__all__ = ["Options", "RunFunction", "find", "has_main", "known_programs", "name_of", "options_of", "run"]
+__all__ = [
+    "Options",
+    "RunFunction",
+    "check_arguments",
+    "find",
+    "has_main",
+    "known_programs",
+    "name_of",
+    "options_of",
+    "run",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -97,6 +109,9 @@ def _mark(function: Any, history: bool | int, queue: str | None, deadline: float
         raise FiberError(
             f"{function.__qualname__} cannot be found by its name from another process: move it to the top level of its module"
         )
+    check_count("history", history, 0)
+    if deadline is not None:
+        check_number("deadline", deadline)
     kept = _HISTORY if history is True else int(history)
     options = Options(kept, queue, deadline, iscoroutinefunction(function), on_change)
     vars(function)["__durable__"] = options
@@ -113,8 +128,8 @@ def _name_of(function: Any) -> str:
     return f"{function.__module__}:{function.__qualname__}"
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """Under which name its runs are stored; FiberError if it is not marked.
+def name_of(function: Callable[..., Any], operation: str = "start") -> str:
+    """Under which name its runs are stored; FiberError if it is not marked, TypeError if it is no function.
 
     >>> name_of(len)
     Traceback (most recent call last):
@@ -122,10 +137,40 @@ def name_of(function: Callable[..., Any]) -> str:
     """
     options = getattr(function, "__durable__", None)
     if options is None:
+        check_callable(operation, function)
         raise FiberError(f"{function!r} is not marked: put @durable.run above it")
     name = _name_of(function)
     _know(name, options)  # a script that was resumed has not come by its decorators
     return name
+
+
+def check_arguments(function: Callable[..., Any], args: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+    """Refuse what a function cannot be called with, before a run of it is stored, which could only fail.
+
+    >>> check_arguments(run, (), {"histroy": True})
+    Traceback (most recent call last):
+    TypeError: run() cannot be started so: got an unexpected keyword argument 'histroy'; it takes (function=None, /, *, history=False, queue=None, deadline=None, on_change='refuse')
+    """
+    takes = _signature_of(function)
+    if takes is None:
+        return
+    try:
+        takes.bind(*args, **keywords)
+    except TypeError as error:
+        raise TypeError(f"{function.__qualname__}() cannot be started so: {error}; it takes {_plain(takes)}") from None
+
+
+@lru_cache(maxsize=256)
+def _signature_of(function: Callable[..., Any]) -> Signature | None:
+    """What it is called with itself, whatever it wraps; None where it says something else than it does."""
+    if type(function) is not FunctionType or "__signature__" in vars(function):
+        return None
+    return signature(function, follow_wrapped=False)
+
+
+def _plain(takes: Signature) -> Signature:
+    bare = [parameter.replace(annotation=Signature.empty) for parameter in takes.parameters.values()]
+    return Signature(bare)
 
 
 def options_of(name: str) -> Options:

@@ -129,7 +129,7 @@ def state_with_values(
     while True:
         state = state_of(store, run_id, seq)
         try:
-            return state, large_values_of(store, seals, state)
+            return state, large_values_of(store, seals.keys, state.data or b"")
         except SnapshotFormatError:
             if state_of(store, run_id, seq).seq == state.seq:
                 raise
@@ -145,7 +145,7 @@ def stack(store: Store, seals: Seals, run_id: str, seq: int | None = None) -> li
     """
     run_id = store.run(run_id).id
     state, large = state_with_values(store, seals, run_id, seq)
-    fiber, _ = seals.load_state(state, large=large)
+    fiber, *_ = seals.load_state(state, large=large)
     return stack_of(fiber)
 
 

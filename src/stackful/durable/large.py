@@ -1,6 +1,6 @@
 """The large values of a run, each stored once for all of its states: what a state costs is what was added to the one before.
 
-A run whose states are small has none of this. From the first state on that takes `LEAST` bytes, the next ones share what is large in them: see
+A run whose states are small has none of this, be it a function's or a script's. From the first state on that takes `LEAST` bytes, the next ones share what is large in them: see
 `stackful.snapshot.blobs`. The store keeps each value as long as a state needs it that is kept: the last one, or a checkpoint.
 """
 
@@ -18,9 +18,8 @@ from stackful.snapshot.format import HAS_PARTS, head_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from stackful.durable.records import State
-    from stackful.durable.seals import Seals
     from stackful.durable.store import Store
+    from stackful.snapshot.keys import KeysGiven
 
 __all__ = ["LEAST", "LargeValues", "StoreBlobs", "checked", "large_values_of"]
 
@@ -93,16 +92,18 @@ class LargeValues:
         blobs: the values that were read, or are to be written.
         history: for `snapshot.loads`; for `dumps` it is given by `begin`.
         compression: for `dumps`.
+        besides: what is needed besides, for what a state carries along.
     """
 
     __slots__ = (
-        "_before", "_is_used", "_limit", "_looked", "_sizes", "_states", "_whole", "_written", "blobs", "compression", "history",
+        "_before", "_is_used", "_limit", "_looked", "_sizes", "_states", "_whole", "_written", "besides", "blobs", "compression", "history",
     )  # fmt: skip
 
     def __init__(self, store: Store) -> None:
         self.blobs = StoreBlobs(store)
         self.history = snapshot.History(self.blobs)
         self.compression = None if compression.is_fast() else "none"
+        self.besides: set[bytes] = set()
         self._sizes: dict[bytes, int] = {}  # of what the last state needs
         self._before: dict[bytes, int] = {}  # of what the one before needed
         self._is_used = True
@@ -149,9 +150,13 @@ class LargeValues:
         everything = {**self.blobs.found, **self.blobs.fresh}
         return {digest.hex(): everything[digest] for digest in self._needed()}
 
+    def not_of(self, digests: Iterable[bytes]) -> tuple[str, ...]:
+        """What is needed by the last state, and not by one that needs these."""
+        return tuple(digest.hex() for digest in self._sizes.keys() - set(digests))
+
     def _needed(self) -> set[bytes]:
         """The base counts, even if this state does without it: the next one may not."""
-        needed = set(self.history.digests)
+        needed = {*self.history.digests, *self.besides}
         if self.history.base is not None:
             needed.add(self.history.base[0])
         return needed
@@ -200,19 +205,18 @@ def checked(digest: bytes, data: bytes) -> bytes:
     return data
 
 
-def large_values_of(store: Store, seals: Seals, state: State) -> LargeValues | None:
-    """All large values that a state needs, read and checked; None if it has none.
+def large_values_of(store: Store, keys: KeysGiven, data: bytes) -> LargeValues | None:
+    """All large values that a state needs, of which these are the bytes, read and checked; None if it has none.
 
     Raises:
         SealError: the state, or one of them, is not what was stored.
         SnapshotFormatError: one of them is not there, or the state is damaged.
         StoreError: the store cannot be read.
     """
-    data = state.data or b""
     if not head_of(data).flags & HAS_PARTS:
         return None
     large = LargeValues(store)
-    needed = snapshot.references(data, key=seals.keys, blobs=large.history)
+    needed = snapshot.references(data, key=keys, blobs=large.history)
     if not needed:
         return None
     large.blobs.fetch(needed)

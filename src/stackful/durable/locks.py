@@ -27,8 +27,8 @@ class HeldFile:
             # First the name, then the lock: whoever waits for the old file notices that it lost its name.
             try:
                 os.unlink(self._path)
-            except FileNotFoundError:
-                pass
+            except OSError:
+                pass  # it is gone, or its folder cannot be written: nobody holds the file that stays
             self.forget()
 
     def forget(self) -> None:

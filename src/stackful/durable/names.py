@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from stackful.durable.given import check_text
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -22,11 +23,13 @@ def checked_name(name: str) -> str:
 
     Raises:
         StoreError: files could not be named after it.
+        TypeError: it is no text.
 
     Example:
         >>> checked_name("nightly-7")
         'nightly-7'
     """
+    check_text("the id of a run", name)
     if (
         not 1 <= len(name) <= 64
         or name[0] not in _LETTERS_AND_DIGITS

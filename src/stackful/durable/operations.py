@@ -17,6 +17,7 @@ from stackful import _core
 from stackful.durable.connections import current_engine
 from stackful.durable.contexts import Step, check_capturable, elsewhere, here, host
 from stackful.durable.forms import is_answer, question_of
+from stackful.durable.given import check_callable, check_number, check_text, id_of
 from stackful.durable.handles import Handle, error_of, result_of
 from stackful.durable.records import NewSignal
 from stackful.durable.requests import (
@@ -79,6 +80,7 @@ def step(
     """Call a function and record its result, once."""
     driver = here.driver
     if driver is None or driver.is_in_step:
+        check_callable("step", function)
         return function(*args, **keywords)
     if _core.host() is not driver.fiber or not is_capturable():
         _refuse("step")
@@ -162,7 +164,11 @@ def enter(function: Callable[..., _R], name: str | None, key: str | None, attemp
     driver = here.driver
     if driver is None:
         raise FiberError("a step of a run was called outside of it")
+    check_callable("step", function)
     driver.step = name or getattr(function, "__qualname__", None) or repr(function)
+    if attempt == 1:
+        driver.steps = max(driver.steps, driver.begun)
+        driver.begun = driver.steps + 1
     driver.key, driver.attempt, driver.is_in_step = key, attempt, True
     telemetry = driver.drives.telemetry
     return function if telemetry is None else telemetry.within_step(driver, function)
@@ -235,6 +241,7 @@ def sleep(seconds: float) -> None:
     Raises:
         ValueError: less than no time.
     """
+    check_number("the length of a sleep", seconds)
     if not seconds >= 0:
         raise ValueError(f"sleep({seconds!r}): the length must not be negative")
     if here.driver is None or here.driver.is_in_step:
@@ -278,6 +285,7 @@ def wait_signal(name: str, timeout: float | None = None) -> Any:
     Raises:
         TimeoutError: none came within so many seconds.
     """
+    check_text("the name of a signal", name)
     until = None if timeout is None else _now("wait_signal") + timeout
     while True:
         found = suspend_to(host("wait_signal"), Receive(name, until))
@@ -334,7 +342,8 @@ def send(run: Handle[Any] | str, name: str, value: Any = None, key: str | None =
     Raises:
         RunNotFoundError: there is no such run (not raised within runs).
     """
-    run_id = run if isinstance(run, str) else run.id
+    run_id = id_of(run)
+    check_text("the name of a signal", name)
     if here.driver is None or here.driver.is_in_step:
         current_engine().send(run_id, name, value, key)
     else:
@@ -373,6 +382,7 @@ def start(
 
     Raises:
         FiberError: the function is not marked.
+        TypeError: the function does not take these arguments.
         StoreError: no store is open, or the id is taken by a run of another function.
         UnsaveableError: an argument cannot be stored.
     """
@@ -396,7 +406,7 @@ def cancel(run: Handle[Any] | str) -> None:
     Raises:
         RunNotFoundError: there is no such run.
     """
-    (Handle(run) if isinstance(run, str) else run).cancel()
+    Handle(id_of(run)).cancel()
 
 
 def set_attributes(**attributes: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable.runs import as_it_is
@@ -68,7 +69,7 @@ def last_checkpoint(store: Store, run: Run) -> Checkpoint | None:
 
 def states_of_run(store: Store, run: Run) -> list[State]:
     """The checkpoints of a function's run, the newest first, each with the step that it came after and the line that it stands at."""
-    return [store.load_state(run.id, checkpoint.seq) for checkpoint in store.checkpoints(run.id)]
+    return [replace(store.load_state(run.id, each.seq), size=each.size) for each in store.checkpoints(run.id)]
 
 
 def result_of_run(engine: Engine, run: Run) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stackful.durable.given import check_count, check_text
 from stackful.durable.store import Run, Status
 
 __all__ = [
@@ -132,7 +133,7 @@ class Save:
     """One state of one run, to be committed if the fence is still the run's.
 
     Attributes:
-        data: the state; None leaves the last one (the run has failed, or ended).
+        data: the state; None leaves the last one (the run has failed, or ended). With FAILED: from which it is tried again.
         change: what else is to change; None for the common case that the run only went on.
         history: how many checkpoints to keep, thinned (see `Store.commit`); 0: none but the state itself.
         blobs: large values by their digest, which the state refers to and the one before did not; those that the store has already are skipped.
@@ -196,6 +197,15 @@ class Filter:
     since: float | None = None
     before: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse a single status, which would be a list of its letters."""
+        if not _are_several(self.statuses):
+            raise TypeError(f"statuses= takes several, as (Status.FAILED,), not {self.statuses!r}")
+
+
+def _are_several(given: object) -> bool:
+    return not isinstance(given, str) and hasattr(given, "__iter__")
+
 
 @dataclass(slots=True)
 class Queue:
@@ -209,8 +219,9 @@ class Queue:
         """Refuse limits that no run could keep, and those that are none."""
         if not self.name:
             raise ValueError(f"a queue has a name, not {self.name!r}")
-        if self.concurrency is not None and self.concurrency < 0:
-            raise ValueError(f"queue {self.name!r}: concurrency={self.concurrency!r} is less than no runs at once")
+        check_text("the name of a queue", self.name)
+        if self.concurrency is not None:
+            check_count(f"the concurrency of queue {self.name!r}", self.concurrency, 0)
         if self.rate is not None and not _is_rate(self.rate):
             raise ValueError(
                 f"queue {self.name!r}: rate={self.rate!r} is not (runs, seconds), both more than 0: (100, 60.0) for 100 a minute"
@@ -218,7 +229,8 @@ class Queue:
 
 
 def _is_rate(rate: Any) -> bool:
-    return isinstance(rate, tuple | list) and len(rate) == 2 and rate[0] > 0 and rate[1] > 0
+    is_pair = isinstance(rate, tuple | list) and len(rate) == 2
+    return is_pair and all(isinstance(each, int | float) and each > 0 for each in rate)
 
 
 @dataclass(slots=True)

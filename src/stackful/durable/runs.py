@@ -97,7 +97,7 @@ def start(
     path = make_folder(store_path)
     with ExitStack() as undo:
         store = undo.enter_context(closing(SqliteStore(path)))
-        keeper = Keeper(keys_of_store(store))
+        keeper = Keeper(keys_of_store(store), store)
         run = _new_run(script, every, _id_for(filename, store) if name is None else checked_name(name))
         lock = RunLock(path, run.id)
         undo.callback(lock.release)
@@ -153,7 +153,7 @@ def load_suspended(store_path: str | PathLike[str], run_id: str) -> Suspended:
             return Suspended(run, source)
         _check_version(run)
         script = Script(run.program, source, run.argv, run.every is not None)
-        fiber = _load_checkpoint(script, Keeper(load_key(path)), store, stored[0])
+        fiber = _load_checkpoint(script, Keeper(load_key(path), store), store, stored[0])
         return Suspended(run, source, stored[0], fiber)
 
 
@@ -193,7 +193,7 @@ def _load(path: str, store: Store, run: Run, on_change: OnChange) -> tuple[Scrip
     stored = store.checkpoints(run.id)
     _check_resumable(run, stored)
     _check_version(run)
-    keeper = Keeper(load_key(path))
+    keeper = Keeper(load_key(path), store)
     damage: StackfulError | None = None
     for checkpoint in stored:
         script = _script_of(run, store.source(run), on_change)
@@ -203,6 +203,7 @@ def _load(path: str, store: Store, run: Run, on_change: OnChange) -> tuple[Scrip
             damage = damage or error
             continue
         if damage:
+            keeper.forget()
             notice(f"warning: the last checkpoint is damaged; going on from checkpoint {checkpoint.seq}: {damage}")
         if script.before is not None:
             from stackful.durable.records import Change
@@ -244,6 +245,8 @@ def _check_resumable(run: Run, stored: Sequence[Checkpoint]) -> None:
         raise NothingToResumeError(
             f"run {run.id} has finished with exit status {run.exit_status}; `stackful run` starts the script anew"
         )
+    if run.status is Status.CANCELLED:
+        raise NothingToResumeError(f"run {run.id} was cancelled; `stackful run` starts the script anew")
     if not stored:
         raise NothingToResumeError(
             f"run {run.id} has no checkpoint to go on from; `stackful run` starts the script anew, "

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from stackful.durable.connections import current_engine
-from stackful.durable.functions import name_of, options_of
+from stackful.durable.functions import check_arguments, name_of, options_of
+from stackful.durable.given import check_text
 from stackful.durable.records import NewRun, Reach, Schedule
 from stackful.durable.starting import new_run_of
 
@@ -48,12 +49,17 @@ def schedule(
         The name.
 
     Raises:
+        FiberError: the function is not marked.
+        TypeError: the function does not take these arguments, or another one is no text.
         ValueError: the text is no cron expression, or there is no such time zone.
         StoreError: no store is open.
     """
     engine = current_engine()
+    program = name_of(function, "schedule")
+    check_arguments(function, args, keywords)
+    for what, given in (("cron", cron), ("zone", zone), ("name", name or ""), ("queue", queue or "")):
+        check_text(what, given)
     name = name or function.__qualname__
-    program = name_of(function)
     arguments = engine.seal(_sealed_for(name), (args, keywords))
     first = next_time(cron, zone, engine.store.now())
     engine.store.put_schedule(Schedule(name, program, cron, zone, first, arguments, queue or options_of(program).queue))

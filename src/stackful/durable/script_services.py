@@ -186,7 +186,11 @@ def _transact(execution: Execution, request: Transact) -> None:
     except BaseException as error:
         sharing.__exit__(type(error), error, error.__traceback__)
         raise
-    sharing.__exit__(None, None, None)
+    try:
+        sharing.__exit__(None, None, None)
+    except BaseException:
+        execution.forget()
+        raise
 
 
 _SERVICES: dict[type, Callable[[Execution, Any], Any]] = {

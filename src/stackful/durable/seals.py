@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from stackful import snapshot
 from stackful.durable.functions import has_main, options_of
+from stackful.durable.unwinding import Before
+from stackful.errors import KeyFileError
+from stackful.snapshot.blobs import Stored
 from stackful.snapshot.format import reseal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from stackful.durable.large import LargeValues
     from stackful.durable.records import State
@@ -27,16 +30,20 @@ class Seals:
     """The keys of a store, and what they are used for.
 
     Args:
-        key: seals; of several the first one does, and all are accepted.
-
-    Attributes:
-        keys: those.
+        key: seals; of several the first one does, and all are accepted. Or the reason why there is none.
     """
 
-    def __init__(self, key: bytes | tuple[bytes, ...] | Keys) -> None:
-        self.keys = (
+    def __init__(self, key: bytes | tuple[bytes, ...] | Keys | KeyFileError) -> None:
+        self._keys = (
             snapshot.Keys(key) if isinstance(key, bytes) else snapshot.Keys(*key) if isinstance(key, tuple) else key
         )
+
+    @property
+    def keys(self) -> Keys:
+        """The keys; KeyFileError where they could not be read."""
+        if isinstance(self._keys, KeyFileError):
+            raise self._keys
+        return self._keys
 
     @cached_property
     def _script(self) -> snapshot.Program | None:
@@ -59,19 +66,30 @@ class Seals:
         """What `seal` was given; SealError if these bytes are not for this run."""
         return snapshot.loads(data, key=self.keys, program=self.program, run=run_id)
 
-    def seal_state(self, run_id: str, seq: int, fiber: Fiber, told: bool, large: LargeValues | None = None) -> bytes:
-        """A state of a run: its fiber, and whether it has been told of its end; `large` shares values with other states.
+    def seal_state(
+        self,
+        run_id: str,
+        seq: int,
+        fiber: Fiber,
+        told: bool,
+        large: LargeValues | None = None,
+        before: Sequence[Before] = (),
+    ) -> bytes:
+        """A state of a run: its fiber, and whether it has been told of its end; `large` shares values with other states, `before`: see `unwinding`.
 
         Raises:
             UnsaveableError, FiberError: it cannot be stored.
         """
         history = None if large is None else large.begin()
+        content = (told, fiber, [tuple(each) for each in before]) if before else (told, fiber)
         return snapshot.dumps(
-            (told, fiber), key=self.keys, program=self.program, run=run_id, sequence=seq, blobs=history,
+            content, key=self.keys, program=self.program, run=run_id, sequence=seq, blobs=history,
             compression=None if large is None or history is None else large.compression,
         )  # fmt: skip
 
-    def load_state(self, state: State, program: str = "", large: LargeValues | None = None) -> tuple[Fiber, bool]:
+    def load_state(
+        self, state: State, program: str = "", large: LargeValues | None = None
+    ) -> tuple[Fiber, bool, list[Before]]:
         """What `seal_state` was given.
 
         Args:
@@ -83,11 +101,16 @@ class Seals:
             SealError: these are not the bytes that were stored as this state of this run.
             SnapshotError: they cannot be understood by this Python, or with the code as it is now.
         """
-        told, fiber = snapshot.loads(
+        told, fiber, *before = snapshot.loads(
             state.data or b"", key=self.keys, program=self.program, run=state.run, sequence=state.seq,
             blobs=None if large is None else large.history, on_change=options_of(program).on_change,
         )  # fmt: skip
-        return fiber, told
+        return fiber, told, [Before(*each) for each in before[0]] if before else []
+
+    def sealed_again(self, run_id: str, seq: int, data: bytes, large: LargeValues | None) -> bytes:
+        """A state of a run as another, later one; nothing is unpickled. Errors as of `taken_over`."""
+        base_of = None if large is None else Stored(large.blobs, self.keys).data
+        return reseal(data, self.keys, self.keys, run_id, seq, base_of)
 
     def taken_over(
         self,

@@ -46,7 +46,13 @@ def _done(engine: Engine, run: ActiveRun, request: Done) -> bool:
     return False
 
 
+def _count_failed(run: ActiveRun) -> None:
+    """A step that has failed is behind the run as well, when a state is stored that is no attempt's."""
+    run.steps = max(run.steps, run.begun)
+
+
 def _commit(engine: Engine, run: ActiveRun, request: Commit) -> bool:
+    _count_failed(run)
     for new in request.runs:
         if not new.run.id.startswith(f"{run.id}."):
             _check_id(engine, new.run.id, new.run.program)
@@ -69,6 +75,8 @@ def _check_id(engine: Engine, run_id: str, program: str) -> None:
 
 
 def _sleep(engine: Engine, run: ActiveRun, request: Sleep) -> bool:
+    if not request.is_retry:
+        _count_failed(run)
     engine.threads.save(run, Change(Status.SLEEPING, wake=request.wake))
     return False
 
@@ -84,6 +92,7 @@ def _receive(engine: Engine, run: ActiveRun, request: Receive) -> bool:
         run.answer = ()
         return True
     waits = f"signal:{request.name}"
+    _count_failed(run)
     engine.threads.save(run, Change(Status.WAITING, wake=request.until, waits=waits, question=request.question))
     return False
 
@@ -99,6 +108,7 @@ def _await_runs(engine: Engine, run: ActiveRun, request: AwaitRuns) -> bool:
         run.answer = ()
         return True
     waits = f"run:{going[0]}" if len(going) == 1 else f"runs:{len(going)}"
+    _count_failed(run)
     engine.threads.save(run, Change(Status.WAITING, wake=request.until, waits=waits, awaits=going))
     return False
 

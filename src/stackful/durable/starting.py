@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from stackful.durable.functions import name_of, options_of
+from stackful.durable.functions import check_arguments, name_of, options_of
+from stackful.durable.given import check_count, check_number, check_text
 from stackful.durable.names import checked_name, new_id
 from stackful.durable.records import NewRun
 from stackful.durable.store import Run, Status
@@ -39,16 +40,35 @@ def new_run(
 
     Raises:
         FiberError: the function is not marked.
-        TypeError: the attributes are no mapping.
+        TypeError: an option is not what it should be, or the function does not take these arguments.
         StoreError: the id cannot name a run.
         UnsaveableError: an argument cannot be stored.
     """
-    if attributes is not None and not isinstance(attributes, Mapping):
-        raise TypeError(f"attributes are a mapping of names to values, not {attributes!r}")
+    _check(queue, priority, key, deadline, attributes, delay)
+    program = name_of(function)
+    check_arguments(function, args, keywords)
     run_id = new_id(function.__name__, (), 8) if run_id is None else run_id if parent else checked_name(run_id)
     return new_run_of(
-        drives, name_of(function), args, keywords, run_id, queue, priority, key, deadline, attributes, delay, parent
+        drives, program, args, keywords, run_id, queue, priority, key, deadline, attributes, delay, parent
     )
+
+
+def _check(queue: object, priority: object, key: object, deadline: object, attributes: object, delay: object) -> None:
+    for name, text in (("queue", queue), ("key", key)):
+        if text is not None:
+            check_text(name, text)
+    if priority:
+        check_count("priority", priority, -(1 << 31))
+    if deadline is not None:
+        check_number("deadline", deadline)
+    if delay:
+        check_number("delay", delay)
+    if attributes is None:
+        return
+    if not isinstance(attributes, Mapping):
+        raise TypeError(f"attributes are a mapping of names to values, not {attributes!r}")
+    for name in attributes:
+        check_text("the name of an attribute", name)
 
 
 def new_run_of(

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from stackful.durable.large import LargeValues
     from stackful.durable.program import Script
+    from stackful.durable.store import Store
     from stackful.fibers import Fiber
     from stackful.snapshot import Finding, Program
 
@@ -30,14 +32,17 @@ class Keeper:
 
     Args:
         key: the key that seals the bytes, or several, the newest first.
+        store: where the large values of states are; None where nothing is stored.
 
     Example:
         >>> state = Keeper(key).save(script, fiber)  # doctest: +SKIP
         >>> fiber = Keeper(key).load_program(script, state)  # doctest: +SKIP
     """
 
-    def __init__(self, key: bytes | tuple[bytes, ...]) -> None:
+    def __init__(self, key: bytes | tuple[bytes, ...], store: Store | None = None) -> None:
         self.key = key
+        self._store = store
+        self._large: LargeValues | None = None
         self.progress: dict[str, Any] = {}
         self._variables = dict(os.environ)
 
@@ -54,10 +59,27 @@ class Keeper:
         state = {"fiber": fiber, "globals": script.globals(), "streams": _streams(), "random": _random_state()}
         state["progress"] = progress or {"answer": True}
         state["reconnectors"] = registered()  # the script does not run again, and would not register them
-        return SavedState(
-            dumps(self._environment(), key=self.key),
-            dumps(state, key=self.key, program=program),
-        )
+        environment = dumps(self._environment(), key=self.key)
+        large = self._large
+        history = None if large is None else large.begin()
+        how = None if large is None or history is None else large.compression
+        data = dumps(state, key=self.key, program=program, blobs=history, compression=how)
+        if large is None:
+            self._share(data)
+            return SavedState(environment, data)
+        return SavedState(environment, data, *large.changes(data))
+
+    def _share(self, data: bytes) -> None:
+        """The states that come share what is large in them, if they are likely to be large as well."""
+        from stackful.durable.large import LEAST, LargeValues
+
+        if self._store is not None and len(data) >= LEAST:
+            self._large = LargeValues(self._store)
+
+    def forget(self) -> None:
+        """The last state has not been stored, or is not the one that is gone on from: what it shared is not there."""
+        if self._large is not None:
+            self._large.forget()
 
     def load_environment(self, state: SavedState) -> None:
         """Bring the process into the surroundings that the program was in: its modules must be found again.
@@ -82,10 +104,16 @@ class Keeper:
             CodeChangedError: the script is not what it was.
             SnapshotError: the bytes cannot be understood by this Python.
         """
+        from stackful.durable.large import large_values_of
         from stackful.snapshot import loads
 
         program = _program(script)
-        saved = loads(state.program, key=self.key, program=program, on_change=script.on_change)
+        large = None if self._store is None else large_values_of(self._store, self.key, state.program)
+        history = None if large is None else large.history
+        saved = loads(state.program, key=self.key, program=program, on_change=script.on_change, blobs=history)
+        if large is not None:
+            large.loaded()
+        self._large = large
         if program.before is not None:
             _check_globals(program, saved)
         script.set_globals(saved["globals"])
@@ -104,9 +132,13 @@ class Keeper:
         Raises:
             SealError, SnapshotFormatError: the bytes are not those that were stored.
         """
+        from stackful.durable.large import LargeValues
         from stackful.snapshot import check_code
 
-        return check_code(state.program, key=self.key, program=_program(script), on_change=script.on_change)
+        history = None if self._store is None else LargeValues(self._store).history
+        return check_code(
+            state.program, key=self.key, program=_program(script), on_change=script.on_change, blobs=history
+        )
 
     def _environment(self) -> dict[str, Any]:
         return {

@@ -70,7 +70,7 @@ _RUN = namedtuple(  # noqa: PYI024
         None, 0, 0, "", "", None, 0,
     ),
 )  # fmt: skip
-_SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program"])  # noqa: PYI024
+_SAVED_STATE = namedtuple("_SAVED_STATE", ["environment", "program", "blobs", "unused"], defaults=(None, None))  # noqa: PYI024
 _CHECKPOINT = namedtuple("_CHECKPOINT", ["run", "seq", "when", "size"])  # noqa: PYI024
 
 
@@ -98,7 +98,7 @@ class Run(_RUN):
         origin: "RUN@SEQ" that it was forked from.
         owner: the worker that is at work on it.
         seq, steps, step, line, taken, size: of its last state: number, how many steps it has behind it, the last one's name, where it
-            stands ("file:line function"), when, bytes.
+            stands ("file:line function"), when, bytes (with the large values that it needs, but in what `Store.claim` gives).
     """
 
     __slots__ = ()
@@ -139,12 +139,14 @@ class Run(_RUN):
 
 
 class SavedState(_SAVED_STATE):
-    """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded."""
+    """Two sealed snapshots: ``environment`` must be in force before ``program`` can be loaded; ``blobs`` and ``unused`` as in `records.Save`."""
 
     __slots__ = ()
 
     environment: bytes
     program: bytes
+    blobs: Mapping[str, bytes] | None
+    unused: tuple[str, ...] | None
 
     @property
     def size(self) -> int:
@@ -153,7 +155,7 @@ class SavedState(_SAVED_STATE):
 
 
 class Checkpoint(_CHECKPOINT):
-    """A stored state without its bytes."""
+    """A stored state without its bytes; ``size`` counts them, and the large values that it needs, others as well perhaps."""
 
     __slots__ = ()
 
@@ -371,10 +373,15 @@ class Store(Protocol):
         """The script as it was when the run started, or when it went on in a new text."""
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
-        """Record how a script's run stands; a finished run's checkpoints are dropped in the same transaction."""
+        """Record how a script's run stands; the checkpoints of one that is FINISHED or CANCELLED are dropped in the same transaction.
+
+        Its end makes due whoever waits for it, as in `commit`.
+        """
 
     def add_checkpoint(self, run_id: str, state: SavedState, change: Change | None = None) -> Checkpoint:
         """Record a script's state, with what else changes, and drop those that are too old, in one transaction: on any error nothing has changed.
+
+        Large values stay as long as one of the two that are kept needs them: see `commit`.
 
         A script's run is never claimed: SLEEPING and WAITING are for those who look at it; its own process wakes it.
         """

@@ -19,6 +19,7 @@ from stackful.durable.records import Change
 from stackful.durable.requests import DONE
 from stackful.durable.services import QUESTIONS, SERVICES
 from stackful.durable.store import ENDED, Status
+from stackful.durable.unwinding import reason
 from stackful.errors import FiberError, StoreError
 
 if TYPE_CHECKING:
@@ -313,7 +314,11 @@ class Threads:
             except BaseException:  # noqa: BLE001 - the run has ended for another reason
                 _log.debug("the transaction of run %s was rolled back", run.id, exc_info=True)
         status, text = ending_of(error)
-        self._end(run, Change(status, error=text, result=seal_error(run, error)))
+        before = reason(
+            run.before, error
+        )  # looked for first: to be sealed, an error may have to lose what it was raised from
+        change = Change(status, error=text, result=seal_error(run, error))
+        self._pending.append((run, run.last_state(change) if before is None else run.state_before(before, change)))
 
     def _end(self, run: ActiveRun, change: Change) -> None:
         self._pending.append((run, run.last_state(change)))
@@ -379,12 +384,13 @@ class Threads:
 
     def _refuse(self, run: ActiveRun, save: Save, reason: Exception) -> None:
         """The store takes others, but not this state: its code is told."""
-        if save.data is None and save.change is not None and (save.change.error or "").startswith(_UNSTORED):
+        has_ended = save.change is not None and save.change.status in ENDED
+        if save.change is not None and has_ended and (save.change.error or "").startswith(_UNSTORED):
             _log.error("run %s has ended, but the store does not take that: %s", run.id, reason)
             self._forget(run)
             run.abandon()
             return
-        if save.data is None:  # it has ended, and even that cannot be stored
+        if has_ended:  # and even that cannot be stored
             change = Change(Status.FAILED, error=f"{_UNSTORED}: {reason}"[:10_000])
             self._pending.append((run, run.last_state(change)))
             return

@@ -121,9 +121,15 @@ def _pickle_or_locate(
 
 
 def _terms(run: str | None, sequence: int | None, compression: str | None, encrypt: bool) -> Terms:
+    _check_place(run, sequence)
     if sequence is not None and not 0 <= sequence < 1 << 64:
         raise ValueError(f"a sequence number counts from 0 up, and has 64 bits: {sequence}")
     return Terms(run, sequence, compressions.number_of(compression), encrypt)
+
+
+def _check_place(run: object, sequence: object) -> None:
+    if not isinstance(run, str | None) or not isinstance(sequence, int | None):
+        raise TypeError(f"run= is a text, and sequence= a whole number: {run!r}, {sequence!r}")
 
 
 def dumps(
@@ -197,6 +203,8 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
     >>> snapshot.dump([1, 2], file, key=b"secret") == len(file.getvalue())
     True
     """
+    if not hasattr(file, "write"):
+        raise TypeError(f"dump() writes to a binary file that is open, as open(path, 'wb') gives it, not to {file!r}")
     keys = keys_of(how.pop("key", None))
     program, blobs = how.pop("program", None), how.pop("blobs", None)
     by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
@@ -325,6 +333,8 @@ def load(file: BinaryIO, **how: Any) -> Any:
         EOFError: the file has become shorter while it was read.
         others: as of `loads`.
     """
+    if not hasattr(file, "read"):
+        raise TypeError(f"load() reads a binary file that is open, as open(path, 'rb') gives it, not {file!r}")
     if how.get("blobs") is not None:
         return loads(file.read(), **how)
     found = files.read(file, keys_of(how.get("key")), how.get("run"), how.get("sequence"))

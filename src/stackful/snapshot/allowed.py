@@ -135,6 +135,8 @@ def _entries(text: Iterable[str], source: str) -> list[tuple[str, str | None]]:
     """(module, name or None for all) of each entry."""
     found: list[tuple[str, str | None]] = []
     for entry in text:
+        if not isinstance(entry, str):
+            raise TypeError(f"{source} takes a list of texts, as 'package' or 'module:name', and {entry!r} is none")
         if not _ENTRY.fullmatch(entry):
             raise ValueError(f"{source}: {entry!r} is neither a package or module, nor MODULE:NAME, nor *")
         module, _, name = entry.partition(":")
@@ -224,10 +226,17 @@ class Allowed:
         entries: what is allowed besides the default: ``package`` or ``package.module`` with all that is in it, ``module:name``, or ``*``.
 
     Raises:
+        TypeError: they are no list of texts.
         ValueError: an entry is none of these.
     """
 
     def __init__(self, entries: Iterable[str] = (), program: Program | None = None) -> None:
+        if isinstance(entries, str):
+            raise TypeError(f"allow= takes a list of texts: [{entries!r}]")
+        if not isinstance(entries, Iterable):
+            raise TypeError(f"allow= takes a list of texts, as ['package', 'module:name'], not {entries!r}")
+        if not isinstance(program, Program | None):
+            raise TypeError(f"program= is a snapshot.Program(module, code), not {program!r}")
         self._given = _entries(entries, "allow=")
         self._program = program
         self._known: set[tuple[str, str]] = set()
@@ -392,6 +401,4 @@ def allowed_of(given: Allowed | Iterable[str] | None, program: Program | None = 
         return given
     if given is None:
         return _DEFAULT if program is None else Allowed((), program)
-    if isinstance(given, str):
-        raise TypeError(f"allow= takes a list of texts: [{given!r}]")
     return Allowed(given, program)

@@ -207,6 +207,8 @@ def history_of(blobs: Blobs | History) -> History:
     """The history that goes with some blobs: kept where they are, if they are objects that can be given attributes."""
     if isinstance(blobs, History):
         return blobs
+    if not (hasattr(blobs, "put") and hasattr(blobs, "get")):
+        raise TypeError(f"blobs= is where values can be put and got, as snapshot.MemoryBlobs(), not {blobs!r}")
     found = getattr(blobs, "_stackful_history", None)
     if not isinstance(found, History) or found.blobs is not blobs:
         found = History(blobs)

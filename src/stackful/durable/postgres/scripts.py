@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from stackful.durable.postgres.adding import insert_script
+from stackful.durable.postgres.blobs import drop_blobs, keep_blobs
 from stackful.durable.postgres.rows import ask
 from stackful.durable.postgres.saving import change_script, end_runs
-from stackful.durable.store import Checkpoint, Run, SavedState, Status
+from stackful.durable.records import Save
+from stackful.durable.store import ENDED, Checkpoint, Run, SavedState, Status
 from stackful.errors import RunNotFoundError, StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -39,8 +41,10 @@ def set_status(session: Connection, run_id: str, status: Status, exit_status: in
     """Record how a script's run stands."""
     query = "UPDATE stackful.runs SET status = %s, exit_status = %s, updated = stackful.clock() WHERE id = %s"
     session.execute(query, [status.value, exit_status, run_id])
-    if status is Status.FINISHED:
+    if status in ENDED - {Status.FAILED}:
         session.execute("DELETE FROM stackful.checkpoints WHERE run = %s", [run_id])
+        drop_blobs(session, [Save(run_id, 0, 0, 0, "", "", None, unused=())])
+    if status in ENDED:
         end_runs(session, [run_id], [])
     return lambda: None
 
@@ -55,6 +59,9 @@ def add_checkpoint(
     values = {"run": run_id, "size": state.size, "environment": state.environment, "data": state.program}
     ((seq, taken),) = session.cursor(binary=True).execute(_ADD, values).fetchall()
     session.execute("DELETE FROM stackful.checkpoints WHERE run = %s AND seq <= %s", [run_id, seq - _KEPT])
+    if state.blobs:
+        keep_blobs(session, [(run_id, 0, seq, state.blobs)])
+    drop_blobs(session, [Save(run_id, 0, seq, 0, "", "", state.program, unused=state.unused or ())])
     if change is not None:
         change_script(session, run_id, change)
     return lambda: Checkpoint(run_id, seq, taken, state.size)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 
+from stackful.durable.sqlite.rows import SHARED
 from stackful.durable.sqlite.workers import Workers
-from stackful.durable.store import Checkpoint, Run, SavedState, Status
+from stackful.durable.store import ENDED, Checkpoint, Run, SavedState, Status
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -50,16 +51,18 @@ class SqliteStore(Workers):
             self._insert_row(db, run, source=source)
 
     def set_status(self, run_id: str, status: Status, exit_status: int | None = None) -> None:
-        """Record how a script's run stands; a finished run's checkpoints are of no use and dropped."""
-        told = [("ended", run_id)] if status is Status.FINISHED else []
+        """Record how a script's run stands; the checkpoints of one that finished, or was cancelled, are of no use and dropped."""
+        told = [("ended", run_id), ("due", "")] if status in ENDED else []
         with self._transaction(is_durable=bool(self.checkpoints(run_id))) as db:
             now = self.now()
             db.execute(
                 "UPDATE runs SET status = ?, exit_status = ?, updated = ? WHERE id = ?",
                 [status.value, exit_status, now, run_id],
             )
-            if status is Status.FINISHED:
+            if status in ENDED - {Status.FAILED}:
                 db.execute("DELETE FROM checkpoints WHERE run = ?", [run_id])
+                self._drop_blobs(db, run_id, 0, (), is_end=True)
+            if status in ENDED:
                 self._end(db, run_id, status, now)
         self._shrink()
         self._tell_all(told)
@@ -83,6 +86,9 @@ class SqliteStore(Workers):
             [run_id, seq, now, state.size, state.environment, state.program],
         )
         db.execute("DELETE FROM checkpoints WHERE run = ? AND seq <= ?", [run_id, seq - _KEPT])
+        if state.blobs:
+            self._keep_blobs(db, run_id, seq, state.blobs)
+        self._drop_blobs(db, run_id, seq, state.unused or ())
         db.execute("UPDATE runs SET updated = ? WHERE id = ?", [now, run_id])
         if change is not None:
             self._change_script(db, run_id, change, now, told)
@@ -102,8 +108,9 @@ class SqliteStore(Workers):
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         """The checkpoints of a run, the newest first."""
         query = (
-            "SELECT run, seq, taken, size FROM checkpoints WHERE run = ? UNION"
-            " SELECT run, seq, taken, length(data) FROM states WHERE run = ? AND data IS NOT NULL ORDER BY seq DESC"
+            f"SELECT run, seq, taken, size + {SHARED.format('c')} FROM checkpoints c WHERE run = ? UNION"
+            f" SELECT run, seq, taken, length(data) + {SHARED.format('s')} FROM states s WHERE run = ? AND data IS NOT NULL"
+            " ORDER BY seq DESC"
         )
         with self._reading() as db:
             found = [Checkpoint(*row) for row in db.execute(query, (run_id, run_id))]

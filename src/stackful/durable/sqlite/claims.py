@@ -119,7 +119,7 @@ class Claims(Rows):
     def _take(self, db: sqlite3.Connection, run_id: str, worker: str, now: float) -> Claimed:
         from stackful.durable.records import Claimed, State
 
-        before = self.run(run_id)
+        before = self._run(run_id)
         db.execute(
             "UPDATE runs SET status = 'running', wake = NULL, queued = 0, waits = NULL, question = NULL, updated = ?,"
             " started = coalesce(started, ?) WHERE id = ?",
@@ -202,18 +202,20 @@ class Claims(Rows):
         if save.history and save.data is not None:
             self._keep(db, save, now)
         if save.unused is not None:
-            self._drop_blobs(db, save, save.unused)
+            self._drop_blobs(db, save.run, save.seq, save.unused, save.data is None)
         if save.change is not None:
             self._change(db, save, save.change, now, told)
         return True
 
-    def _drop_blobs(self, db: sqlite3.Connection, save: Save, unused: Sequence[str]) -> None:
+    def _drop_blobs(
+        self, db: sqlite3.Connection, run_id: str, seq: int, unused: Sequence[str], is_end: bool = False
+    ) -> None:
         """Drop what no state of the run needs any more, and nobody else's. With its end none is needed but what checkpoints need."""
-        if save.data is None:
-            db.execute("UPDATE blob_users SET until = ? WHERE run = ? AND until IS NULL", [save.seq, save.run])
-        rows = [(save.seq - 1, save.run, digest) for digest in unused]
+        if is_end:
+            db.execute("UPDATE blob_users SET until = ? WHERE run = ? AND until IS NULL", [seq, run_id])
+        rows = [(seq - 1, run_id, digest) for digest in unused]
         db.executemany("UPDATE blob_users SET until = ? WHERE run = ? AND digest = ?", rows)
-        dropped = db.execute(_DROP, [save.run]).fetchall()
+        dropped = db.execute(_DROP, [run_id]).fetchall()
         db.executemany(_DROP_UNUSED, [(digest, digest) for (digest,) in dropped])
 
     def _keep(self, db: sqlite3.Connection, save: Save, now: float) -> None:

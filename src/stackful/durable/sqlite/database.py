@@ -35,6 +35,9 @@ _REASONS = {
     "SQLITE_AUTH": "access is denied; check the permissions of the file and its folder",
 }
 
+# These say that it can perhaps be read all the same.
+_DENIED = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
+
 # These say that the database is well, and what was to be written is not.
 _FINAL = ("SQLITE_TOOBIG", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH")
 
@@ -46,6 +49,10 @@ class Database:
         path: the file; made when ``create`` is true and it is not there.
         create: False to require an existing store.
 
+    Attributes:
+        path: the file.
+        is_read_only: whether this process may only read it.
+
     Raises:
         StoreError: the file is damaged, belongs to another program or to a later Stackful, or cannot be opened.
     """
@@ -56,12 +63,44 @@ class Database:
         self._synchronous = ""
         if not create and not os.path.exists(path):
             raise StoreError(f"there is no store of runs at {path}; start a run first, or name the store with --store")
+        self._how = ""
+        self._open()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this process may only read it."""
+        return bool(self._how) or not os.access(self.path, os.W_OK)
+
+    def _open(self) -> None:
+        try:
+            self._open_so("")
+        except StoreError as error:
+            if not _is_denied(error) or _may_write(self.path):
+                raise
+            self._open_to_read()
+
+    def _open_so(self, how: str) -> None:
+        self._how = how
         self._db = self._connect()
         try:
             self._prepare()
         except BaseException:
             self._db.close()
             raise
+
+    def _open_to_read(self) -> None:
+        """Readers take part in the log, for which they need its index; where that cannot be made the file alone must be all that there is."""
+        try:
+            self._open_so("mode=ro")
+        except StoreError as error:
+            if not _is_denied(error):
+                raise
+            if _size(f"{self.path}-wal"):
+                raise StoreError(
+                    f"the store {self.path} cannot be read here: the log beside it, {self.path}-wal, has to be written into it first;"
+                    " open it once where it can be written, or copy both files to where you may write"
+                ) from error
+            self._open_so("immutable=1")
 
     def now(self) -> float:
         """The clock of this machine, which all processes that use the file share."""
@@ -75,7 +114,10 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         with self._explained():
             # No isolation level: transactions begin where _transaction says, not where sqlite3 guesses.
-            return sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
+            name = f"{_uri(self.path)}?{self._how}" if self._how else self.path
+            return sqlite3.connect(
+                name, timeout=_PATIENCE, isolation_level=None, check_same_thread=False, uri=bool(self._how)
+            )
 
     def _prepare(self) -> None:
         """Look before writing anything: a file of somebody else's stays untouched to the byte."""
@@ -89,6 +131,13 @@ class Database:
             raise StoreError(f"{self.path} is an SQLite file of another program; choose another path with --store")
         if version > len(MIGRATIONS):
             raise StoreError(f"{self.path} was made by a later version of Stackful; upgrade this one")
+        if self._how:
+            if version < len(MIGRATIONS):
+                raise StoreError(
+                    f"{self.path} was made by an earlier version of Stackful and has to be brought up to date, but is read-only; open it once"
+                    " where it can be written"
+                )
+            return
         with self._explained():
             # Takes effect in a new file only, and would be a write, and a wait for the disk, in every other.
             if not version:
@@ -153,10 +202,7 @@ class Database:
             raise
 
     def _is_log_empty(self) -> bool:
-        try:
-            return not os.path.getsize(f"{self.path}-wal")
-        except OSError:
-            return False  # there is none where the file system cannot have one
+        return _size(f"{self.path}-wal") == 0  # there is none where the file system cannot have one
 
     def _be(self, synchronous: str) -> None:
         if self._synchronous != synchronous:
@@ -177,6 +223,26 @@ class Database:
         except sqlite3.Error as error:
             is_final = (getattr(error, "sqlite_errorname", "") or "").startswith(_FINAL)
             raise StoreError(f"the store {self.path} cannot be used: {_reason(error)}", is_final=is_final) from error
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return None
+
+
+def _uri(path: str) -> str:
+    return "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+def _is_denied(error: StoreError) -> bool:
+    return (getattr(error.__cause__, "sqlite_errorname", "") or "").startswith(_DENIED)
+
+
+def _may_write(path: str) -> bool:
+    """Whether the file can be written, and others be made beside it."""
+    return os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
 
 
 def _reason(error: sqlite3.Error) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from stackful.durable.records import Filter, NewRun, Outcome
 
-__all__ = ["Rows", "marks"]
+__all__ = ["SHARED", "Rows", "marks"]
 
 _STATE_FIELDS = frozenset("owner seq steps step line taken size".split())
 _COLUMNS = ", ".join(
@@ -23,6 +23,13 @@ _COLUMNS = ", ".join(
     for name in Run._fields
 )
 _SELECT = f"SELECT {_COLUMNS} FROM runs r LEFT JOIN states s ON s.run = r.id"
+
+SHARED = """(SELECT coalesce(sum(length(b.data)), 0) FROM blob_users u JOIN blobs b ON b.digest = u.digest
+    WHERE u.run = {0}.run AND u.since <= {0}.seq AND (u.until IS NULL OR u.until >= {0}.seq))"""
+"""The bytes of the large values that a state or checkpoint needs."""
+
+# For whoever looks at runs; claims do without.
+_SHOWN = _SELECT.replace("length(s.data)", f"length(s.data) + {SHARED.format('s')}")
 _PLACE = {name: place for place, name in enumerate(Run._fields)}
 _WRITTEN = [name for name in Run._fields if name not in _STATE_FIELDS]
 _INSERT = f"INSERT INTO runs ({', '.join(_WRITTEN)}, queued, arguments, source) VALUES ({', '.join('?' * (len(_WRITTEN) + 3))})"
@@ -43,9 +50,12 @@ class Rows(Database):
 
     def run(self, run_id: str) -> Run:
         """The run with this id, or the only one whose id starts so; RunNotFoundError otherwise."""
+        return self._run(run_id, _SHOWN)
+
+    def _run(self, run_id: str, select: str = _SELECT) -> Run:
         with self._reading() as db:
-            exact = db.execute(f"{_SELECT} WHERE r.id = ?", [run_id]).fetchall()
-            rows = exact or db.execute(f"{_SELECT} WHERE substr(r.id, 1, ?) = ?", [len(run_id), run_id]).fetchall()
+            exact = db.execute(f"{select} WHERE r.id = ?", [run_id]).fetchall()
+            rows = exact or db.execute(f"{select} WHERE substr(r.id, 1, ?) = ?", [len(run_id), run_id]).fetchall()
         if len(rows) > 1:
             names = ", ".join(row[0] for row in reversed(rows[:10])) + (", ..." if len(rows) > 10 else "")
             raise RunNotFoundError(f"{run_id!r} is the start of several runs: {names}; give more of the id")
@@ -56,7 +66,7 @@ class Rows(Database):
     def runs(self, where: Filter | None = None, *, limit: int | None = None, offset: int = 0) -> list[Run]:
         """Runs, the newest first."""
         condition, values = _condition(where)
-        query = f"{_SELECT} {condition} ORDER BY r.created DESC, r.number DESC LIMIT ? OFFSET ?"
+        query = f"{_SHOWN} {condition} ORDER BY r.created DESC, r.number DESC LIMIT ? OFFSET ?"
         with self._reading() as db:
             return [_run_of(row) for row in db.execute(query, [*values, -1 if limit is None else limit, offset])]
 
