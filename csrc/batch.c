@@ -5,7 +5,8 @@
  * evaluation runs them all: the evaluator returns from one into the next by itself.  So a resumption that captures again at
  * once copies one frame, whatever its depth, and one that returns through a thousand enters ten evaluations.
  *
- * An evaluation begins with the frame that it is given, and links that one to what called the evaluator.  Here that must be the
+ * An evaluation begins with the frame that it is given, and links that one to what called the evaluator (v3.11.2 and v3.13.0
+ * Python/ceval.c, _PyEval_EvalFrameDefault).  Here that must be the
  * outermost, while the innermost is to go on.  So it is given the frame of a stub, which stands before `~gate` and `return`:
  * the gate links the outermost in its stead, and the stub returns into the innermost. */
 #include "core.h"
@@ -29,7 +30,7 @@ static bool
 can_begin(CoreState *core, Fiber *fiber, PyThreadState *ts, Resumption *resumption)
 {
     PyCodeObject *code = (PyCodeObject *)core->stub_codes[STUB_RETURN_INTO];
-    return code != NULL && stub_enters_quietly(ts, core->stub_exits[STUB_RETURN_INTO]) &&
+    return code != NULL && code->co_nlocalsplus == 1 && stub_enters_quietly(ts, core->stub_exits[STUB_RETURN_INTO]) &&
            recursion_had_room(ts, &resumption->recursion, fiber->depth);
 }
 

@@ -1,5 +1,5 @@
 /* 3.12 and 3.13: how a stub leaves the interpreter loop without being cleared, and how its return goes on with another
- * stack in the same loop.
+ * stack in the same loop, or with frames that were put beneath it (batch.c).
  *
  * `return` clears the stub's frame, goes on in the entry frame, and that one's INTERPRETER_EXIT ends the evaluation.
  * That instruction reads nothing of the entry frame but the value on its stack and `previous` (v3.12.5

@@ -61,7 +61,11 @@
  *   frame_relink_switch(ts, stub, from, to)      make `stub`'s return go on at `to` instead of `from`, in the loop
  *                                                that was entered at `from`; where FRAMES_SWITCH_DIRECTLY, and
  *                                                frame_returns_quietly(ts, stub, exit), frame_is_up_to_date(ts, to)
- *   frame_bring_up_to_date(ts, f)                before that: its code reports the events set now
+ *   FRAMES_RUN_TOGETHER, and with it: frame_stand_before_exit(stub, exit): `~` is what it goes on with;
+ *   stub_enters_quietly(ts, exit): nobody would hear of that; frame_set_caller(f, caller);
+ *   frame_enter_batch(stub, inner, outer)        make the return of `stub`, which is evaluated, go on at `inner`, and that of
+ *                                                `outer` leave the loop
+ *   frame_bring_up_to_date(ts, f)                before a frame goes on: its code reports the events set now
  *   frame_hear_of_events(ts, f)                  the same for a frame that is running
  *   frame_evaluate(ts, f, throwing)              run it to its return, exception or suspension
  *   FRAME_EVALUATE                               the function that does it, for its address

@@ -219,9 +219,9 @@ frame_returns_quietly(PyThreadState *ts, Frame *stub, Exit *Py_UNUSED(exit))
 
 /* Would nobody hear of a stub that is evaluated from `~` on? */
 static inline bool
-stub_enters_quietly(PyThreadState *ts, Exit *Py_UNUSED(exit))
+stub_enters_quietly(PyThreadState *ts, Exit *exit)
 {
-    return ts->cframe->use_tracing == 0;
+    return exit != &no_exit && ts->cframe->use_tracing == 0;
 }
 
 static inline void
