@@ -111,7 +111,7 @@ class PostgresStore:
     def _look_at_clock(self) -> tuple[float, float]:
         """The server's clock, and ours at that moment. When the server's was set since the last look, who is late is not known for a while."""
         began = time.monotonic()
-        ((there,),) = self._sessions.run(lambda session: rows.ask(session, "SELECT stackful.clock()").fetchall())
+        ((there,),) = self._sessions.run(lambda session: session.ask("SELECT stackful.clock()").fetchall())
         ended = time.monotonic()
         clock, before = (there, (began + ended) / 2), self._clock
         is_set = (
@@ -265,7 +265,7 @@ class PostgresStore:
     def join(self, worker: Worker) -> None:
         """Become a worker: from now on its runs are taken over when this process has died, or is late with `heartbeat`."""
         query = "SELECT nextval('stackful.worker_numbers')"
-        ((number,),) = self._sessions.run(lambda session: rows.ask(session, query).fetchall())
+        ((number,),) = self._sessions.run(lambda session: session.ask(query).fetchall())
         self._attendant.hold(number)
         self._sessions.run(partial(workers.add, worker=worker, number=number, lease=self._lease, sessions=self._name))
         self._numbers[worker.id] = number
@@ -289,7 +289,7 @@ class PostgresStore:
     def drain(self, worker: str) -> None:
         """Mark a worker as one that takes no more runs."""
         query = "UPDATE stackful.workers SET draining = true WHERE id = %s"
-        self._sessions.run(lambda session: session.execute(query, [worker]))
+        self._sessions.run(lambda session: session.ask(query, [worker]))
 
     def recover(self) -> int:
         """Make due all runs whose worker is dead, forget those workers; how many runs there were."""
