@@ -19,6 +19,7 @@ from stackful.errors import StoreError
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Claimed
 
 __all__ = ["Alarms"]
 
@@ -28,6 +29,8 @@ _log = logging.getLogger("stackful.durable")
 _PATIENCE = 0.002
 # As many runs are claimed at once.
 _CLAIM = 64
+# Seconds before its time that a sleeping run is claimed, so that the claim is over when it comes; others with it that sleep not much longer.
+_LEAD, _AHEAD = 0.02, 0.04
 # Seconds after which the store is tried again.
 _AGAIN = 0.2
 # The clock of the wall may be set while we wait for a moment of it.
@@ -49,7 +52,9 @@ class Alarms:
         self._is_stopping = False
         self.is_draining = False
         self._heard: deque[str] = deque()
-        self._next: float | None = None  # by the store's clock
+        self._next: float | None = None  # when to claim, by the store's clock
+        self._noted: deque[float] = deque()  # when runs want to be woken that have left memory since
+        self._held: list[tuple[float, int, ActiveRun]] = []  # runs that were claimed before their time
         self._next_beat = 0.0
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
         self._deadlines: list[tuple[float, int, ActiveRun]] = []  # by the store's clock
@@ -74,8 +79,13 @@ class Alarms:
             self._thread.join(5)
 
     def drain(self) -> None:
-        """Take up no more runs."""
+        """Take up no more runs; those that are held for their time are given back with the rest."""
         self.is_draining = True
+        while self._held:
+            try:
+                self._engine.threads.offer(heapq.heappop(self._held)[2])
+            except IndexError:  # our own thread was faster
+                break
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
@@ -87,9 +97,13 @@ class Alarms:
 
     def left(self, wake: float | None) -> None:
         """A run has left memory; it wants to be woken then."""
-        if self._is_full or (wake is not None and (self._next is None or wake < self._next)):
+        if self._is_full:
             self._heard.append("due")
             self._ring()
+        if wake is not None:
+            self._noted.append(wake - _LEAD)  # before the look: who sets `_next` at this moment takes note of it after
+            if self._next is None or wake - _LEAD < self._next:
+                self._ring()
 
     def watch(self) -> None:
         """Work waits while threads are in code of runs: see to it that it does not wait long."""
@@ -138,8 +152,11 @@ class Alarms:
             return 0.0
         pauses = [_LONGEST]
         now = self._engine.store.now()
+        self._take_note()
         if self._next is not None:
             pauses.append(self._next - now)
+        if self._held:
+            pauses.append(self._held[0][0] - now)
         if self._deadlines:
             pauses.append(self._deadlines[0][0] - now)
         if self._timeouts:
@@ -162,8 +179,24 @@ class Alarms:
         if heard & {"cancel", "lost"}:
             self._cancel()
         self._end_late(now)
+        self._let_go(now)
+        self._take_note()
         if heard & {"due", "lost", "worker"} or (self._next is not None and self._next <= now):
             self._claim()
+
+    def _take_note(self) -> None:
+        """Of who fell asleep here, unless nothing is to be claimed: then the next claim finds it."""
+        while self._noted:
+            wake = self._noted.popleft()
+            if not (self._is_full or self.is_draining):
+                self._next = wake if self._next is None else min(wake, self._next)
+
+    def _let_go(self, now: float) -> None:
+        """Runs that were claimed before their time: it has come."""
+        while self._held and self._held[0][0] <= now:
+            _, _, run = heapq.heappop(self._held)
+            if self._engine.active.get(run.id) is run:
+                self._engine.threads.offer(run)
 
     def _look_at_threads(self) -> None:
         if not self._is_watching:
@@ -193,22 +226,39 @@ class Alarms:
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
             room = min(_CLAIM, engine.concurrency - len(engine.active))
             self._is_full = room <= 0
-            claimed = engine.store.claim(engine.worker, room, engine.reach) if room > 0 else []
+            claimed = engine.store.claim(engine.worker, room, engine.reach, _AHEAD) if room > 0 else []
+            now = engine.store.now()
             for one in claimed:
-                state = one.state
-                run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
-                if run is None:
-                    run = engine.active_run(one)
-                elif one.run.cancelled:
-                    run.interrupt = "cancel"
-                engine.active[run.id] = run
-                self.check_deadline(run)
-                engine.threads.offer(run)
+                self._take_up(one, now)
             if len(claimed) < _CLAIM:
                 break
-        unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
-        reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
-        self._next = None if self._is_full or self.is_draining else engine.store.next_due(reach)
+        self._next = None if self._is_full or self.is_draining else self._next_claim()
+
+    def _take_up(self, claimed: Claimed, now: float) -> None:
+        engine, state = self._engine, claimed.state
+        run = engine.threads.recall(claimed.run.id, claimed.fence, state.seq) if state else None
+        if run is None:
+            run = engine.active_run(claimed)
+        elif claimed.run.cancelled:
+            run.interrupt = "cancel"
+        engine.active[run.id] = run
+        self.check_deadline(run)
+        if claimed.wake is None or claimed.wake <= now or run.interrupt or self.is_draining:
+            engine.threads.offer(run)
+        else:
+            heapq.heappush(self._held, (claimed.wake, next(self._numbers), run))
+
+    def _next_claim(self) -> float | None:
+        """When there is something to be claimed. What is due and was not claimed is a schedule, most often: it is fired."""
+        engine = self._engine
+        when, now = engine.store.next_due(engine.reach), engine.store.now()
+        if when is not None and when <= now:
+            unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
+            reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
+            when, now = engine.store.next_due(reach), engine.store.now()
+        if when is None or when - _LEAD <= now:  # too late to be early, or nothing that sleeps
+            return when
+        return when - _LEAD
 
     def check_deadline(self, run: ActiveRun) -> None:
         """See to it that a run that is under way ends in time."""

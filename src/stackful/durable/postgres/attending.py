@@ -158,7 +158,8 @@ class Attendant:
             self.tell("worker")
 
     def _hold_wanted(self, session: Session) -> None:
-        for number in self._wanted - self._held:
+        wanted = self._wanted - self._held
+        for number in wanted:
             session.execute("SELECT pg_advisory_lock(%s, %s)", [LOCKS, number])
             self._held.add(number)
         for number in self._held - self._wanted:
@@ -166,6 +167,8 @@ class Attendant:
             self._held.discard(number)
         with self._lock:
             self._changed.notify_all()
+        if wanted:
+            self._sessions.fill()
 
     def _hear(self, heard: psycopg.Notify) -> None:
         """Called in the midst of other statements, while somebody may wait for us: to be told when they are through."""

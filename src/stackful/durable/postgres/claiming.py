@@ -54,15 +54,15 @@ _WITHIN = """
 """
 _CLAIM = f"""
     WITH {_QUEUES}, due AS MATERIALIZED (
-        SELECT id, waits FROM stackful.runs
-        WHERE wake <= {_NOW} AND kind = 'function' AND (queue IS NULL OR started IS NOT NULL OR deadline <= {_NOW})
-            AND {_WITHIN}
+        SELECT id, waits, wake FROM stackful.runs
+        WHERE wake <= {_NOW} + %(ahead)s::double precision AND (wake <= {_NOW} OR status = 'sleeping')
+            AND kind = 'function' AND (queue IS NULL OR started IS NOT NULL OR deadline <= {_NOW}) AND {_WITHIN}
         ORDER BY priority DESC, wake, number LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED
     ), room AS MATERIALIZED (
         SELECT w.queue, CASE WHEN q.name IS NULL THEN 1000000 ELSE {_ROOM} END AS size
         FROM waiting w LEFT JOIN stackful.queues q ON q.name = w.queue WHERE w.queue IS NOT NULL
     ), admitted AS MATERIALIZED (
-        SELECT first.id, first.waits FROM room, LATERAL (
+        SELECT first.id, first.waits, NULL::double precision FROM room, LATERAL (
             SELECT id, waits FROM stackful.runs r
             WHERE r.queued AND r.queue = room.queue AND {_WITHIN}
             ORDER BY priority DESC, number LIMIT greatest(least(room.size, %(limit)s::bigint), 0) FOR UPDATE SKIP LOCKED
@@ -79,7 +79,7 @@ _CLAIM = f"""
     ), waited AS (
         DELETE FROM stackful.awaits a USING chosen WHERE a.run = chosen.id
     )
-    SELECT {COLUMNS}, chosen.waits, s.fence, s.data, CASE WHEN s.data IS NULL THEN r.arguments END
+    SELECT {COLUMNS}, chosen.waits, chosen.wake, s.fence, s.data, CASE WHEN s.data IS NULL THEN r.arguments END
     FROM taken r JOIN held s ON s.run = r.id JOIN chosen ON chosen.id = r.id ORDER BY r.priority DESC, r.number
 """
 _RELEASE = f"""
@@ -115,23 +115,25 @@ _CANCEL = """
 """
 
 
-def claim(session: Askable, worker: str, limit: int, reach: Reach | None) -> Callable[[], list[Claimed]]:
-    """Send what takes over up to `limit` runs that are due; what is returned gives them."""
+def claim(
+    session: Askable, worker: str, limit: int, reach: Reach | None, ahead: float
+) -> Callable[[], list[Claimed]]:
+    """Send what takes over up to `limit` runs that are due, or sleep and will be due so soon; what is returned gives them."""
     session.ask(_QUEUE_UP)
     session.ask(_LOCK_QUEUES)
-    values = {**_names(reach), "limit": limit, "worker": worker}
+    values = {**_names(reach), "limit": limit, "worker": worker, "ahead": ahead}
     answer = session.ask(_CLAIM, values)
     return lambda: [_claimed(row) for row in answer.fetchall()]
 
 
-def _claimed(row: Sequence[object]) -> Claimed:
-    *columns, waits, fence, data, arguments = row
+def _claimed(row: Sequence[Any]) -> Claimed:
+    *columns, waits, wake, fence, data, arguments = row
     found = run_of(columns)._replace(waits=waits)
     assert isinstance(fence, int)
     if not isinstance(data, bytes):
-        return Claimed(found, fence, None, arguments if isinstance(arguments, bytes) else b"")
+        return Claimed(found, fence, None, arguments if isinstance(arguments, bytes) else b"", wake)
     state = State(found.id, found.seq, found.steps, found.step, found.line, found.taken or 0.0, len(data), data)
-    return Claimed(found, fence, state)
+    return Claimed(found, fence, state, wake=wake)
 
 
 def release(session: Askable, fences: Mapping[str, int]) -> Callable[[], None]:

@@ -50,8 +50,9 @@ _MIXED = """
     WHERE s.run = v.run AND s.fence = v.fence RETURNING s.run
 """
 _ENDED = "('finished', 'failed', 'cancelled')"
+# Who falls asleep and is due at once was cancelled meanwhile: nobody else would tell that there is something to claim.
 _CHANGE = f"""
-    UPDATE stackful.runs r SET
+    WITH changed AS (UPDATE stackful.runs r SET
         status = v.status, updated = stackful.clock(), queued = false,
         wake = CASE WHEN v.status = 'running' OR v.status IN {_ENDED} THEN NULL WHEN v.told THEN v.wake
             WHEN r.cancelled THEN stackful.clock() ELSE least(v.wake, r.deadline) END,
@@ -65,7 +66,8 @@ _CHANGE = f"""
             %s::boolean[], %s::jsonb[], %s::jsonb[])
         AS v(run, fence, status, wake, waits, question, result, error, exit_status, told, attributes, removed)
         JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
-    WHERE r.id = v.run
+    WHERE r.id = v.run RETURNING r.wake, r.cancelled)
+    SELECT pg_notify('stackful', 'due') FROM changed WHERE cancelled AND wake <= stackful.clock() LIMIT 1
 """
 _CONSUME = """
     DELETE FROM stackful.signals g USING unnest(%s::text[], %s::bigint[], %s::bigint[]) AS v(run, fence, id), stackful.states s

@@ -202,6 +202,14 @@ class Sessions:
         else:
             session.close()
 
+    def fill(self) -> None:
+        """Have as many sessions as are kept, if the server gives them: a worker uses several at once, and to open one takes longer than its work."""
+        try:
+            while len(self._free) < _KEPT and not self._closing.is_set():
+                self._give_back(self._connect())
+        except psycopg.Error:
+            pass  # whoever needs one is told
+
     def _drop_free(self) -> None:
         while True:
             try:

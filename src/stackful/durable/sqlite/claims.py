@@ -54,15 +54,15 @@ class Claims(Rows):
             self._tell("due")
         return added
 
-    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
-        """Take over up to `limit` runs that are due; the fence of each grows."""
+    def claim(self, worker: str, limit: int, reach: Reach | None = None, ahead: float = 0.0) -> list[Claimed]:
+        """Take over up to `limit` runs that are due, or sleep and will be due so soon; the fence of each grows."""
         now = self.now()
         with self._reading() as db:
-            if not self._has_due(db, now):
+            if not self._has_due(db, now + ahead):
                 return []
         # Not on the disk when this returns: after a power cut nobody has claimed it, which is true.
         with self._transaction(is_durable=False) as db:
-            chosen = self._due(db, now, limit, reach)
+            chosen = self._due(db, now, limit, reach, ahead)
             if len(chosen) < limit:
                 chosen += self._admitted(db, now, limit - len(chosen), reach)
             taken = [self._take_if_sound(db, run_id, worker, now) for run_id in chosen]
@@ -73,15 +73,16 @@ class Claims(Rows):
         query = "SELECT EXISTS (SELECT 1 FROM runs WHERE wake <= ? AND kind = 'function') OR EXISTS (SELECT 1 FROM runs WHERE queued = 1)"
         return bool(db.execute(query, [now]).fetchone()[0])
 
-    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> list[str]:
-        """Runs whose time has come; those that have a queue before them are put in it."""
+    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None, ahead: float) -> list[str]:
+        """Runs whose time has come, or is about to; those that have a queue before them are put in it."""
         known, names = _within(reach)
         query = (
-            f"SELECT id, queue, started, deadline FROM runs WHERE wake <= ? AND kind = 'function'{known}"
+            "SELECT id, queue, started, deadline FROM runs"
+            f" WHERE wake <= ? AND (wake <= ? OR status = 'sleeping') AND kind = 'function'{known}"
             " ORDER BY priority DESC, wake, number LIMIT ?"
         )
         chosen: list[str] = []
-        for run_id, queue, started, deadline in db.execute(query, [now, *names, limit]).fetchall():
+        for run_id, queue, started, deadline in db.execute(query, [now + ahead, now, *names, limit]).fetchall():
             if queue is None or started is not None or (deadline is not None and deadline <= now):
                 chosen.append(run_id)
             else:
@@ -132,9 +133,9 @@ class Claims(Rows):
         run = before._replace(status=Status.RUNNING, wake=None, started=before.started or now, owner=worker)
         if data is None:
             arguments = db.execute("SELECT arguments FROM runs WHERE id = ?", [run_id]).fetchone()[0]
-            return Claimed(run, fence, None, bytes(arguments or b""))
+            return Claimed(run, fence, None, bytes(arguments or b""), before.wake)
         state = State(run_id, run.seq, run.steps, run.step, run.line, run.taken or now, len(data), data)
-        return Claimed(run, fence, state)
+        return Claimed(run, fence, state, wake=before.wake)
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
