@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -54,7 +55,10 @@ class Alarms:
         self._heard: deque[str] = deque()
         self._next: float | None = None  # when to claim, by the store's clock
         self._noted: deque[float] = deque()  # when runs want to be woken that have left memory since
-        self._held: list[tuple[float, int, ActiveRun]] = []  # runs that were claimed before their time
+        self._held: list[
+            tuple[float, int, ActiveRun]
+        ] = []  # runs that were claimed before their time, by the store's clock
+        self._holding = threading.Lock()
         self._next_beat = 0.0
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
         self._deadlines: list[tuple[float, int, ActiveRun]] = []  # by the store's clock
@@ -81,11 +85,7 @@ class Alarms:
     def drain(self) -> None:
         """Take up no more runs; those that are held for their time are given back with the rest."""
         self.is_draining = True
-        while self._held:
-            try:
-                self._engine.threads.offer(heapq.heappop(self._held)[2])
-            except IndexError:  # our own thread was faster
-                break
+        self._let_go(math.inf)
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
@@ -192,9 +192,12 @@ class Alarms:
                 self._next = wake if self._next is None else min(wake, self._next)
 
     def _let_go(self, now: float) -> None:
-        """Runs that were claimed before their time: it has come."""
-        while self._held and self._held[0][0] <= now:
-            _, _, run = heapq.heappop(self._held)
+        """Runs that were claimed before their time go on: it has come."""
+        due = []
+        with self._holding:
+            while self._held and self._held[0][0] <= now:
+                due.append(heapq.heappop(self._held)[2])
+        for run in due:
             if self._engine.active.get(run.id) is run:
                 self._engine.threads.offer(run)
 
@@ -243,10 +246,12 @@ class Alarms:
             run.interrupt = "cancel"
         engine.active[run.id] = run
         self.check_deadline(run)
-        if claimed.wake is None or claimed.wake <= now or run.interrupt or self.is_draining:
+        with self._holding:
+            wake = now if claimed.wake is None or run.interrupt or self.is_draining else claimed.wake
+            if wake > now:
+                heapq.heappush(self._held, (wake, next(self._numbers), run))
+        if wake <= now:
             engine.threads.offer(run)
-        else:
-            heapq.heappush(self._held, (claimed.wake, next(self._numbers), run))
 
     def _next_claim(self) -> float | None:
         """When there is something to be claimed. What is due and was not claimed is a schedule, most often: it is fired."""
@@ -287,6 +292,12 @@ class Alarms:
 
     def _interrupt(self, run: ActiveRun, why: str) -> None:
         run.interrupt = run.interrupt or why
+        with self._holding:
+            kept = [held for held in self._held if held[2] is not run]
+            is_held, self._held = len(kept) < len(self._held), kept
+            heapq.heapify(kept)
+        if is_held:
+            self._engine.threads.offer(run)
         future = run.future
         if future is not None and self._engine.threads.take_future(run, future):
             future.cancel()

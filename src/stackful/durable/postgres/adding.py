@@ -96,9 +96,7 @@ def add_runs(
     return lambda: answers
 
 
-def _answer(
-    session: Askable, address: str, new: NewRun, added: dict[str, int], owner: str | None
-) -> tuple[str, int]:
+def _answer(session: Askable, address: str, new: NewRun, added: dict[str, int], owner: str | None) -> tuple[str, int]:
     run = new.run
     while run.id not in added:
         ended = [status.value for status in ENDED]

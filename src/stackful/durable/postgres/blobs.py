@@ -43,7 +43,9 @@ _DROP = """
     RETURNING u.digest
 """
 _UNUSED = "NOT EXISTS (SELECT FROM stackful.blob_users u WHERE u.digest = b.digest)"
-_LOCK = "SELECT b.digest FROM stackful.blobs b WHERE b.digest = ANY(%s::text[]) ORDER BY b.digest FOR UPDATE SKIP LOCKED"
+_LOCK = (
+    "SELECT b.digest FROM stackful.blobs b WHERE b.digest = ANY(%s::text[]) ORDER BY b.digest FOR UPDATE SKIP LOCKED"
+)
 _LOCK_UNUSED = f"SELECT b.digest FROM stackful.blobs b WHERE {_UNUSED} ORDER BY b.digest FOR UPDATE SKIP LOCKED"
 _SWEEP = f"DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s::text[]) AND {_UNUSED}"
 

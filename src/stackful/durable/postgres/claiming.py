@@ -115,9 +115,7 @@ _CANCEL = """
 """
 
 
-def claim(
-    session: Askable, worker: str, limit: int, reach: Reach | None, ahead: float
-) -> Callable[[], list[Claimed]]:
+def claim(session: Askable, worker: str, limit: int, reach: Reach | None, ahead: float) -> Callable[[], list[Claimed]]:
     """Send what takes over up to `limit` runs that are due, or sleep and will be due so soon; what is returned gives them."""
     session.ask(_QUEUE_UP)
     session.ask(_LOCK_QUEUES)

@@ -144,9 +144,7 @@ def load_state(session: Askable, address: str, run_id: str, seq: int) -> State:
     last = state(session, run_id)
     if last is not None and last.seq == seq:
         return last
-    query = (
-        "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s::bigint"
-    )
+    query = "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s::bigint"
     row = session.ask(query, [run_id, seq]).fetchone()
     if row is not None:
         return State(*row)

@@ -96,25 +96,22 @@ _WAKE_WAITERS = f"""
     )
     SELECT pg_notify('stackful', 'due') FROM (SELECT FROM woken LIMIT 1) AS any_woken
 """
-_FORGET = [
-    """
-    UPDATE stackful.states s SET data = NULL, size = 0 FROM stackful.runs r
-    WHERE s.run = ANY(%s::text[]) AND r.id = s.run AND r.status IN ('finished', 'cancelled')
-    """,
-    *(
-        f"""
-        DELETE FROM stackful.{table} x USING stackful.runs r
-        WHERE x.run = ANY(%s::text[]) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
-        """
-        for table in ("signals", "signal_keys")
-    ),
-]
-_TELL_ENDED = f"""
-    SELECT pg_notify('stackful', 'ended ' || id) FROM stackful.runs WHERE id = ANY(%s::text[]) AND status IN {_ENDED}
-"""
-_ADMIT = """
-    SELECT pg_notify('stackful', 'due') WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (
-        SELECT queue FROM stackful.runs WHERE id = ANY(%s::text[])))
+# What good ends leave behind; who waits for these runs; and whether the next of their queues may begin.
+_FORGET = f"""
+    WITH ended AS MATERIALIZED (
+        SELECT id, status, queue FROM stackful.runs WHERE id = ANY(%s::text[]) AND status IN {_ENDED}
+    ), done AS (
+        SELECT id FROM ended WHERE status IN ('finished', 'cancelled')
+    ), states AS (
+        UPDATE stackful.states s SET data = NULL, size = 0 FROM done WHERE s.run = done.id
+    ), signals AS (
+        DELETE FROM stackful.signals g USING done WHERE g.run = done.id
+    ), signal_keys AS (
+        DELETE FROM stackful.signal_keys k USING done WHERE k.run = done.id
+    )
+    SELECT pg_notify('stackful', 'ended ' || id) FROM ended
+    UNION ALL SELECT pg_notify('stackful', 'due')
+        WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (SELECT queue FROM ended))
 """
 _KEEP = """
     INSERT INTO stackful.checkpoints (run, seq, taken, size, steps, step, line, data)
@@ -247,10 +244,7 @@ def end_runs(session: Askable, ended: list[str], waiting: list[str]) -> None:
     if ended or waiting:
         session.ask(_WAKE_WAITERS, [waiting, ended])
     if ended:
-        for query in _FORGET:
-            session.ask(query, [ended])
-        session.ask(_TELL_ENDED, [ended])
-        session.ask(_ADMIT, [ended])
+        session.ask(_FORGET, [ended])
 
 
 def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:

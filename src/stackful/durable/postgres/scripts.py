@@ -44,9 +44,7 @@ def set_status(session: Askable, run_id: str, status: Status, exit_status: int |
     return lambda: None
 
 
-def add_checkpoint(
-    session: Askable, run_id: str, state: SavedState, change: Change | None
-) -> Callable[[], Checkpoint]:
+def add_checkpoint(session: Askable, run_id: str, state: SavedState, change: Change | None) -> Callable[[], Checkpoint]:
     """Record a script's state, with what else changes, and drop those that are too old."""
     query = "UPDATE stackful.runs SET updated = stackful.clock() WHERE id = %s RETURNING id"
     if not session.ask(query, [run_id]).fetchall():

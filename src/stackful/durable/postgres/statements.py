@@ -27,20 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Askable", "Batch", "Session"]
 
 # A value is written as %s::type or %(name)s::type, or with [] behind the type; one without a type is text.
-_PLACE = re.compile(
-    r"%(?:\((\w+)\))?s(?:::(text|bigint|integer|double precision|boolean|bytea|jsonb)\b)?(\[\])?"
-)  # fmt: skip
+_PLACE = re.compile(r"%(?:\((\w+)\))?s(?:::(text|bigint|integer|double precision|boolean|bytea|jsonb)\b)?(\[\])?")
 
 _numbers = count()
 
 
-def _text(value: str) -> bytes:
-    return value.encode()
-
-
 # For each type its number, as in PostgreSQL's src/include/catalog/pg_type.dat, and its binary format.
 _TYPES: dict[str, tuple[int, Callable[[Any], bytes]]] = {
-    "text": (25, _text),
+    "text": (25, str.encode),
     "bigint": (20, struct.Struct(">q").pack),
     "integer": (23, struct.Struct(">i").pack),
     "double precision": (701, struct.Struct(">d").pack),
@@ -93,9 +87,7 @@ class Statement:
 
     def encode(self, values: Sequence[Any] | Mapping[str, Any]) -> list[bytes | None]:
         given = values if isinstance(values, (list, tuple)) else [values[name] for name in self.names]  # type: ignore[call-overload]
-        return [
-            None if value is None else encode(value) for encode, value in zip(self.encoders, given, strict=True)
-        ]
+        return [None if value is None else encode(value) for encode, value in zip(self.encoders, given, strict=True)]
 
 
 statement_of = cache(Statement)
@@ -111,6 +103,7 @@ class Answer:
         self._result: PGresult | None = None
 
     def came(self, result: PGresult) -> None:
+        """It is there."""
         self._result = result
 
     @property
@@ -167,7 +160,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             self.pgconn.consume_input()
 
     def next_result(self) -> PGresult:
-        """The next of what was sent in pipeline mode; that one statement is through is told by None, which says nothing more."""
+        """The next of what was sent in pipeline mode. None says only that a statement is through; twice in a row, that nothing more will come."""
         pgconn = self.pgconn
         for _ in range(2):
             while pgconn.is_busy():

@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stackful.durable.postgres.statements import Askable
+    from stackful.durable.postgres.statements import Askable, Session
 
 __all__ = ["add", "find_dead", "heartbeat", "is_any_late", "longest_lease", "note_keys", "recover", "remove", "workers"]
 
@@ -81,9 +81,7 @@ def find_dead(session: Askable, are_late_dead: bool) -> list[str]:
 
 def recover(session: Askable, dead: Sequence[str], are_late_dead: bool) -> Callable[[], int]:
     """Forget workers that are dead still; what is returned tells how many runs have become due."""
-    query = (
-        f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s::text[]) AND ((%s::boolean AND {_IS_LATE}) OR {_IS_GONE}) FOR UPDATE"
-    )
+    query = f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s::text[]) AND ((%s::boolean AND {_IS_LATE}) OR {_IS_GONE}) FOR UPDATE"
     found = [row[0] for row in session.ask(query, [list(dead), are_late_dead]).fetchall()]
     return remove(session, found, are_orphans_freed=True)
 
@@ -110,7 +108,7 @@ def workers(session: Askable) -> list[Worker]:
     return [Worker(*row) for row in session.ask(query)]
 
 
-def note_keys(session: Askable, ids: Sequence[str]) -> bool:
+def note_keys(session: Session, ids: Sequence[str]) -> bool:
     """Note the ids of keys, if one of them, or none at all, is known; whether that was so.
 
     Where nothing is stored yet, and nobody is at work, nothing is sealed with those that are known: who only looked at an empty store, before
