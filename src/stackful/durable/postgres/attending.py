@@ -53,7 +53,7 @@ class Attendant:
         self._changed = threading.Condition(self._lock)
         self._wanted: set[int] = set()
         self._held: set[int] = set()
-        self._is_listening = False
+        self._is_listening = self._is_filled = False
         self._heard: deque[str] = deque()
         self._thread: threading.Thread | None = None
         self._ears = _Ears()
@@ -128,7 +128,7 @@ class Attendant:
             finally:
                 with self._lock:
                     self._held.clear()
-                    self._is_listening = False
+                    self._is_listening = self._is_filled = False
                     self._changed.notify_all()
                 self._ring.close()
                 if session is not None:
@@ -149,6 +149,9 @@ class Attendant:
         self._hold_wanted(session)
         self._ring.watch_before(session, self._held)
         self._tell_heard()
+        if self._held and not self._is_filled:
+            self._is_filled = True
+            self._sessions.fill()
         ready = self._ears.wait([session.fileno(), *self._ring.files()])
         if session.fileno() in ready:
             session.pgconn.consume_input()
@@ -158,8 +161,7 @@ class Attendant:
             self.tell("worker")
 
     def _hold_wanted(self, session: Session) -> None:
-        wanted = self._wanted - self._held
-        for number in wanted:
+        for number in self._wanted - self._held:
             session.execute("SELECT pg_advisory_lock(%s, %s)", [LOCKS, number])
             self._held.add(number)
         for number in self._held - self._wanted:
@@ -167,8 +169,6 @@ class Attendant:
             self._held.discard(number)
         with self._lock:
             self._changed.notify_all()
-        if wanted:
-            self._sessions.fill()
 
     def _hear(self, heard: psycopg.Notify) -> None:
         """Called in the midst of other statements, while somebody may wait for us: to be told when they are through."""

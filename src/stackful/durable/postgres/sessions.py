@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from stackful.durable.postgres.reasons import is_final, is_passing, reason
 from stackful.durable.postgres.statements import Batch, Session
@@ -196,8 +197,8 @@ class Sessions:
         return Session.connect(**arguments, autocommit=True)
 
     def _give_back(self, session: Session) -> None:
-        is_idle = session.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
-        if not session.closed and is_idle and len(self._free) < _KEPT and not self._closing.is_set():
+        is_idle = session.pgconn.transaction_status == TransactionStatus.IDLE  # and so it is not closed
+        if is_idle and len(self._free) < _KEPT and not self._closing.is_set():
             self._free.append(session)
         else:
             session.close()
