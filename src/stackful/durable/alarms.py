@@ -58,6 +58,7 @@ class Alarms:
         self._held: list[
             tuple[float, int, ActiveRun]
         ] = []  # runs that were claimed before their time, by the store's clock
+        self._held_until = 0.0  # for the first of them, by time.monotonic()
         self._holding = threading.Lock()
         self._next_beat = 0.0
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
@@ -85,7 +86,7 @@ class Alarms:
     def drain(self) -> None:
         """Take up no more runs; those that are held for their time are given back with the rest."""
         self.is_draining = True
-        self._let_go(math.inf)
+        self.let_go(math.inf)
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
@@ -110,6 +111,28 @@ class Alarms:
         if not self._is_watching:
             self._is_watching = True
             self._ring()
+
+    def held_for(self) -> float | None:
+        """Seconds until the time of a run comes that was claimed before it; None: of no run."""
+        return self._held_until - time.monotonic() if self._held else None
+
+    def let_go(self, now: float | None = None) -> None:
+        """Runs that were claimed before their time go on: it has come."""
+        if not self._held:
+            return
+        now = self._engine.store.now() if now is None else now
+        due = []
+        with self._holding:
+            while self._held and self._held[0][0] <= now:
+                due.append(heapq.heappop(self._held)[2])
+            self._look_at_held(now)
+        for run in due:
+            if self._engine.active.get(run.id) is run:
+                self._engine.threads.offer(run)
+
+    def _look_at_held(self, now: float) -> None:
+        if self._held:
+            self._held_until = time.monotonic() + self._held[0][0] - now
 
     def set_timeout(self, run: ActiveRun, future: Any, seconds: float) -> None:
         """Give up a future that long from now."""
@@ -155,8 +178,8 @@ class Alarms:
         self._take_note()
         if self._next is not None:
             pauses.append(self._next - now)
-        if self._held:
-            pauses.append(self._held[0][0] - now)
+        if self._held:  # an idle thread lets them go, but there may be none
+            pauses.append(self._held_until - time.monotonic() + _PATIENCE)
         if self._deadlines:
             pauses.append(self._deadlines[0][0] - now)
         if self._timeouts:
@@ -179,7 +202,7 @@ class Alarms:
         if heard & {"cancel", "lost"}:
             self._cancel()
         self._end_late(now)
-        self._let_go(now)
+        self.let_go()
         self._take_note()
         if heard & {"due", "lost", "worker"} or (self._next is not None and self._next <= now):
             self._claim()
@@ -190,16 +213,6 @@ class Alarms:
             wake = self._noted.popleft()
             if not (self._is_full or self.is_draining):
                 self._next = wake if self._next is None else min(wake, self._next)
-
-    def _let_go(self, now: float) -> None:
-        """Runs that were claimed before their time go on: it has come."""
-        due = []
-        with self._holding:
-            while self._held and self._held[0][0] <= now:
-                due.append(heapq.heappop(self._held)[2])
-        for run in due:
-            if self._engine.active.get(run.id) is run:
-                self._engine.threads.offer(run)
 
     def _look_at_threads(self) -> None:
         if not self._is_watching:
@@ -250,7 +263,10 @@ class Alarms:
             wake = now if claimed.wake is None or run.interrupt or self.is_draining else claimed.wake
             if wake > now:
                 heapq.heappush(self._held, (wake, next(self._numbers), run))
-        if wake <= now:
+                self._look_at_held(now)
+        if wake > now:
+            engine.threads.expect()
+        else:
             engine.threads.offer(run)
 
     def _next_claim(self) -> float | None:

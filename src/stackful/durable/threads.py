@@ -88,6 +88,11 @@ class Threads:
                 return
         self._engine.alarms.watch()
 
+    def expect(self) -> None:
+        """A run is held for its time: an idle thread waits for that."""
+        with self._mutex:
+            self._work.notify()
+
     def has_work(self) -> bool:
         """Whether something waits for a thread."""
         return bool(self._ready or (self._pending and time.monotonic() >= self._pause_until))
@@ -186,6 +191,7 @@ class Threads:
             except IndexError:
                 if not (self._pending and self._commit(is_patient=False)) and not self._wait():
                     break
+                self._engine.alarms.let_go()
                 continue
             if self._ready or self._pending:
                 self._engine.alarms.watch()
@@ -204,13 +210,23 @@ class Threads:
             while not self._ready and not self._can_commit():
                 if self._is_stopping:
                     return False
+                pause = self._pause()
+                if pause is not None and pause <= 0.0:
+                    return True
                 self._idle += 1
                 try:
-                    is_paused = self._pending and not self._committing.locked()
-                    self._work.wait(max(0.001, self._pause_until - time.monotonic()) if is_paused else None)
+                    self._work.wait(pause)
                 finally:
                     self._idle -= 1
         return True
+
+    def _pause(self) -> float | None:
+        """Seconds until a commit is tried again, or a run is let go that is held for its time."""
+        pause = self._engine.alarms.held_for()
+        if self._pending and not self._committing.locked():
+            again = max(0.001, self._pause_until - time.monotonic())
+            return again if pause is None else min(again, pause)
+        return pause
 
     def _can_commit(self) -> bool:
         """Not while another thread does: that one sees to what is pending then."""

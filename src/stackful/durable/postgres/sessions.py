@@ -77,6 +77,7 @@ class Sessions:
         self._arguments: dict[str, Any] = {**_DEFAULTS, "application_name": name, **given, "options": options}
         self.address = _address(given)
         self._free: list[Session] = []
+        self._mine = threading.local()
         self._pid = os.getpid()
         self._closing = threading.Event()
 
@@ -187,10 +188,19 @@ class Sessions:
     def _take(self) -> Session:
         if self._pid != os.getpid():  # a forked child: these are its parent's
             self._pid, self._free = os.getpid(), []
+        session = self._mine.session = self._taken_before() or self._connect()
+        return session
+
+    def _taken_before(self) -> Session | None:
+        """The one that this thread had the last time, which knows its statements and their plans; else the one that was least in use of late."""
+        last: Session | None = getattr(self._mine, "session", None)
         try:
-            return self._free.pop()
-        except IndexError:
-            return self._connect()
+            if last in self._free:
+                self._free.remove(last)
+                return last
+            return self._free.pop(0)
+        except (IndexError, ValueError):  # there is none, or another thread was faster
+            return None
 
     def _connect(self) -> Session:
         arguments = {**self._arguments, "options": f"{_PLANS} {self._arguments['options']}"}
