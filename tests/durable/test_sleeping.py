@@ -121,3 +121,14 @@ def test_a_run_goes_on_while_the_state_of_another_is_being_committed(engine):
     assert len(engine.threads._threads) == 2
     go_on.set()
     assert [handle.result(PATIENCE) for handle in [first, *others]] == list("abcdefgh")
+
+
+@pytest.mark.usefixtures("early")
+def test_a_run_that_others_took_over_is_not_gone_on_with_when_its_time_comes(engine):
+    """Nor is any code of it run here."""
+    handle = held(1000)
+    run = engine.active.pop(handle.id)
+    turns = engine.threads.turns
+    engine.alarms.let_go(are_all_due=True)
+    assert run.fiber is None
+    assert (engine.threads.turns, engine.alarms.held_for()) == (turns, None)

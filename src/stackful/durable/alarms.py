@@ -55,10 +55,8 @@ class Alarms:
         self._heard: deque[str] = deque()
         self._next: float | None = None  # when to claim, by the store's clock
         self._noted: deque[float] = deque()  # when runs want to be woken that have left memory since
-        self._held: list[
-            tuple[float, int, ActiveRun]
-        ] = []  # runs that were claimed before their time, by the store's clock
-        self._held_until = 0.0  # for the first of them, by time.monotonic()
+        # Runs that were claimed before their time, which is by time.monotonic().
+        self._held: list[tuple[float, int, ActiveRun]] = []
         self._holding = threading.Lock()
         self._next_beat = 0.0
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
@@ -86,7 +84,7 @@ class Alarms:
     def drain(self) -> None:
         """Take up no more runs; those that are held for their time are given back with the rest."""
         self.is_draining = True
-        self.let_go(math.inf)
+        self.let_go(are_all_due=True)
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
@@ -114,25 +112,22 @@ class Alarms:
 
     def held_for(self) -> float | None:
         """Seconds until the time of a run comes that was claimed before it; None: of no run."""
-        return self._held_until - time.monotonic() if self._held else None
+        with self._holding:
+            return self._held[0][0] - time.monotonic() if self._held else None
 
-    def let_go(self, now: float | None = None) -> None:
+    def let_go(self, are_all_due: bool = False) -> None:
         """Runs that were claimed before their time go on: it has come."""
         if not self._held:
             return
-        now = self._engine.store.now() if now is None else now
-        due = []
+        due, now = [], math.inf if are_all_due else time.monotonic()
         with self._holding:
             while self._held and self._held[0][0] <= now:
                 due.append(heapq.heappop(self._held)[2])
-            self._look_at_held(now)
         for run in due:
             if self._engine.active.get(run.id) is run:
                 self._engine.threads.offer(run)
-
-    def _look_at_held(self, now: float) -> None:
-        if self._held:
-            self._held_until = time.monotonic() + self._held[0][0] - now
+            else:  # this process was taken for dead
+                run.abandon()
 
     def set_timeout(self, run: ActiveRun, future: Any, seconds: float) -> None:
         """Give up a future that long from now."""
@@ -178,8 +173,9 @@ class Alarms:
         self._take_note()
         if self._next is not None:
             pauses.append(self._next - now)
-        if self._held:  # an idle thread lets them go, but there may be none
-            pauses.append(self._held_until - time.monotonic() + _PATIENCE)
+        held_for = self.held_for()
+        if held_for is not None:  # an idle thread lets it go, but there may be none
+            pauses.append(held_for + _PATIENCE)
         if self._deadlines:
             pauses.append(self._deadlines[0][0] - now)
         if self._timeouts:
@@ -262,8 +258,7 @@ class Alarms:
         with self._holding:
             wake = now if claimed.wake is None or run.interrupt or self.is_draining else claimed.wake
             if wake > now:
-                heapq.heappush(self._held, (wake, next(self._numbers), run))
-                self._look_at_held(now)
+                heapq.heappush(self._held, (time.monotonic() + wake - now, next(self._numbers), run))
         if wake > now:
             engine.threads.expect()
         else:
