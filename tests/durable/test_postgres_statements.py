@@ -118,6 +118,23 @@ def test_a_connection_that_is_lost_is_an_operational_error(postgres_server, sess
     other.close()
 
 
+def test_a_statement_that_only_writes_tells_how_many_rows(session):
+    """Each time anew, and what goes wrong is the error that it is."""
+    session.execute("CREATE TABLE one (a bigint UNIQUE)")
+    query = "INSERT INTO one SELECT generate_series(1, %s::integer)"
+    assert [session.tell(query, [0]), session.tell(query, [3])] == [0, 3]
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        session.tell(query, [2])
+    assert is_idle(session)
+    assert session.tell("DELETE FROM one", []) == 3
+    stop = "DELETE FROM one WHERE pg_terminate_backend(%s::integer)"
+    session.execute("INSERT INTO one VALUES (1)")
+    assert session.tell(stop, [0]) == 0
+    for _ in range(2):
+        with pytest.raises(psycopg.OperationalError):
+            session.tell(stop, [session.info.backend_pid])
+
+
 def test_plans_of_the_store_are_made_once_and_those_of_applications_as_they_say(postgres_url):
     """Code within `transaction` has a session whose settings are the server's."""
     sessions = Sessions(postgres_url)

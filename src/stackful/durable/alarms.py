@@ -256,7 +256,8 @@ class Alarms:
         engine.active[run.id] = run
         self.check_deadline(run)
         with self._holding:
-            wake = now if claimed.wake is None or run.interrupt or self.is_draining else claimed.wake
+            # One that sleeps although its end was asked for has been told of it: who has not is due at once.
+            wake = now if claimed.wake is None or self.is_draining else claimed.wake
             if wake > now:
                 heapq.heappush(self._held, (time.monotonic() + wake - now, next(self._numbers), run))
         if wake > now:

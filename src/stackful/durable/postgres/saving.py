@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from stackful.durable.postgres.statements import Askable
+    from stackful.durable.postgres.statements import Askable, Session
     from stackful.durable.records import Change
 
 __all__ = ["change_script", "end_runs", "save_all", "save_plain"]
@@ -126,12 +126,12 @@ _THIN = """
 """
 
 
-def save_plain(session: Askable, saves: Sequence[Save]) -> list[str]:
+def save_plain(session: Session, saves: Sequence[Save]) -> list[str]:
     """Commit states, in one statement, that comes to the same when it is done twice; the runs whose fence was lost."""
     if len(saves) == 1:
         (s,) = saves
         values = [s.seq, s.steps, text(s.step), text(s.line), len(s.data or b""), s.data, s.run, s.fence]
-        return [] if session.ask(_ONE, values).rowcount else [s.run]
+        return [] if session.tell(_ONE, values) else [s.run]
     rows = ((s.run, s.fence, s.seq, s.steps, text(s.step), text(s.line), s.data) for s in saves)
     saved = {row[0] for row in session.ask(_MANY, _columns(rows, 7)).fetchall()}
     return [s.run for s in saves if s.run not in saved]

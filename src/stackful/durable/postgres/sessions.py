@@ -113,12 +113,22 @@ class Sessions:
         end, pause = time.monotonic() + _PATIENCE, _FIRST_PAUSE
         while True:
             try:
-                with self.session() as session:
-                    return work(session)
+                return self._once(work)
             except psycopg.Error as error:
                 if not is_passing(error) or time.monotonic() + pause > end or self._closing.wait(pause):
                     raise self._explain(error) from error
                 pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _once(self, work: Callable[[Session], T]) -> T:
+        """As within `session`, a few microseconds faster: each step of each run comes here."""
+        session = self._take()
+        try:
+            return work(session)
+        except psycopg.OperationalError:
+            self._drop_free()
+            raise
+        finally:
+            self._give_back(session)
 
     def transact(self, work: Callable[[Batch], Callable[[], T]]) -> T:
         """What ``work`` comes to in a transaction, which is committed exactly once, whatever becomes of the connection.

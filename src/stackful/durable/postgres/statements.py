@@ -146,6 +146,17 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
         batch.sync()
         return answer
 
+    def tell(self, query: str, values: Sequence[Any]) -> int:
+        """How many rows a statement writes, by itself. In one call of libpq, which is faster; but this thread hears no Ctrl-C meanwhile."""
+        statement = statement_of(query)
+        if statement.name not in self.known:
+            return self.ask(query, values).rowcount
+        encoded: list[Any] = statement.encode(values)
+        result = self.pgconn.exec_prepared(statement.name, encoded, statement.formats)
+        if result.status != ExecStatus.COMMAND_OK:
+            raise _error_of(result)
+        return result.command_tuples or 0
+
     def rows_of(self, result: PGresult) -> list[tuple[Any, ...]]:
         """The rows of an answer, as Python has such values."""
         self._rows.set_pgresult(result)
