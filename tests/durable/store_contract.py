@@ -246,6 +246,24 @@ def test_a_run_sleeps_until_its_time(store):
     assert store.next_due() is None
 
 
+def test_a_run_that_sleeps_can_be_claimed_before_its_time(store):
+    """With its time; who waits, or has not begun, is claimed when its time has come."""
+    wake = store.now() + 50
+    begun(store, "asleep")
+    begun(store, "waiting")
+    changes = {
+        "asleep": Change(Status.SLEEPING, wake=wake),
+        "waiting": Change(Status.WAITING, wake=wake, waits="signal:x"),
+    }
+    store.commit([save(name, change=change) for name, change in changes.items()])
+    store.add_runs([new("delayed", wake=wake)])
+    assert store.claim("w1", 10, ahead=40) == []
+    (claimed,) = store.claim("w1", 10, ahead=60)
+    assert (claimed.run.id, claimed.run.status, claimed.run.wake) == ("asleep", Status.RUNNING, None)
+    assert (claimed.wake, claimed.fence, claimed.state.data) == (pytest.approx(wake, abs=0.001), 2, b"state")
+    assert store.claim("w1", 10, ahead=60) == []
+
+
 def test_a_deadline_wakes_before_the_time(store):
     """A run that would sleep beyond its deadline is due at the deadline."""
     begun(store, deadline=store.now() + 50)

@@ -386,7 +386,7 @@ def test_workers_form_a_ring(postgres_url):
 
 def test_a_worker_that_is_not_heard_of_is_dead_after_its_lease(postgres_server, postgres_url, store):
     """Though its connections are there: it is paused, perhaps. They are ended, and what it holds locked is free."""
-    paused = PostgresStore(postgres_url, lease=0.3)
+    paused = PostgresStore(postgres_url, lease=2.0)
     worker(paused, "w2")
     paused.add_runs([new()], "w2")
     begun_there = paused.transaction()
@@ -395,7 +395,7 @@ def test_a_worker_that_is_not_heard_of_is_dead_after_its_lease(postgres_server, 
     wait_for = heard_by(store)
     worker(store)
     assert store.recover() == 0
-    time.sleep(0.4)
+    time.sleep(2.1)
     store.heartbeat("w1")
     wait_for("worker")
     assert store.recover() == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from stackful.errors import StoreError
 if TYPE_CHECKING:
     from stackful.durable.active import ActiveRun
     from stackful.durable.engine import Engine
+    from stackful.durable.records import Claimed
 
 __all__ = ["Alarms"]
 
@@ -28,6 +30,8 @@ _log = logging.getLogger("stackful.durable")
 _PATIENCE = 0.002
 # As many runs are claimed at once.
 _CLAIM = 64
+# Seconds before its time that a sleeping run is claimed, so that the claim is over when it comes; others with it that sleep not much longer.
+_LEAD, _AHEAD = 0.02, 0.04
 # Seconds after which the store is tried again.
 _AGAIN = 0.2
 # The clock of the wall may be set while we wait for a moment of it.
@@ -49,7 +53,11 @@ class Alarms:
         self._is_stopping = False
         self.is_draining = False
         self._heard: deque[str] = deque()
-        self._next: float | None = None  # by the store's clock
+        self._next: float | None = None  # when to claim, by the store's clock
+        self._noted: deque[float] = deque()  # when runs want to be woken that have left memory since
+        # Runs that were claimed before their time, which is by time.monotonic().
+        self._held: list[tuple[float, int, ActiveRun]] = []
+        self._holding = threading.Lock()
         self._next_beat = 0.0
         self._timeouts: list[tuple[float, int, ActiveRun, Any]] = []  # by time.monotonic()
         self._deadlines: list[tuple[float, int, ActiveRun]] = []  # by the store's clock
@@ -82,8 +90,9 @@ class Alarms:
             self._thread.join(5)
 
     def drain(self) -> None:
-        """Take up no more runs."""
+        """Take up no more runs; those that are held for their time are given back with the rest."""
         self.is_draining = True
+        self.let_go(are_all_due=True)
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
@@ -95,15 +104,38 @@ class Alarms:
 
     def left(self, wake: float | None) -> None:
         """A run has left memory; it wants to be woken then."""
-        if self._is_full or (wake is not None and (self._next is None or wake < self._next)):
+        if self._is_full:
             self._heard.append("due")
             self._ring()
+        if wake is not None:
+            self._noted.append(wake - _LEAD)  # before the look: who sets `_next` at this moment takes note of it after
+            if self._next is None or wake - _LEAD < self._next:
+                self._ring()
 
     def watch(self) -> None:
         """Work waits while threads are in code of runs: see to it that it does not wait long."""
         if not self._is_watching:
             self._is_watching = True
             self._ring()
+
+    def held_for(self) -> float | None:
+        """Seconds until the time of a run comes that was claimed before it; None: of no run."""
+        with self._holding:
+            return self._held[0][0] - time.monotonic() if self._held else None
+
+    def let_go(self, are_all_due: bool = False) -> None:
+        """Runs that were claimed before their time go on: it has come."""
+        if not self._held:
+            return
+        due, now = [], math.inf if are_all_due else time.monotonic()
+        with self._holding:
+            while self._held and self._held[0][0] <= now:
+                due.append(heapq.heappop(self._held)[2])
+        for run in due:
+            if self._engine.active.get(run.id) is run:
+                self._engine.threads.offer(run)
+            else:  # this process was taken for dead
+                run.abandon()
 
     def set_timeout(self, run: ActiveRun, future: Any, seconds: float) -> None:
         """Give up a future that long from now."""
@@ -146,8 +178,12 @@ class Alarms:
             return 0.0
         pauses = [_LONGEST]
         now = self._engine.store.now()
+        self._take_note()
         if self._next is not None:
             pauses.append(self._next - now)
+        held_for = self.held_for()
+        if held_for is not None:  # an idle thread lets it go, but there may be none
+            pauses.append(held_for + _PATIENCE)
         if self._deadlines:
             pauses.append(self._deadlines[0][0] - now)
         if self._timeouts:
@@ -170,8 +206,17 @@ class Alarms:
         if heard & {"cancel", "lost"}:
             self._cancel()
         self._end_late(now)
+        self.let_go()
+        self._take_note()
         if heard & {"due", "lost", "worker"} or (self._next is not None and self._next <= now):
             self._claim()
+
+    def _take_note(self) -> None:
+        """Of who fell asleep here, unless nothing is to be claimed: then the next claim finds it."""
+        while self._noted:
+            wake = self._noted.popleft()
+            if not (self._is_full or self.is_draining):
+                self._next = wake if self._next is None else min(wake, self._next)
 
     def _look_at_threads(self) -> None:
         if not self._is_watching:
@@ -201,27 +246,49 @@ class Alarms:
         while engine.worker is not None and not self.is_draining and not self._is_stopping:
             if self._claim_some() < _CLAIM:
                 break
-        unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
-        reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
-        self._next = None if self._is_full or self.is_draining else engine.store.next_due(reach)
+        self._next = None if self._is_full or self.is_draining else self._next_claim()
 
     def _claim_some(self) -> int:
         """Claim as many as one transaction takes, and have them go on; how many there were."""
         engine = self._engine
         room = min(_CLAIM, engine.concurrency - len(engine.active))
         self._is_full = room <= 0
-        claimed = engine.store.claim(engine.worker or "", room, engine.reach) if room > 0 else []
+        claimed = engine.store.claim(engine.worker or "", room, engine.reach, _AHEAD) if room > 0 else []
+        now = engine.store.now()
         for one in claimed:
-            state = one.state
-            run = engine.threads.recall(one.run.id, one.fence, state.seq) if state else None
-            if run is None:
-                run = engine.active_run(one)
-            elif one.run.cancelled:
-                run.interrupt = "cancel"
-            engine.active[run.id] = run
-            self.check_deadline(run)
-            engine.threads.offer(run)
+            self._take_up(one, now)
         return len(claimed)
+
+    def _take_up(self, claimed: Claimed, now: float) -> None:
+        engine, state = self._engine, claimed.state
+        run = engine.threads.recall(claimed.run.id, claimed.fence, state.seq) if state else None
+        if run is None:
+            run = engine.active_run(claimed)
+        elif claimed.run.cancelled:
+            run.interrupt = "cancel"
+        engine.active[run.id] = run
+        self.check_deadline(run)
+        with self._holding:
+            # One that sleeps although its end was asked for has been told of it: who has not is due at once.
+            wake = now if claimed.wake is None or self.is_draining else claimed.wake
+            if wake > now:
+                heapq.heappush(self._held, (time.monotonic() + wake - now, next(self._numbers), run))
+        if wake > now:
+            engine.threads.expect()
+        else:
+            engine.threads.offer(run)
+
+    def _next_claim(self) -> float | None:
+        """When there is something to be claimed. What is due and was not claimed is a schedule, most often: it is fired."""
+        engine = self._engine
+        when, now = engine.store.next_due(engine.reach), engine.store.now()
+        if when is not None and when <= now:
+            unread = fire_due(engine)  # it is heard of: what begins by it is claimed the next time
+            reach = replace(engine.reach or Reach(), unread=unread) if unread else engine.reach
+            when, now = engine.store.next_due(reach), engine.store.now()
+        if when is None or when - _LEAD <= now:  # too late to be early, or nothing that sleeps
+            return when
+        return when - _LEAD
 
     def check_deadline(self, run: ActiveRun) -> None:
         """See to it that a run that is under way ends in time."""
@@ -250,6 +317,12 @@ class Alarms:
 
     def _interrupt(self, run: ActiveRun, why: str) -> None:
         run.interrupt = run.interrupt or why
+        with self._holding:
+            kept = [held for held in self._held if held[2] is not run]
+            is_held, self._held = len(kept) < len(self._held), kept
+            heapq.heapify(kept)
+        if is_held:
+            self._engine.threads.offer(run)
         future = run.future
         if future is not None and self._engine.threads.take_future(run, future):
             future.cancel()

@@ -168,12 +168,14 @@ class Claimed:
         fence: what its commits must carry.
         state: where it goes on; None if it is to begin.
         arguments: what it begins with; b"" if it has a state.
+        wake: when it is to go on; None, or past: now.
     """
 
     run: Run
     fence: int
     state: State | None
     arguments: bytes = b""
+    wake: float | None = None
 
 
 @dataclass(slots=True)

@@ -248,8 +248,8 @@ class Store(Protocol):
 
     # --- states -------------------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
-        """Take over up to `limit` runs that are due; the fence of each grows.
+    def claim(self, worker: str, limit: int, reach: Reach | None = None, ahead: float = 0.0) -> list[Claimed]:
+        """Take over up to `limit` runs that are due, or SLEEPING and due within `ahead` seconds (see `Claimed.wake`); the fence of each grows.
 
         Due are: runs (of kind "function", and within reach) that are PENDING, SLEEPING or WAITING (or RUNNING, after `recover` and `release`) with ``wake`` not later
         than now; of those in a queue that have not begun only as many as the queue's concurrency and rate admit, those of greater
@@ -359,7 +359,7 @@ class Store(Protocol):
         """Have `callback(kind, subject)` called when something happened, here or in another process; what is returned ends it.
 
         It is called in the thread that made the change, or in one of the store's: it must neither block nor call the store. Kinds: "due" (there
-        may be something to claim, or `next_due` has changed; subject ""), "cancel" (of a running run: its id), "signal" (sent to a run: its id),
+        may be something to claim, or `next_due` has changed by more than the commit of this process; subject ""), "cancel" (of a running run: its id), "signal" (sent to a run: its id),
         "ended" (a run has ended: its id), "worker" (one has come, or has died: call `recover`; subject ""), "lost" (some may have been missed:
         look at everything; subject ""). There may be more calls than needed; none is missing.
         """

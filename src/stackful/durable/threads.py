@@ -83,10 +83,16 @@ class Threads:
             if self._idle:
                 self._work.notify()
                 return
-            if not self._threads:
+            # Who commits waits for the disk: a run whose time has come does not wait with it.
+            if not self._threads or (self._committing.locked() and len(self._threads) < self._limit):
                 self._begin()
                 return
         self._engine.alarms.watch()
+
+    def expect(self) -> None:
+        """A run is held for its time: an idle thread waits for that."""
+        with self._mutex:
+            self._work.notify()
 
     def has_work(self) -> bool:
         """Whether something waits for a thread."""
@@ -184,8 +190,9 @@ class Threads:
             try:
                 run = self._ready.popleft()
             except IndexError:
-                if not (self._pending and self._commit()) and not self._wait():
+                if not (self._pending and self._commit(is_patient=False)) and not self._wait():
                     break
+                self._engine.alarms.let_go()
                 continue
             if self._ready or self._pending:
                 self._engine.alarms.watch()
@@ -201,15 +208,30 @@ class Threads:
     def _wait(self) -> bool:
         """Until there is something to do; False: end this thread."""
         with self._mutex:
-            while not self._ready and not (self._pending and time.monotonic() >= self._pause_until):
+            while not self._ready and not self._can_commit():
                 if self._is_stopping:
                     return False
+                pause = self._pause()
+                if pause is not None and pause <= 0.0:
+                    return True
                 self._idle += 1
                 try:
-                    self._work.wait(max(0.001, self._pause_until - time.monotonic()) if self._pending else None)
+                    self._work.wait(pause)
                 finally:
                     self._idle -= 1
         return True
+
+    def _pause(self) -> float | None:
+        """Seconds until a commit is tried again, or a run is let go that is held for its time."""
+        pause = self._engine.alarms.held_for()
+        if self._pending and not self._committing.locked():
+            again = max(0.001, self._pause_until - time.monotonic())
+            return again if pause is None else min(again, pause)
+        return pause
+
+    def _can_commit(self) -> bool:
+        """Not while another thread does: that one sees to what is pending then."""
+        return bool(self._pending) and not self._committing.locked() and time.monotonic() >= self._pause_until
 
     # --- one turn -----------------------------------------------------------------------------------------------------
 
@@ -325,26 +347,16 @@ class Threads:
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
-    def _commit(self) -> bool:
-        """Commit all that is pending; False if that must wait."""
-        with self._committing:
+    def _commit(self, is_patient: bool = True) -> bool:
+        """Commit all that is pending; False if that must wait, or another thread is at it and we do not wait for that."""
+        if not self._committing.acquire(blocking=is_patient):
+            return False
+        try:
             if time.monotonic() < self._pause_until:
                 return False
-            batch = []
-            while self._pending:
-                run, save = self._pending.popleft()
-                if self._engine.active.get(run.id) is run:
-                    batch.append((run, save))
-                else:  # this process was taken for dead, and may have claimed the run anew: two states of it would be mixed up
-                    self._lose(run)
-            if not batch:
-                return True
-            try:
-                lost = self._engine.store.commit([save for _, save in batch])
-            except Exception as error:  # noqa: BLE001 - no state may be lost, whatever the store raises
-                batch, lost = self._commit_singly(batch, error)
-            else:
-                self._again, self._pause_until = _AGAIN, 0.0
+            batch, lost = self._commit_pending()
+        finally:
+            self._committing.release()
         for run, save in batch:
             if lost and run.id in lost:
                 self._lose(run)
@@ -352,7 +364,28 @@ class Threads:
                 self._ready.append(run)
             else:
                 self._leave(run, save.change)
+        if self._pending:
+            with self._mutex:
+                self._work.notify()
         return self._pause_until == 0.0
+
+    def _commit_pending(self) -> tuple[_Batch, list[str]]:
+        """What was committed, and the runs whose fence was lost."""
+        batch = []
+        while self._pending:
+            run, save = self._pending.popleft()
+            if self._engine.active.get(run.id) is run:
+                batch.append((run, save))
+            else:  # this process was taken for dead, and may have claimed the run anew: two states of it would be mixed up
+                self._lose(run)
+        lost: list[str] = []
+        if batch:
+            try:
+                lost = self._engine.store.commit([save for _, save in batch])
+            except Exception as error:  # noqa: BLE001 - no state may be lost, whatever the store raises
+                return self._commit_singly(batch, error)
+            self._again, self._pause_until = _AGAIN, 0.0
+        return batch, lost
 
     def _commit_singly(self, batch: _Batch, error: Exception) -> tuple[_Batch, list[str]]:
         """The store did not take them together: all wait if it cannot be used now, else those are committed that it takes."""

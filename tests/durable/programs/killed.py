@@ -55,10 +55,20 @@ class Dying:
 if "://" in place:
     import psycopg
 
-    plain_execute = psycopg.Connection.execute
-    psycopg.Connection.execute = lambda session, text, *arguments, **keywords: dying_at_a_commit(
-        lambda *rest, **named: plain_execute(session, *rest, **named)
-    )(text, *arguments, **keywords)
+    from stackful.durable.postgres.statements import Session
+
+    def count_commits(kind, name):
+        plain = getattr(kind, name)
+        setattr(
+            kind,
+            name,
+            lambda session, text, *arguments, **keywords: dying_at_a_commit(
+                lambda *rest, **named: plain(session, *rest, **named)
+            )(text, *arguments, **keywords),
+        )
+
+    count_commits(psycopg.Connection, "execute")
+    count_commits(Session, "ask")
 else:
     plain = Database._connect
     Database._connect = lambda store: Dying(plain(store))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from stackful.durable.postgres.blobs import keep_blobs
-from stackful.durable.postgres.rows import RUN_FIELDS, ask, text
+from stackful.durable.postgres.rows import RUN_FIELDS, text
 from stackful.durable.store import ENDED
 from stackful.errors import StoreError
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from psycopg import Cursor
-
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Answer, Askable
     from stackful.durable.records import NewRun
     from stackful.durable.store import Run
 
@@ -64,13 +62,13 @@ _INSERT = f"""
 """
 
 _FIND = """
-    SELECT id, program FROM stackful.runs WHERE id = %s OR (dedup = %s AND status <> ALL(%s)) ORDER BY (id = %s) DESC LIMIT 1
+    SELECT id, program FROM stackful.runs WHERE id = %s OR (dedup = %s AND status <> ALL(%s::text[])) ORDER BY (id = %s) DESC LIMIT 1
 """
 
 
 def insert_runs(
-    session: Connection, runs: Sequence[NewRun], owner: str | None, savers: Sequence[tuple[str | None, int | None]]
-) -> Cursor[tuple[Any, ...]]:
+    session: Askable, runs: Sequence[NewRun], owner: str | None, savers: Sequence[tuple[str | None, int | None]]
+) -> Answer:
     """Send what adds runs; the answer has a row for each that was added, its id and its fence.
 
     Those that are in no queue and due are the owner's at once, if there is one. The savers are, for each, the run with whose state it is
@@ -78,11 +76,11 @@ def insert_runs(
     """
     columns = [list(column) for column in zip(*map(_row_of, runs), strict=True)]
     guards = [list(column) for column in zip(*savers, strict=True)]
-    return ask(session, _INSERT, [*columns, *guards, owner, owner, owner, owner])
+    return session.ask(_INSERT, [*columns, *guards, owner, owner, owner, owner])
 
 
 def add_runs(
-    session: Connection, address: str, runs: Sequence[NewRun], owner: str | None
+    session: Askable, address: str, runs: Sequence[NewRun], owner: str | None
 ) -> Callable[[], list[tuple[str, int]]]:
     """Add runs that somebody starts; for each its id and fence, as `Store.add_runs` says."""
     added: dict[str, int] = dict(insert_runs(session, runs, owner, [(None, None)] * len(runs)).fetchall())
@@ -94,17 +92,15 @@ def add_runs(
     ]
     keep_blobs(session, kept)
     if any(fence == 0 for _, fence in answers):
-        session.execute("SELECT pg_notify('stackful', 'due')")
+        session.ask("SELECT pg_notify('stackful', 'due')")
     return lambda: answers
 
 
-def _answer(
-    session: Connection, address: str, new: NewRun, added: dict[str, int], owner: str | None
-) -> tuple[str, int]:
+def _answer(session: Askable, address: str, new: NewRun, added: dict[str, int], owner: str | None) -> tuple[str, int]:
     run = new.run
     while run.id not in added:
         ended = [status.value for status in ENDED]
-        row = ask(session, _FIND, [run.id, run.dedup, ended, run.id]).fetchone()
+        row = session.ask(_FIND, [run.id, run.dedup, ended, run.id]).fetchone()
         if row is not None:
             if row[0] == run.id and row[1] != run.program:
                 raise StoreError(f"there is already a run called {run.id} in {address}, of {row[1]}; choose another id")
@@ -114,15 +110,16 @@ def _answer(
     return run.id, added.pop(run.id)
 
 
-def insert_script(session: Connection, run: Run, source: bytes) -> None:
+def insert_script(session: Askable, run: Run, source: bytes) -> None:
     """Add a script's run, which runs already."""
-    session.execute(
+    session.ask(
         "INSERT INTO stackful.runs (id, kind, program, status, created, updated, started, python, argv, cwd, every, source, version, attributes)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        " VALUES (%s, %s, %s, %s, %s::double precision, %s::double precision, %s::double precision, %s, %s::text[], %s, %s::double precision,"
+        " %s::bytea, %s, %s::jsonb)",
         [run.id, run.kind, run.program, run.status.value, run.created, run.updated or run.created, run.created, run.python, list(run.argv),
          run.cwd, run.every, source, run.version, json.dumps(dict(run.attributes)) if run.attributes else None],
     )  # fmt: skip
-    session.execute("INSERT INTO stackful.states (run) VALUES (%s)", [run.id])
+    session.ask("INSERT INTO stackful.states (run) VALUES (%s)", [run.id])
 
 
 def _row_of(new: NewRun) -> list[Any]:

@@ -21,7 +21,8 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stackful.durable.postgres.sessions import Connection, Sessions
+    from stackful.durable.postgres.sessions import Sessions
+    from stackful.durable.postgres.statements import Session
 
 __all__ = ["Attendant"]
 
@@ -52,7 +53,7 @@ class Attendant:
         self._changed = threading.Condition(self._lock)
         self._wanted: set[int] = set()
         self._held: set[int] = set()
-        self._is_listening = False
+        self._is_listening = self._is_filled = False
         self._heard: deque[str] = deque()
         self._thread: threading.Thread | None = None
         self._ears = _Ears()
@@ -127,13 +128,13 @@ class Attendant:
             finally:
                 with self._lock:
                     self._held.clear()
-                    self._is_listening = False
+                    self._is_listening = self._is_filled = False
                     self._changed.notify_all()
                 self._ring.close()
                 if session is not None:
                     session.close()
 
-    def _greet(self, session: Connection) -> None:
+    def _greet(self, session: Session) -> None:
         """In a new session: nothing that happens from now on is missed, and the workers of this process are seen to live."""
         session.add_notify_handler(self._hear)
         session.execute("LISTEN stackful")
@@ -144,10 +145,13 @@ class Attendant:
             self._is_listening = True
             self._changed.notify_all()
 
-    def _attend(self, session: Connection) -> None:
+    def _attend(self, session: Session) -> None:
         self._hold_wanted(session)
         self._ring.watch_before(session, self._held)
         self._tell_heard()
+        if self._held and not self._is_filled:
+            self._is_filled = True
+            self._sessions.fill()
         ready = self._ears.wait([session.fileno(), *self._ring.files()])
         if session.fileno() in ready:
             session.pgconn.consume_input()
@@ -156,7 +160,7 @@ class Attendant:
         if self._ring.is_lost(ready):
             self.tell("worker")
 
-    def _hold_wanted(self, session: Connection) -> None:
+    def _hold_wanted(self, session: Session) -> None:
         for number in self._wanted - self._held:
             session.execute("SELECT pg_advisory_lock(%s, %s)", [LOCKS, number])
             self._held.add(number)
@@ -185,7 +189,7 @@ class _Ring:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._session: Connection | None = None
+        self._session: Session | None = None
         self._watched: int | None = None
         self.gone: set[int] = set()
         self.is_stale = True
@@ -193,7 +197,7 @@ class _Ring:
     def files(self) -> list[int]:
         return [] if self._session is None else [self._session.fileno()]
 
-    def watch_before(self, session: Connection, held: set[int]) -> None:
+    def watch_before(self, session: Session, held: set[int]) -> None:
         """Wait for the lock of the worker that comes before these, if it is not waited for already."""
         if not self.is_stale:
             return

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from stackful.durable.postgres.rows import ask
 from stackful.durable.store import ENDED
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Askable
     from stackful.durable.records import Save
 
 __all__ = ["delete_runs", "drop_blobs", "keep_blobs", "read_blobs"]
@@ -44,27 +43,29 @@ _DROP = """
     RETURNING u.digest
 """
 _UNUSED = "NOT EXISTS (SELECT FROM stackful.blob_users u WHERE u.digest = b.digest)"
-_LOCK = "SELECT b.digest FROM stackful.blobs b WHERE b.digest = ANY(%s) ORDER BY b.digest FOR UPDATE SKIP LOCKED"
+_LOCK = (
+    "SELECT b.digest FROM stackful.blobs b WHERE b.digest = ANY(%s::text[]) ORDER BY b.digest FOR UPDATE SKIP LOCKED"
+)
 _LOCK_UNUSED = f"SELECT b.digest FROM stackful.blobs b WHERE {_UNUSED} ORDER BY b.digest FOR UPDATE SKIP LOCKED"
-_SWEEP = f"DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s) AND {_UNUSED}"
+_SWEEP = f"DELETE FROM stackful.blobs b WHERE b.digest = ANY(%s::text[]) AND {_UNUSED}"
 
 
-def read_blobs(session: Connection, digests: Sequence[str]) -> dict[str, bytes]:
+def read_blobs(session: Askable, digests: Sequence[str]) -> dict[str, bytes]:
     """Those that are there, by digest."""
-    query = "SELECT digest, data FROM stackful.blobs WHERE digest = ANY(%s)"
-    return dict(ask(session, query, [list(digests)]).fetchall())
+    query = "SELECT digest, data FROM stackful.blobs WHERE digest = ANY(%s::text[])"
+    return dict(session.ask(query, [list(digests)]).fetchall())
 
 
-def keep_blobs(session: Connection, given: Sequence[tuple[str, int, int, Mapping[str, bytes]]]) -> None:
+def keep_blobs(session: Askable, given: Sequence[tuple[str, int, int, Mapping[str, bytes]]]) -> None:
     """Store what runs, if these are their fences, refer to from a state on."""
     if given:
         values = [(run, fence, *value) for run, fence, _, blobs in given for value in blobs.items()]
-        session.execute(_KEEP, _columns(values))
+        session.ask(_KEEP, _columns(values))
         users = [(run, fence, digest, seq) for run, fence, seq, blobs in given for digest in blobs]
-        session.execute(_USE, _columns(users))
+        session.ask(_USE, _columns(users))
 
 
-def drop_blobs(session: Connection, saves: Sequence[Save]) -> None:
+def drop_blobs(session: Askable, saves: Sequence[Save]) -> None:
     """Drop what no state of these runs needs any more, and nobody else's."""
     unused = [(save, save.unused) for save in saves if save.unused is not None]
     if not unused:
@@ -72,28 +73,28 @@ def drop_blobs(session: Connection, saves: Sequence[Save]) -> None:
     ended: list[tuple[str, int, str | None, int]] = [(s.run, s.fence, None, s.seq) for s, _ in unused if s.data is None]
     ended += [(s.run, s.fence, digest, s.seq - 1) for s, digests in unused for digest in digests]
     if ended:
-        session.execute(_END, _columns(ended))
-    dropped = ask(session, _DROP, _columns([(save.run, save.fence) for save, _ in unused])).fetchall()
+        session.ask(_END, _columns(ended))
+    dropped = session.ask(_DROP, _columns([(save.run, save.fence) for save, _ in unused])).fetchall()
     _sweep(session, _LOCK, [[row[0] for row in dropped]])
 
 
-def delete_runs(session: Connection, run_ids: Sequence[str]) -> Callable[[], int]:
+def delete_runs(session: Askable, run_ids: Sequence[str]) -> Callable[[], int]:
     """Forget runs that have ended, and all values that nobody needs; what is returned tells how many runs there were.
 
     All, for two runs that drop the same value at once each see that the other needs it.
     """
     ended = [status.value for status in ENDED]
-    query = "DELETE FROM stackful.runs WHERE id = ANY(%s) AND status = ANY(%s)"
-    deleted = session.execute(query, [list(run_ids), ended])
+    query = "DELETE FROM stackful.runs WHERE id = ANY(%s::text[]) AND status = ANY(%s::text[])"
+    deleted = session.ask(query, [list(run_ids), ended])
     _sweep(session, _LOCK_UNUSED, [])
     return lambda: deleted.rowcount
 
 
-def _sweep(session: Connection, query: str, values: Sequence[object]) -> None:
+def _sweep(session: Askable, query: str, values: Sequence[object]) -> None:
     """Those that somebody is about to refer to are locked by that (a foreign key), and stay."""
-    free = [row[0] for row in ask(session, query, values)]
+    free = [row[0] for row in session.ask(query, values)]
     if free:
-        session.execute(_SWEEP, [free])
+        session.ask(_SWEEP, [free])
 
 
 def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:

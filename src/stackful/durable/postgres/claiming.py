@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackful.durable.postgres.rows import COLUMNS, ask, run, run_of
+from stackful.durable.postgres.rows import COLUMNS, run, run_of
 from stackful.durable.postgres.saving import end_runs
 from stackful.durable.records import Claimed, State
 from stackful.durable.store import ENDED, Run, Status
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Askable
     from stackful.durable.records import Reach
 
 __all__ = ["cancel", "cancelled", "claim", "next_due", "release", "retry"]
@@ -50,23 +50,23 @@ _ROOM = f"""
     )
 """
 _WITHIN = """
-    (%(programs)s::text[] IS NULL OR program = ANY(%(programs)s)) AND (%(queues)s::text[] IS NULL OR coalesce(queue, '-') = ANY(%(queues)s))
+    (%(programs)s::text[] IS NULL OR program = ANY(%(programs)s::text[])) AND (%(queues)s::text[] IS NULL OR coalesce(queue, '-') = ANY(%(queues)s::text[]))
 """
 _CLAIM = f"""
     WITH {_QUEUES}, due AS MATERIALIZED (
-        SELECT id, waits FROM stackful.runs
-        WHERE wake <= {_NOW} AND kind = 'function' AND (queue IS NULL OR started IS NOT NULL OR deadline <= {_NOW})
-            AND {_WITHIN}
-        ORDER BY priority DESC, wake, number LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        SELECT id, waits, wake FROM stackful.runs
+        WHERE wake <= {_NOW} + %(ahead)s::double precision AND (wake <= {_NOW} OR status = 'sleeping')
+            AND kind = 'function' AND (queue IS NULL OR started IS NOT NULL OR deadline <= {_NOW}) AND {_WITHIN}
+        ORDER BY priority DESC, wake, number LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED
     ), room AS MATERIALIZED (
         SELECT w.queue, CASE WHEN q.name IS NULL THEN 1000000 ELSE {_ROOM} END AS size
         FROM waiting w LEFT JOIN stackful.queues q ON q.name = w.queue WHERE w.queue IS NOT NULL
     ), admitted AS MATERIALIZED (
-        SELECT first.id, first.waits FROM room, LATERAL (
+        SELECT first.id, first.waits, NULL::double precision FROM room, LATERAL (
             SELECT id, waits FROM stackful.runs r
             WHERE r.queued AND r.queue = room.queue AND {_WITHIN}
-            ORDER BY priority DESC, number LIMIT greatest(least(room.size, %(limit)s), 0) FOR UPDATE SKIP LOCKED
-        ) AS first LIMIT %(limit)s - (SELECT count(*) FROM due)
+            ORDER BY priority DESC, number LIMIT greatest(least(room.size, %(limit)s::bigint), 0) FOR UPDATE SKIP LOCKED
+        ) AS first LIMIT %(limit)s::bigint - (SELECT count(*) FROM due)
     ), chosen AS MATERIALIZED (
         SELECT * FROM due UNION SELECT * FROM admitted
     ), taken AS (
@@ -79,7 +79,7 @@ _CLAIM = f"""
     ), waited AS (
         DELETE FROM stackful.awaits a USING chosen WHERE a.run = chosen.id
     )
-    SELECT {COLUMNS}, chosen.waits, s.fence, s.data, CASE WHEN s.data IS NULL THEN r.arguments END
+    SELECT {COLUMNS}, chosen.waits, chosen.wake, s.fence, s.data, CASE WHEN s.data IS NULL THEN r.arguments END
     FROM taken r JOIN held s ON s.run = r.id JOIN chosen ON chosen.id = r.id ORDER BY r.priority DESC, r.number
 """
 _RELEASE = f"""
@@ -95,7 +95,7 @@ _NEXT = f"""
     WITH {_QUEUES}
     SELECT least(
         (SELECT min(wake) FROM stackful.runs WHERE wake IS NOT NULL AND kind = 'function' AND {_WITHIN}),
-        (SELECT min(next) FROM stackful.schedules WHERE name <> ALL(%(unread)s) AND {_WITHIN}),
+        (SELECT min(next) FROM stackful.schedules WHERE name <> ALL(%(unread)s::text[]) AND {_WITHIN}),
         (SELECT min(CASE WHEN q.rate IS NULL THEN {_NOW} ELSE coalesce((
                 SELECT b.started + q.seconds FROM stackful.runs b WHERE b.queue = q.name AND b.started > {_NOW} - q.seconds
                 ORDER BY b.started DESC LIMIT 1 OFFSET greatest(q.rate - 1, 0)), {_NOW}) END)
@@ -107,54 +107,51 @@ _NEXT = f"""
 """
 _CANCEL = """
     UPDATE stackful.runs SET cancelled = true, updated = stackful.clock(),
-        status = CASE WHEN %(is_new)s THEN 'cancelled' ELSE status END,
-        error = CASE WHEN %(is_new)s THEN 'cancelled before it began' ELSE error END,
-        wake = CASE WHEN %(is_new)s THEN NULL WHEN status = 'running' THEN wake ELSE stackful.clock() END,
+        status = CASE WHEN %(is_new)s::boolean THEN 'cancelled' ELSE status END,
+        error = CASE WHEN %(is_new)s::boolean THEN 'cancelled before it began' ELSE error END,
+        wake = CASE WHEN %(is_new)s::boolean THEN NULL WHEN status = 'running' THEN wake ELSE stackful.clock() END,
         queued = queued AND status = 'running'
     WHERE id = %(id)s
 """
 
 
-def claim(session: Connection, worker: str, limit: int, reach: Reach | None) -> Callable[[], list[Claimed]]:
-    """Send what takes over up to `limit` runs that are due; what is returned gives them."""
-    session.execute(_QUEUE_UP)
-    session.execute(_LOCK_QUEUES)
-    values = {**_names(reach), "limit": limit, "worker": worker}
-    answer = session.cursor(binary=True).execute(_CLAIM, values)
+def claim(session: Askable, worker: str, limit: int, reach: Reach | None, ahead: float) -> Callable[[], list[Claimed]]:
+    """Send what takes over up to `limit` runs that are due, or sleep and will be due so soon; what is returned gives them."""
+    session.ask(_QUEUE_UP)
+    session.ask(_LOCK_QUEUES)
+    values = {**_names(reach), "limit": limit, "worker": worker, "ahead": ahead}
+    answer = session.ask(_CLAIM, values)
     return lambda: [_claimed(row) for row in answer.fetchall()]
 
 
-def _claimed(row: Sequence[object]) -> Claimed:
-    *columns, waits, fence, data, arguments = row
+def _claimed(row: Sequence[Any]) -> Claimed:
+    *columns, waits, wake, fence, data, arguments = row
     found = run_of(columns)._replace(waits=waits)
     assert isinstance(fence, int)
     if not isinstance(data, bytes):
-        return Claimed(found, fence, None, arguments if isinstance(arguments, bytes) else b"")
+        return Claimed(found, fence, None, arguments if isinstance(arguments, bytes) else b"", wake)
     state = State(found.id, found.seq, found.steps, found.step, found.line, found.taken or 0.0, len(data), data)
-    return Claimed(found, fence, state)
+    return Claimed(found, fence, state, wake=wake)
 
 
-def release(session: Connection, fences: Mapping[str, int]) -> Callable[[], None]:
+def release(session: Askable, fences: Mapping[str, int]) -> Callable[[], None]:
     """Give runs back: their last state is due at once, for anybody."""
-    session.execute(_RELEASE, [list(fences), list(fences.values())])
+    session.ask(_RELEASE, [list(fences), list(fences.values())])
     return lambda: None
 
 
-def cancelled(session: Connection, worker: str) -> list[str]:
+def cancelled(session: Askable, worker: str) -> list[str]:
     """The runs of a worker whose end was asked for."""
     query = (
         "SELECT s.run FROM stackful.states s JOIN stackful.runs r ON r.id = s.run WHERE s.owner = %s AND r.cancelled"
     )
-    return [row[0] for row in ask(session, query, [worker])]
+    return [row[0] for row in session.ask(query, [worker])]
 
 
-def next_due(session: Connection, reach: Reach | None) -> float | None:
+def next_due(session: Askable, reach: Reach | None) -> float | None:
     """When `claim` will next have something, or a schedule fires."""
-    ((when,),) = (
-        session.cursor(binary=True)
-        .execute(_NEXT, {**_names(reach), "unread": [] if reach is None else [*reach.unread]})
-        .fetchall()
-    )
+    values = {**_names(reach), "unread": [] if reach is None else [*reach.unread]}
+    ((when,),) = session.ask(_NEXT, values).fetchall()
     return None if when is None else float(when)
 
 
@@ -166,41 +163,41 @@ def _names(reach: Reach | None) -> dict[str, Any]:
     }
 
 
-def cancel(session: Connection, address: str, run_id: str) -> Callable[[], Status]:
+def cancel(session: Askable, address: str, run_id: str) -> Callable[[], Status]:
     """Ask for a run's end; what is returned tells its status from then on."""
     found = _locked(session, address, run_id)
     if found.status in ENDED:
         return lambda: found.status
     is_new = found.status is Status.PENDING and not found.seq and found.started is None
-    session.execute(_CANCEL, {"is_new": is_new, "id": found.id})
+    session.ask(_CANCEL, {"is_new": is_new, "id": found.id})
     if is_new:
         end_runs(session, [found.id], [])
     else:
-        session.execute("SELECT pg_notify('stackful', %s)", [f"cancel {found.id}"])
-        session.execute("SELECT pg_notify('stackful', 'due')")
+        session.ask("SELECT pg_notify('stackful', %s)", [f"cancel {found.id}"])
+        session.ask("SELECT pg_notify('stackful', 'due')")
     return lambda: Status.CANCELLED if is_new else found.status
 
 
-def retry(session: Connection, address: str, run_id: str) -> Callable[[], None]:
+def retry(session: Askable, address: str, run_id: str) -> Callable[[], None]:
     """A run that has failed goes on from its last state, or from its arguments if it has none."""
     found = _locked(session, address, run_id)
     if found.status is not Status.FAILED or found.kind != "function":
         what = "a script" if found.kind != "function" else found.status.value
         raise StoreError(f"run {found.id} is {what}: only a run of a function that has failed can be tried again")
-    query = "SELECT FROM stackful.runs WHERE dedup = %s AND status <> ALL(%s)"
-    if found.dedup and ask(session, query, [found.dedup, [status.value for status in ENDED]]).fetchone():
+    query = "SELECT FROM stackful.runs WHERE dedup = %s AND status <> ALL(%s::text[])"
+    if found.dedup and session.ask(query, [found.dedup, [status.value for status in ENDED]]).rowcount:
         raise StoreError(f"run {found.id} cannot be tried again: another run with its key {found.dedup} is under way")
-    session.execute(
+    session.ask(
         "UPDATE stackful.runs SET status = 'pending', wake = stackful.clock(), cancelled = false, deadline = NULL, error = NULL,"
         " updated = stackful.clock() WHERE id = %s",
         [found.id],
     )
-    session.execute("SELECT pg_notify('stackful', 'due')")
+    session.ask("SELECT pg_notify('stackful', 'due')")
     return lambda: None
 
 
-def _locked(session: Connection, address: str, run_id: str) -> Run:
+def _locked(session: Askable, address: str, run_id: str) -> Run:
     """A run whose row nobody else changes before this transaction ends."""
     name = run(session, address, run_id).id
-    session.execute("SELECT FROM stackful.runs WHERE id = %s FOR UPDATE", [name])
+    session.ask("SELECT FROM stackful.runs WHERE id = %s FOR UPDATE", [name])
     return run(session, address, name)

@@ -13,15 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from psycopg import Cursor
-
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Askable, Session
     from stackful.durable.records import Filter
 
 __all__ = [
     "COLUMNS",
     "RUN_FIELDS",
-    "ask",
     "checkpoints",
     "children",
     "count",
@@ -59,11 +56,6 @@ _PLACE = {name: place for place, name in enumerate(Run._fields)}
 _MISSING = {"seq": 0, "steps": 0, "step": "", "line": "", "size": 0}
 
 
-def ask(session: Connection, query: str, values: Sequence[Any] = ()) -> Cursor[tuple[Any, ...]]:
-    """Send a query whose answer is to come in binary: bytes are not written out as digits."""
-    return session.cursor(binary=True).execute(query, values)
-
-
 def text(value: str | None) -> str | None:
     r"""What is only shown, as PostgreSQL takes it: without NUL characters and halves of characters.
 
@@ -76,12 +68,12 @@ def text(value: str | None) -> str | None:
     return value.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def run(session: Connection, address: str, run_id: str) -> Run:
+def run(session: Askable, address: str, run_id: str) -> Run:
     """The run with this id, or the only one whose id starts so."""
-    rows = ask(session, f"{_SELECT} WHERE r.id = %s", [run_id]).fetchall()
+    rows = session.ask(f"{_SELECT} WHERE r.id = %s", [run_id]).fetchall()
     if not rows:
         query = f"{_SELECT} WHERE starts_with(r.id, %s) ORDER BY r.number LIMIT 11"
-        rows = ask(session, query, [run_id]).fetchall()
+        rows = session.ask(query, [run_id]).fetchall()
     if len(rows) > 1:
         names = ", ".join(row[0] for row in rows[:10]) + (", ..." if len(rows) > 10 else "")
         raise RunNotFoundError(f"{run_id!r} is the start of several runs: {names}; give more of the id")
@@ -90,54 +82,56 @@ def run(session: Connection, address: str, run_id: str) -> Run:
     return run_of(rows[0])
 
 
-def runs(session: Connection, where: Filter | None, limit: int | None, offset: int) -> list[Run]:
+def runs(session: Session, where: Filter | None, limit: int | None, offset: int) -> list[Run]:
     """Runs, the newest first."""
     condition, values = _condition(where)
-    query = f"{_SELECT} {condition} ORDER BY r.created DESC, r.number DESC LIMIT %s OFFSET %s"
-    return [run_of(row) for row in ask(session, query, [*values, limit, offset])]
+    page = f"LIMIT {'ALL' if limit is None else int(limit)} OFFSET {int(offset)}"  # numbers that the planner sees
+    query = f"{_SELECT} {condition} ORDER BY r.created DESC, r.number DESC {page}"
+    return [run_of(row) for row in session.cursor(binary=True).execute(query, values, prepare=False)]
 
 
-def count(session: Connection, where: Filter | None) -> dict[Status, int]:
+def count(session: Session, where: Filter | None) -> dict[Status, int]:
     """How many runs there are of each status."""
     condition, values = _condition(where)
-    rows = ask(session, f"SELECT r.status, count(*) FROM stackful.runs r {condition} GROUP BY r.status", values)
+    query = f"SELECT r.status, count(*) FROM stackful.runs r {condition} GROUP BY r.status"
+    rows = session.cursor(binary=True).execute(query, values, prepare=False)
     return {Status(status): number for status, number in rows}
 
 
-def field(session: Connection, address: str, run_id: str, column: str) -> bytes:
+def field(session: Askable, address: str, run_id: str, column: str) -> bytes:
     """A column of bytes."""
-    row = ask(session, f"SELECT {column} FROM stackful.runs WHERE id = %s", [run_id]).fetchone()
+    row = session.ask(f"SELECT {column} FROM stackful.runs WHERE id = %s", [run_id]).fetchone()
     if row is None:
         raise _not_found(address, run_id)
     return bytes(row[0] or b"")
 
 
-def outcomes(session: Connection, address: str, run_ids: Sequence[str]) -> list[Outcome]:
+def outcomes(session: Askable, address: str, run_ids: Sequence[str]) -> list[Outcome]:
     """How runs stand, in this order."""
-    query = "SELECT id, status, result, error FROM stackful.runs WHERE id = ANY(%s)"
-    found = {row[0]: Outcome(row[0], Status(row[1]), row[2], row[3]) for row in ask(session, query, [list(run_ids)])}
+    query = "SELECT id, status, result, error FROM stackful.runs WHERE id = ANY(%s::text[])"
+    found = {row[0]: Outcome(row[0], Status(row[1]), row[2], row[3]) for row in session.ask(query, [list(run_ids)])}
     for run_id in run_ids:
         if run_id not in found:
             raise _not_found(address, run_id)
     return [found[run_id] for run_id in run_ids]
 
 
-def children(session: Connection, run_id: str) -> list[str]:
+def children(session: Askable, run_id: str) -> list[str]:
     """The runs that a run has started and that have not ended."""
-    query = "SELECT id FROM stackful.runs WHERE parent = %s AND status <> ALL(%s) ORDER BY number"
-    return [row[0] for row in ask(session, query, [run_id, [status.value for status in ENDED]])]
+    query = "SELECT id FROM stackful.runs WHERE parent = %s AND status <> ALL(%s::text[]) ORDER BY number"
+    return [row[0] for row in session.ask(query, [run_id, [status.value for status in ENDED]])]
 
 
-def state(session: Connection, run_id: str) -> State | None:
+def state(session: Askable, run_id: str) -> State | None:
     """The last state of a run, with its data."""
     query = (
         "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.states WHERE run = %s AND data IS NOT NULL"
     )
-    row = ask(session, query, [run_id]).fetchone()
+    row = session.ask(query, [run_id]).fetchone()
     return State(*row) if row else None
 
 
-def checkpoints(session: Connection, run_id: str) -> list[Checkpoint]:
+def checkpoints(session: Askable, run_id: str) -> list[Checkpoint]:
     """The checkpoints of a run, the newest first; the last state of a function's run is one."""
     query = f"""
         SELECT run, seq, taken, size + {_SHARED.format("k")} FROM stackful.checkpoints k WHERE run = %s
@@ -146,18 +140,16 @@ def checkpoints(session: Connection, run_id: str) -> list[Checkpoint]:
             WHERE s.run = %s AND s.data IS NOT NULL
         ORDER BY seq DESC
     """
-    return [Checkpoint(*row) for row in ask(session, query, [run_id, run_id])]
+    return [Checkpoint(*row) for row in session.ask(query, [run_id, run_id])]
 
 
-def load_state(session: Connection, address: str, run_id: str, seq: int) -> State:
+def load_state(session: Askable, address: str, run_id: str, seq: int) -> State:
     """A checkpoint of a function's run with its data."""
     last = state(session, run_id)
     if last is not None and last.seq == seq:
         return last
-    query = (
-        "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s"
-    )
-    row = ask(session, query, [run_id, seq]).fetchone()
+    query = "SELECT run, seq, steps, step, line, taken, size, data FROM stackful.checkpoints WHERE run = %s AND seq = %s::bigint"
+    row = session.ask(query, [run_id, seq]).fetchone()
     if row is not None:
         return State(*row)
     run(session, address, run_id)

@@ -11,7 +11,7 @@ import json
 
 from stackful.durable.postgres.adding import insert_runs
 from stackful.durable.postgres.blobs import drop_blobs, keep_blobs
-from stackful.durable.postgres.rows import ask, text
+from stackful.durable.postgres.rows import text
 from stackful.durable.postgres.signalling import deliver, wake_for_signals
 from stackful.durable.records import Save
 from stackful.durable.store import ENDED, Status
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Askable, Session
     from stackful.durable.records import Change
 
 __all__ = ["change_script", "end_runs", "save_all", "save_plain"]
 
 _ONE = """
-    UPDATE stackful.states SET seq = %s, steps = %s, step = %s, line = %s, taken = stackful.clock(), size = %s, data = %s
-    WHERE run = %s AND fence = %s
+    UPDATE stackful.states SET seq = %s::bigint, steps = %s::bigint, step = %s, line = %s, taken = stackful.clock(), size = %s::bigint, data = %s::bytea
+    WHERE run = %s AND fence = %s::bigint
 """
 _MANY = """
     UPDATE stackful.states s SET seq = v.seq, steps = v.steps, step = v.step, line = v.line, taken = stackful.clock(), size = length(v.data),
@@ -50,8 +50,9 @@ _MIXED = """
     WHERE s.run = v.run AND s.fence = v.fence RETURNING s.run
 """
 _ENDED = "('finished', 'failed', 'cancelled')"
+# Who falls asleep and is due at once was cancelled meanwhile: nobody else would tell that there is something to claim.
 _CHANGE = f"""
-    UPDATE stackful.runs r SET
+    WITH changed AS (UPDATE stackful.runs r SET
         status = v.status, updated = stackful.clock(), queued = false,
         wake = CASE WHEN v.status = 'running' OR v.status IN {_ENDED} THEN NULL WHEN v.told THEN v.wake
             WHEN r.cancelled THEN stackful.clock() ELSE least(v.wake, r.deadline) END,
@@ -65,7 +66,8 @@ _CHANGE = f"""
             %s::boolean[], %s::jsonb[], %s::jsonb[])
         AS v(run, fence, status, wake, waits, question, result, error, exit_status, told, attributes, removed)
         JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
-    WHERE r.id = v.run
+    WHERE r.id = v.run RETURNING r.wake, r.cancelled)
+    SELECT pg_notify('stackful', 'due') FROM changed WHERE cancelled AND wake <= stackful.clock() LIMIT 1
 """
 _CONSUME = """
     DELETE FROM stackful.signals g USING unnest(%s::text[], %s::bigint[], %s::bigint[]) AS v(run, fence, id), stackful.states s
@@ -77,15 +79,15 @@ _AWAIT = """
         JOIN stackful.states s ON s.run = v.run AND s.fence = v.fence
     ON CONFLICT DO NOTHING
 """
-_LOCK_TARGETS = "SELECT FROM stackful.runs WHERE id = ANY(%s) ORDER BY id FOR SHARE"
+_LOCK_TARGETS = "SELECT FROM stackful.runs WHERE id = ANY(%s::text[]) ORDER BY id FOR SHARE"
 _LOCK_WAITERS = """
-    SELECT FROM stackful.runs WHERE id IN (SELECT run FROM stackful.awaits WHERE target = ANY(%s)) ORDER BY id FOR NO KEY UPDATE
+    SELECT FROM stackful.runs WHERE id IN (SELECT run FROM stackful.awaits WHERE target = ANY(%s::text[])) ORDER BY id FOR NO KEY UPDATE
 """
 _WAKE_WAITERS = f"""
     WITH woken AS (
         UPDATE stackful.runs r SET wake = stackful.clock()
         WHERE r.status = 'waiting' AND (r.wake IS NULL OR r.wake > stackful.clock())
-            AND r.id IN (SELECT unnest(%s::text[]) UNION SELECT run FROM stackful.awaits WHERE target = ANY(%s))
+            AND r.id IN (SELECT unnest(%s::text[]) UNION SELECT run FROM stackful.awaits WHERE target = ANY(%s::text[]))
             AND (EXISTS (SELECT FROM stackful.awaits a JOIN stackful.runs t ON t.id = a.target
                     WHERE a.run = r.id AND t.status IN ('failed', 'cancelled'))
                 OR NOT EXISTS (SELECT FROM stackful.awaits a JOIN stackful.runs t ON t.id = a.target
@@ -94,25 +96,22 @@ _WAKE_WAITERS = f"""
     )
     SELECT pg_notify('stackful', 'due') FROM (SELECT FROM woken LIMIT 1) AS any_woken
 """
-_FORGET = [
-    """
-    UPDATE stackful.states s SET data = NULL, size = 0 FROM stackful.runs r
-    WHERE s.run = ANY(%s) AND r.id = s.run AND r.status IN ('finished', 'cancelled')
-    """,
-    *(
-        f"""
-        DELETE FROM stackful.{table} x USING stackful.runs r
-        WHERE x.run = ANY(%s) AND r.id = x.run AND r.status IN ('finished', 'cancelled')
-        """
-        for table in ("signals", "signal_keys")
-    ),
-]
-_TELL_ENDED = f"""
-    SELECT pg_notify('stackful', 'ended ' || id) FROM stackful.runs WHERE id = ANY(%s) AND status IN {_ENDED}
-"""
-_ADMIT = """
-    SELECT pg_notify('stackful', 'due') WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (
-        SELECT queue FROM stackful.runs WHERE id = ANY(%s)))
+# What good ends leave behind; who waits for these runs; and whether the next of their queues may begin.
+_FORGET = f"""
+    WITH ended AS MATERIALIZED (
+        SELECT id, status, queue FROM stackful.runs WHERE id = ANY(%s::text[]) AND status IN {_ENDED}
+    ), done AS (
+        SELECT id FROM ended WHERE status IN ('finished', 'cancelled')
+    ), states AS (
+        UPDATE stackful.states s SET data = NULL, size = 0 FROM done WHERE s.run = done.id
+    ), signals AS (
+        DELETE FROM stackful.signals g USING done WHERE g.run = done.id
+    ), signal_keys AS (
+        DELETE FROM stackful.signal_keys k USING done WHERE k.run = done.id
+    )
+    SELECT pg_notify('stackful', 'ended ' || id) FROM ended
+    UNION ALL SELECT pg_notify('stackful', 'due')
+        WHERE EXISTS (SELECT FROM stackful.runs q WHERE q.queued AND q.queue IN (SELECT queue FROM ended))
 """
 _KEEP = """
     INSERT INTO stackful.checkpoints (run, seq, taken, size, steps, step, line, data)
@@ -127,24 +126,24 @@ _THIN = """
 """
 
 
-def save_plain(session: Connection, saves: Sequence[Save]) -> list[str]:
+def save_plain(session: Session, saves: Sequence[Save]) -> list[str]:
     """Commit states, in one statement, that comes to the same when it is done twice; the runs whose fence was lost."""
     if len(saves) == 1:
         (s,) = saves
         values = [s.seq, s.steps, text(s.step), text(s.line), len(s.data or b""), s.data, s.run, s.fence]
-        return [] if session.execute(_ONE, values).rowcount else [s.run]
+        return [] if session.tell(_ONE, values) else [s.run]
     rows = ((s.run, s.fence, s.seq, s.steps, text(s.step), text(s.line), s.data) for s in saves)
-    saved = {row[0] for row in ask(session, _MANY, _columns(rows, 7)).fetchall()}
+    saved = {row[0] for row in session.ask(_MANY, _columns(rows, 7)).fetchall()}
     return [s.run for s in saves if s.run not in saved]
 
 
-def save_all(session: Connection, saves: Sequence[Save]) -> Callable[[], list[str]]:
+def save_all(session: Askable, saves: Sequence[Save]) -> Callable[[], list[str]]:
     """Send what saves states with all that changes; what is returned tells which runs' fence was lost, of which nothing is changed."""
     rows = (
         (s.run, s.fence, s.seq, s.steps, text(s.step), text(s.line), s.data, s.change is not None and s.change.status is not Status.RUNNING)
         for s in saves
     )  # fmt: skip
-    answer = ask(session, _MIXED, _columns(rows, 8))
+    answer = session.ask(_MIXED, _columns(rows, 8))
     changes = [(s, s.change) for s in saves if s.change is not None]
     _change_runs(session, changes)
     _keep(session, saves)
@@ -158,14 +157,14 @@ def save_all(session: Connection, saves: Sequence[Save]) -> Callable[[], list[st
     return lost
 
 
-def change_script(session: Connection, run_id: str, change: Change) -> None:
+def change_script(session: Askable, run_id: str, change: Change) -> None:
     """The same for the change of a script, which nobody claims and whose fence is never lost."""
     save_all(session, [Save(run_id, 0, 0, 0, "", "", None, change)])
     if change.source is not None:
-        session.execute("UPDATE stackful.runs SET source = %s WHERE id = %s", [change.source, run_id])
+        session.ask("UPDATE stackful.runs SET source = %s::bytea WHERE id = %s", [change.source, run_id])
 
 
-def _change_runs(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:
+def _change_runs(session: Askable, changes: Sequence[tuple[Save, Change]]) -> None:
     rows = [
         (save.run, save.fence, change.status.value, change.wake, change.waits, text(change.question), change.result, text(change.error),
          change.exit_status, change.told, *_attributes(change))
@@ -173,7 +172,7 @@ def _change_runs(session: Connection, changes: Sequence[tuple[Save, Change]]) ->
         if change.status is not Status.RUNNING or change.attributes
     ]  # fmt: skip
     if rows:
-        session.execute(_CHANGE, _columns(rows, 12))
+        session.ask(_CHANGE, _columns(rows, 12))
 
 
 def _attributes(change: Change) -> tuple[str | None, str | None]:
@@ -183,15 +182,15 @@ def _attributes(change: Change) -> tuple[str | None, str | None]:
     return json.dumps(kept), json.dumps([name for name in change.attributes if name not in kept])
 
 
-def _keep(session: Connection, saves: Sequence[Save]) -> None:
+def _keep(session: Askable, saves: Sequence[Save]) -> None:
     """Large values, and checkpoints, which are thinned out: each power of two that one comes past costs one look."""
     keep_blobs(session, [(s.run, s.fence, s.seq, s.blobs) for s in saves if s.blobs])
     kept = [s for s in saves if s.history and s.data is not None]
     if kept:
-        session.execute(_KEEP, _columns(((s.run, s.fence) for s in kept), 2))
+        session.ask(_KEEP, _columns(((s.run, s.fence) for s in kept), 2))
         thinned = [(s.run, s.fence, seq) for s in kept for seq in _too_many(s.seq, s.history)]
         if thinned:
-            session.execute(_THIN, _columns(thinned, 3))
+            session.ask(_THIN, _columns(thinned, 3))
     drop_blobs(session, saves)
 
 
@@ -210,21 +209,21 @@ def _too_many(seq: int, kept: int) -> list[int]:
     return found
 
 
-def _pass_on(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:
+def _pass_on(session: Askable, changes: Sequence[tuple[Save, Change]]) -> None:
     """What states bring about for others: signals that are consumed or sent, children."""
     consumed = [(save.run, save.fence, number) for save, change in changes for number in change.consumed]
     if consumed:
-        session.execute(_CONSUME, _columns(consumed, 3))
+        session.ask(_CONSUME, _columns(consumed, 3))
     children = [(new, (save.run, save.fence)) for save, change in changes for new in change.runs]
     if children:
         insert_runs(session, [new for new, _ in children], None, [saver for _, saver in children])
-        session.execute("SELECT pg_notify('stackful', 'due')")
+        session.ask("SELECT pg_notify('stackful', 'due')")
     sent = [(signal, (save.run, save.fence)) for save, change in changes for signal in change.signals]
     if sent:
         deliver(session, [signal for signal, _ in sent], [saver for _, saver in sent])
 
 
-def _settle(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None:
+def _settle(session: Askable, changes: Sequence[tuple[Save, Change]]) -> None:
     """Wake those who wait for what is there now: these runs themselves, and others that wait for these."""
     waiting = [(save, change) for save, change in changes if change.status is Status.WAITING]
     names = [(s.run, c.waits.partition(":")[2]) for s, c in waiting if c.waits and c.waits.startswith("signal:")]
@@ -232,23 +231,20 @@ def _settle(session: Connection, changes: Sequence[tuple[Save, Change]]) -> None
         wake_for_signals(session, names)
     awaits = [(save.run, save.fence, target) for save, change in waiting for target in change.awaits]
     if awaits:
-        session.execute(_AWAIT, _columns(awaits, 3))
-        session.execute(_LOCK_TARGETS, [sorted({target for _, _, target in awaits})])
+        session.ask(_AWAIT, _columns(awaits, 3))
+        session.ask(_LOCK_TARGETS, [sorted({target for _, _, target in awaits})])
     ended = [save.run for save, change in changes if change.status in ENDED]
     end_runs(session, ended, [run for run, _, _ in awaits])
 
 
-def end_runs(session: Connection, ended: list[str], waiting: list[str]) -> None:
+def end_runs(session: Askable, ended: list[str], waiting: list[str]) -> None:
     """What follows for others from the ends of runs, whose rows say so already; ``waiting`` has just begun to wait for others' ends."""
     if ended:
-        session.execute(_LOCK_WAITERS, [ended])
+        session.ask(_LOCK_WAITERS, [ended])
     if ended or waiting:
-        session.execute(_WAKE_WAITERS, [waiting, ended])
+        session.ask(_WAKE_WAITERS, [waiting, ended])
     if ended:
-        for query in _FORGET:
-            session.execute(query, [ended])
-        session.execute(_TELL_ENDED, [ended])
-        session.execute(_ADMIT, [ended])
+        session.ask(_FORGET, [ended])
 
 
 def _columns(rows: Iterable[Sequence[Any]], width: int) -> list[list[Any]]:

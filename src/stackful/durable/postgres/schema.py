@@ -6,7 +6,7 @@ from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Session
 
 __all__ = ["LOCKS", "migrate"]
 
@@ -112,7 +112,7 @@ _MIGRATIONS = [
 ]
 
 
-def migrate(session: Connection, address: str, create: bool = True) -> None:
+def migrate(session: Session, address: str, create: bool = True) -> None:
     """Make the tables, or bring them up to date; one process at a time, the others wait.
 
     Raises:
@@ -135,7 +135,7 @@ def migrate(session: Connection, address: str, create: bool = True) -> None:
             session.execute(f"COMMENT ON SCHEMA stackful IS 'Stackful {len(_MIGRATIONS)}'")
 
 
-def _version(session: Connection, address: str) -> int:
+def _version(session: Session, address: str) -> int:
     """Kept in the schema's comment: there is no table that an empty database would have to have."""
     query = "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = 'stackful'"
     row = session.execute(query).fetchone()
@@ -149,7 +149,7 @@ def _version(session: Connection, address: str) -> int:
     return int(number)
 
 
-def _adopt(session: Connection, address: str) -> int:
+def _adopt(session: Session, address: str) -> int:
     """A schema that an administrator made for us is empty; any other is another program's."""
     query = "SELECT count(*) FROM pg_class WHERE relnamespace = 'stackful'::regnamespace"
     ((tables,),) = session.execute(query).fetchall()

@@ -6,12 +6,13 @@ commit fail that is not the store's. A rollback cannot be refused; it shows by t
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, Self
+from typing import NoReturn, Self
 
 import psycopg
 
 from stackful.durable.postgres.saving import save_all
 from stackful.durable.postgres.scripts import add_checkpoint
+from stackful.durable.postgres.statements import Batch, Session
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -33,7 +34,7 @@ _REFUSALS = {
 }
 
 
-class SharedConnection(psycopg.Connection[tuple[Any, ...]]):
+class SharedConnection(Session):
     """What the code of a run gets: psycopg's connection, that does not end its transaction."""
 
     def commit(self) -> NoReturn:
@@ -74,8 +75,9 @@ class SharedTransaction:
         """Put a state in, to be committed with all the rest; False if the fence is lost."""
         with self._sessions.explained():
             self._end_sharing()
-            with self.connection.pipeline():
-                lost = save_all(self.connection, [save])
+            batch = Batch(self.connection)
+            lost = save_all(batch, [save])
+            batch.sync()
             self._is_saved = not lost()
         return self._is_saved
 
@@ -83,7 +85,9 @@ class SharedTransaction:
         """The same for a script's run."""
         with self._sessions.explained():
             self._end_sharing()
-            added = add_checkpoint(self.connection, run_id, state, change)()
+            batch = Batch(self.connection)
+            added = add_checkpoint(batch, run_id, state, change)()
+            batch.sync()
         self._is_saved = True
         return added
 

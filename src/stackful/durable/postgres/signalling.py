@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from stackful.durable.postgres.rows import ask
 from stackful.durable.records import Signal
 from stackful.errors import RunNotFoundError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
-    from psycopg import Cursor
-
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Answer, Askable
     from stackful.durable.records import NewSignal
 
 __all__ = ["deliver", "send", "signals", "wake_for_signals"]
 
 # A run that is about to wait writes its row first and looks for signals then: whoever comes second of the two sees the other.
-_LOCK = "SELECT id FROM stackful.runs WHERE id = ANY(%s) ORDER BY id FOR SHARE"
+_LOCK = "SELECT id FROM stackful.runs WHERE id = ANY(%s::text[]) ORDER BY id FOR SHARE"
 _DELIVER = """
     WITH given AS MATERIALIZED (
         SELECT v.* FROM unnest(%s::text[], %s::text[], %s::bytea[], %s::text[], %s::text[], %s::bigint[])
@@ -49,10 +45,10 @@ _WAKE = """
 """
 
 
-def send(session: Connection, address: str, sent: Sequence[NewSignal]) -> Callable[[], list[bool]]:
+def send(session: Askable, address: str, sent: Sequence[NewSignal]) -> Callable[[], list[bool]]:
     """Send signals; what is returned tells for each whether it was taken in."""
     targets = sorted({signal.run for signal in sent})
-    found = {row[0] for row in ask(session, _LOCK, [targets]).fetchall()}
+    found = {row[0] for row in session.ask(_LOCK, [targets]).fetchall()}
     for target in targets:
         if target not in found:
             raise RunNotFoundError(f"there is no run {target!r} in {address}; `stackful ps` lists them all")
@@ -66,31 +62,31 @@ def send(session: Connection, address: str, sent: Sequence[NewSignal]) -> Callab
 
 
 def deliver(
-    session: Connection,
+    session: Askable,
     sent: Sequence[NewSignal],
     savers: Sequence[tuple[str | None, int | None]],
     is_locked: bool = False,
-) -> Cursor[tuple[Any, ...]]:
+) -> Answer:
     """Send what puts signals in, and wakes who waits for them; the answer has the places, from 1 on, of those that were taken in.
 
     The savers are, for each, the run with whose state it is sent, and the fence that must be in force; or nothing.
     """
     if not is_locked:
-        session.execute(_LOCK, [sorted({signal.run for signal in sent})])
+        session.ask(_LOCK, [sorted({signal.run for signal in sent})])
     rows = [(g.run, g.name, g.payload, g.key, *saver) for g, saver in zip(sent, savers, strict=True)]
-    answer = ask(session, _DELIVER, [list(column) for column in zip(*rows, strict=True)])
+    answer = session.ask(_DELIVER, [list(column) for column in zip(*rows, strict=True)])
     wake_for_signals(session, [(signal.run, signal.name) for signal in sent])
     return answer
 
 
-def wake_for_signals(session: Connection, names: Sequence[tuple[str, str]]) -> None:
+def wake_for_signals(session: Askable, names: Sequence[tuple[str, str]]) -> None:
     """Make runs due that wait for signals of these names, if there are any."""
-    session.execute(_WAKE, [list(column) for column in zip(*names, strict=True)])
+    session.ask(_WAKE, [list(column) for column in zip(*names, strict=True)])
 
 
-def signals(session: Connection, run_id: str, name: str | None) -> list[Signal]:
+def signals(session: Askable, run_id: str, name: str | None) -> list[Signal]:
     """The signals of a run that have not been consumed, the oldest first."""
     query = """
         SELECT id, run, name, payload, sent FROM stackful.signals WHERE run = %s AND (%s::text IS NULL OR name = %s) ORDER BY id
     """
-    return [Signal(*row) for row in ask(session, query, [run_id, name, name])]
+    return [Signal(*row) for row in session.ask(query, [run_id, name, name])]

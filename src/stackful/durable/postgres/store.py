@@ -13,7 +13,6 @@ from stackful.durable.postgres.attending import Attendant
 from stackful.durable.postgres.schema import migrate
 from stackful.durable.postgres.sessions import Sessions
 from stackful.durable.postgres.shared import SharedTransaction
-from stackful.durable.store import Status
 from stackful.errors import StoreError
 
 TYPE_CHECKING = False  # as in stackful/__init__.py
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
         State,
         Worker,
     )
-    from stackful.durable.store import Checkpoint, Run, SavedState
+    from stackful.durable.store import Checkpoint, Run, SavedState, Status
 
 __all__ = ["PostgresStore"]
 
@@ -44,8 +43,6 @@ _LEASE = 15.0
 
 # Seconds for which the difference between the server's clock and this process's is taken as known.
 _CLOCK_FOR = 5.0
-
-_SUSPENDED = frozenset({Status.PENDING, Status.SLEEPING, Status.WAITING})
 
 
 class PostgresStore:
@@ -111,7 +108,7 @@ class PostgresStore:
     def _look_at_clock(self) -> tuple[float, float]:
         """The server's clock, and ours at that moment. When the server's was set since the last look, who is late is not known for a while."""
         began = time.monotonic()
-        ((there,),) = self._sessions.run(lambda session: rows.ask(session, "SELECT stackful.clock()").fetchall())
+        ((there,),) = self._sessions.run(lambda session: session.ask("SELECT stackful.clock()").fetchall())
         ended = time.monotonic()
         clock, before = (there, (began + ended) / 2), self._clock
         is_set = (
@@ -177,9 +174,9 @@ class PostgresStore:
 
     # --- states -------------------------------------------------------------------------------------------------------
 
-    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
-        """Take over up to `limit` runs that are due; the fence of each grows."""
-        return self._sessions.transact(partial(claiming.claim, worker=worker, limit=limit, reach=reach))
+    def claim(self, worker: str, limit: int, reach: Reach | None = None, ahead: float = 0.0) -> list[Claimed]:
+        """Take over up to `limit` runs that are due, or sleep and will be due so soon; the fence of each grows."""
+        return self._sessions.transact(partial(claiming.claim, worker=worker, limit=limit, reach=reach, ahead=ahead))
 
     def commit(self, saves: Sequence[Save]) -> list[str]:
         """Commit states, all in one transaction; the ids of the runs whose fence was lost."""
@@ -187,9 +184,7 @@ class PostgresStore:
             return []
         if all(save.is_plain for save in saves):
             return self._sessions.run(partial(saving.save_plain, saves=saves))
-        lost = self._sessions.transact(partial(saving.save_all, saves=saves))
-        self._tell_suspended(saves)
-        return lost
+        return self._sessions.transact(partial(saving.save_all, saves=saves))
 
     @contextmanager
     def transaction(self) -> Iterator[SharedTransaction]:
@@ -265,7 +260,7 @@ class PostgresStore:
     def join(self, worker: Worker) -> None:
         """Become a worker: from now on its runs are taken over when this process has died, or is late with `heartbeat`."""
         query = "SELECT nextval('stackful.worker_numbers')"
-        ((number,),) = self._sessions.run(lambda session: rows.ask(session, query).fetchall())
+        ((number,),) = self._sessions.run(lambda session: session.ask(query).fetchall())
         self._attendant.hold(number)
         self._sessions.run(partial(workers.add, worker=worker, number=number, lease=self._lease, sessions=self._name))
         self._numbers[worker.id] = number
@@ -289,7 +284,7 @@ class PostgresStore:
     def drain(self, worker: str) -> None:
         """Mark a worker as one that takes no more runs."""
         query = "UPDATE stackful.workers SET draining = true WHERE id = %s"
-        self._sessions.run(lambda session: session.execute(query, [worker]))
+        self._sessions.run(lambda session: session.ask(query, [worker]))
 
     def recover(self) -> int:
         """Make due all runs whose worker is dead, forget those workers; how many runs there were."""
@@ -313,11 +308,6 @@ class PostgresStore:
     def listen(self, callback: Callable[[str, str], None]) -> Callable[[], None]:
         """Have `callback(kind, subject)` called from a thread when something happened, here or in another process."""
         return self._attendant.add(callback)
-
-    def _tell_suspended(self, saves: Sequence[Save]) -> None:
-        """When the next run is due has changed, and may be now: for one that was cancelled, or whose signal is there. Others have their own."""
-        if any(save.change is not None and save.change.status in _SUSPENDED for save in saves):
-            self._attendant.tell("due")
 
     # --- scripts ------------------------------------------------------------------------------------------------------
 

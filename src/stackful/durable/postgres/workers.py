@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from stackful.durable.postgres.rows import ask
 from stackful.durable.postgres.schema import LOCKS
 from stackful.durable.records import Worker
 
@@ -10,7 +9,7 @@ TYPE_CHECKING = False  # as in stackful/__init__.py
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from stackful.durable.postgres.sessions import Connection
+    from stackful.durable.postgres.statements import Askable, Session
 
 __all__ = ["add", "find_dead", "heartbeat", "is_any_late", "longest_lease", "note_keys", "recover", "remove", "workers"]
 
@@ -26,18 +25,18 @@ _IS_GONE = f"""
 """
 _ADD = """
     INSERT INTO stackful.workers (id, number, sessions, host, pid, started, seen, lease, draining)
-    VALUES (%s, %s, %s, %s, %s, %s, stackful.clock(), %s, %s)
+    VALUES (%s, %s::integer, %s, %s, %s::integer, %s::double precision, stackful.clock(), %s::double precision, %s::boolean)
 """
 # What a late worker has begun it holds locked, be it paused or cut off: its sessions are ended.
 _END_SESSIONS = """
     SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a JOIN stackful.workers w ON w.sessions = a.application_name
-    WHERE w.id = ANY(%s) AND a.usename = current_user AND a.pid <> pg_backend_pid()
+    WHERE w.id = ANY(%s::text[]) AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
 # A run whose owner is no worker (any more) has none.
 _FREE = """
     WITH freed AS (
         UPDATE stackful.states s SET owner = NULL, fence = fence + 1
-        WHERE s.owner = ANY(%s) OR (%s AND s.owner IS NOT NULL AND NOT EXISTS (SELECT FROM stackful.workers w WHERE w.id = s.owner))
+        WHERE s.owner = ANY(%s::text[]) OR (%s::boolean AND s.owner IS NOT NULL AND NOT EXISTS (SELECT FROM stackful.workers w WHERE w.id = s.owner))
         RETURNING s.run
     ), due AS (
         UPDATE stackful.runs r SET wake = stackful.clock() FROM freed WHERE r.id = freed.run AND r.status = 'running'
@@ -46,54 +45,52 @@ _FREE = """
 """
 
 
-def add(session: Connection, worker: Worker, number: int, lease: float, sessions: str) -> None:
+def add(session: Askable, worker: Worker, number: int, lease: float, sessions: str) -> None:
     """Record a worker that holds the lock of this number already."""
     row = [worker.id, number, sessions, worker.host, worker.pid, worker.started, lease, worker.draining]
-    session.execute(_ADD, row)
-    session.execute("NOTIFY stackful, 'worker'")
+    session.ask(_ADD, row)
+    session.ask("NOTIFY stackful, 'worker'")
 
 
-def heartbeat(session: Connection, worker: str) -> bool:
+def heartbeat(session: Askable, worker: str) -> bool:
     """Say that a worker lives; False if others took it for dead."""
     query = "UPDATE stackful.workers SET seen = stackful.clock() WHERE id = %s"
-    return session.execute(query, [worker]).rowcount == 1
+    return session.ask(query, [worker]).rowcount == 1
 
 
-def is_any_late(session: Connection) -> bool:
+def is_any_late(session: Askable) -> bool:
     """Whether a worker has not been heard of for longer than its lease."""
-    return bool(ask(session, f"SELECT EXISTS (SELECT FROM stackful.workers w WHERE {_IS_LATE})").fetchall()[0][0])
+    return bool(session.ask(f"SELECT EXISTS (SELECT FROM stackful.workers w WHERE {_IS_LATE})").fetchall()[0][0])
 
 
-def longest_lease(session: Connection) -> float:
+def longest_lease(session: Askable) -> float:
     """Within which all who live are heard of."""
-    ((found,),) = ask(session, "SELECT max(lease) FROM stackful.workers").fetchall()
+    ((found,),) = session.ask("SELECT max(lease) FROM stackful.workers").fetchall()
     return float(found or 0.0)
 
 
-def find_dead(session: Connection, are_late_dead: bool) -> list[str]:
+def find_dead(session: Askable, are_late_dead: bool) -> list[str]:
     """The workers whose lock is free, and those that are late, unless nobody can tell; the sessions of those are ended."""
-    query = f"SELECT w.id FROM stackful.workers w WHERE (%s AND {_IS_LATE}) OR {_IS_GONE}"
-    rows = ask(session, query, [are_late_dead]).fetchall()
+    query = f"SELECT w.id FROM stackful.workers w WHERE (%s::boolean AND {_IS_LATE}) OR {_IS_GONE}"
+    rows = session.ask(query, [are_late_dead]).fetchall()
     dead = [row[0] for row in rows]
     if dead:
-        session.execute(_END_SESSIONS, [dead])
+        session.ask(_END_SESSIONS, [dead])
     return dead
 
 
-def recover(session: Connection, dead: Sequence[str], are_late_dead: bool) -> Callable[[], int]:
+def recover(session: Askable, dead: Sequence[str], are_late_dead: bool) -> Callable[[], int]:
     """Forget workers that are dead still; what is returned tells how many runs have become due."""
-    query = (
-        f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s) AND ((%s AND {_IS_LATE}) OR {_IS_GONE}) FOR UPDATE"
-    )
-    found = [row[0] for row in ask(session, query, [list(dead), are_late_dead]).fetchall()]
+    query = f"SELECT w.id FROM stackful.workers w WHERE w.id = ANY(%s::text[]) AND ((%s::boolean AND {_IS_LATE}) OR {_IS_GONE}) FOR UPDATE"
+    found = [row[0] for row in session.ask(query, [list(dead), are_late_dead]).fetchall()]
     return remove(session, found, are_orphans_freed=True)
 
 
-def remove(session: Connection, workers: list[str], are_orphans_freed: bool = False) -> Callable[[], int]:
+def remove(session: Askable, workers: list[str], are_orphans_freed: bool = False) -> Callable[[], int]:
     """Forget workers, and make their runs due; what is returned tells how many runs."""
-    session.execute("DELETE FROM stackful.workers WHERE id = ANY(%s)", [workers])
-    freed = ask(session, _FREE, [workers, are_orphans_freed])
-    session.execute("SELECT pg_notify('stackful', 'worker'), pg_notify('stackful', 'due')")
+    session.ask("DELETE FROM stackful.workers WHERE id = ANY(%s::text[])", [workers])
+    freed = session.ask(_FREE, [workers, are_orphans_freed])
+    session.ask("SELECT pg_notify('stackful', 'worker'), pg_notify('stackful', 'due')")
 
     def number() -> int:
         ((found,),) = freed.fetchall()
@@ -102,35 +99,35 @@ def remove(session: Connection, workers: list[str], are_orphans_freed: bool = Fa
     return number
 
 
-def workers(session: Connection) -> list[Worker]:
+def workers(session: Askable) -> list[Worker]:
     """The workers that live, the oldest first."""
     query = f"""
         SELECT w.id, w.host, w.pid, w.started, w.seen, w.draining FROM stackful.workers w
         WHERE NOT ({_IS_LATE} OR {_IS_GONE}) ORDER BY w.started, w.number
     """
-    return [Worker(*row) for row in ask(session, query)]
+    return [Worker(*row) for row in session.ask(query)]
 
 
-def note_keys(session: Connection, ids: Sequence[str]) -> bool:
+def note_keys(session: Session, ids: Sequence[str]) -> bool:
     """Note the ids of keys, if one of them, or none at all, is known; whether that was so.
 
     Where nothing is stored yet, and nobody is at work, nothing is sealed with those that are known: who only looked at an empty store, before
     there was a key for all, has not decided which that is.
     """
     with session.transaction():
-        session.execute("LOCK stackful.keys IN SHARE ROW EXCLUSIVE MODE")
-        known = {row[0] for row in ask(session, "SELECT id FROM stackful.keys")}
+        session.ask("LOCK stackful.keys IN SHARE ROW EXCLUSIVE MODE")
+        known = {row[0] for row in session.ask("SELECT id FROM stackful.keys")}
         if known and known.isdisjoint(ids):
             if _is_used(session):
                 return False
-            session.execute("DELETE FROM stackful.keys")
+            session.ask("DELETE FROM stackful.keys")
             known = set()
         query = "INSERT INTO stackful.keys SELECT unnest(%s::text[]), stackful.clock() ON CONFLICT DO NOTHING"
         if not known.issuperset(ids):
-            session.execute(query, [list(ids)])
+            session.ask(query, [list(ids)])
     return True
 
 
-def _is_used(session: Connection) -> bool:
+def _is_used(session: Askable) -> bool:
     query = "SELECT EXISTS (SELECT FROM stackful.runs) OR EXISTS (SELECT FROM stackful.schedules) OR EXISTS (SELECT FROM stackful.workers)"
-    return bool(ask(session, query).fetchall()[0][0])
+    return bool(session.ask(query).fetchall()[0][0])

@@ -55,31 +55,34 @@ class Claims(Rows):
             self._tell("due")
         return added
 
-    def claim(self, worker: str, limit: int, reach: Reach | None = None) -> list[Claimed]:
-        """Take over up to `limit` runs that are due; the fence of each grows."""
+    def claim(self, worker: str, limit: int, reach: Reach | None = None, ahead: float = 0.0) -> list[Claimed]:
+        """Take over up to `limit` runs that are due, or sleep and will be due so soon; the fence of each grows."""
         now = self.now()
         with self._reading() as db:
-            is_due, is_queued = db.execute(_HAS_DUE, [now]).fetchone()
+            is_due, is_queued = db.execute(_HAS_DUE, [now + ahead]).fetchone()
         if not (is_due or is_queued):
             return []
         # Not on the disk when this returns: after a power cut nobody has claimed it, which is true.
         with self._transaction(is_durable=False) as db:
-            chosen, is_put_in_queue = self._due(db, now, limit, reach)
+            chosen, is_put_in_queue = self._due(db, now, limit, reach, ahead)
             if (is_queued or is_put_in_queue) and len(chosen) < limit:
                 chosen += self._admitted(db, now, limit - len(chosen), reach)
             taken = [self._take_if_sound(db, run_id, worker, now) for run_id in chosen]
         self._tell_all([("ended", run_id) for run_id, claimed in zip(chosen, taken, strict=True) if claimed is None])
         return [claimed for claimed in taken if claimed is not None]
 
-    def _due(self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None) -> tuple[list[str], bool]:
-        """Runs whose time has come; those that have a queue before them are put in it, and whether there are such."""
+    def _due(
+        self, db: sqlite3.Connection, now: float, limit: int, reach: Reach | None, ahead: float
+    ) -> tuple[list[str], bool]:
+        """Runs whose time has come, or is about to; those that have a queue before them are put in it, and whether there are such."""
         known, names = _within(reach)
         query = (
-            f"SELECT id, queue, started, deadline FROM runs WHERE wake <= ? AND kind = 'function'{known}"
+            "SELECT id, queue, started, deadline FROM runs"
+            f" WHERE wake <= ? AND (wake <= ? OR status = 'sleeping') AND kind = 'function'{known}"
             " ORDER BY priority DESC, wake, number LIMIT ?"
         )
         chosen: list[str] = []
-        found = db.execute(query, [now, *names, limit]).fetchall()
+        found = db.execute(query, [now + ahead, now, *names, limit]).fetchall()
         for run_id, queue, started, deadline in found:
             if queue is None or started is not None or (deadline is not None and deadline <= now):
                 chosen.append(run_id)
@@ -131,9 +134,9 @@ class Claims(Rows):
         run = before._replace(status=Status.RUNNING, wake=None, started=before.started or now, owner=worker)
         if data is None:
             arguments = db.execute("SELECT arguments FROM runs WHERE id = ?", [run_id]).fetchone()[0]
-            return Claimed(run, fence, None, bytes(arguments or b""))
+            return Claimed(run, fence, None, bytes(arguments or b""), before.wake)
         state = State(run_id, run.seq, run.steps, run.step, run.line, run.taken or now, len(data), data)
-        return Claimed(run, fence, state)
+        return Claimed(run, fence, state, wake=before.wake)
 
     # --- commits ------------------------------------------------------------------------------------------------------
 
