@@ -272,6 +272,22 @@ gate_unmask(PyObject *gate)
     Py_RETURN_NONE;
 }
 
+/* Both of a pair, owned; out of the pair itself where nobody else has it, who could look for them there. */
+static inline void
+take_both(PyObject *pair, PyObject **answer, PyObject **state)
+{
+    *answer = PyTuple_GET_ITEM(pair, 0);
+    *state = PyTuple_GET_ITEM(pair, 1);
+    if (LIKELY(is_held_once(pair))) {
+        PyTuple_SET_ITEM(pair, 0, NULL);
+        PyTuple_SET_ITEM(pair, 1, NULL);
+    }
+    else {
+        Py_INCREF(*answer);
+        Py_INCREF(*state);
+    }
+}
+
 /* A clause with state has returned: if that is a pair, it is `answer` and the handler's state from now on. True, None if that is not so, NULL
  * with an exception. */
 static inline PyObject *
@@ -284,9 +300,9 @@ state_changed(Fiber *fiber, Frame *stub)
     }
     Level *level = answers_nearby(fiber) ? fiber->level : handler_answering(fiber->core, fiber);
     if (LIKELY(level != NULL)) {
-        PyObject *old = level->marks.state;
-        level->marks.state = Py_NewRef(PyTuple_GET_ITEM(pair, 1));
-        slot_put(place, slot_of(Py_NewRef(PyTuple_GET_ITEM(pair, 0))));
+        PyObject *answer, *old = level->marks.state;
+        take_both(pair, &answer, &level->marks.state);
+        slot_put(place, slot_of(answer));
         Py_XDECREF(old);
     }
     unmask(fiber);

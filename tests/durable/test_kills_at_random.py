@@ -35,7 +35,7 @@ def fuses(chance, count):
         number += 1
         yield "before", number
         yield "after", number
-        yield "step", chance.randint(1, 3 * count)
+        yield "step", chance.randint(1, 30 + count // 10)
         yield "", 0
 
 
@@ -51,7 +51,7 @@ def play(folder, warm, address, count, kills, chance):
             if kind:
                 worker.work(engine)
             else:
-                time.sleep(chance.random() * 0.3)
+                time.sleep(chance.random() * 0.1)
             assert worker.end(signal.SIGKILL) == -signal.SIGKILL
             deaths[kind] += 1
             if is_quiet(engine):

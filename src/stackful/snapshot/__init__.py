@@ -121,14 +121,13 @@ def _pickle_or_locate(
 
 
 def _terms(run: str | None, sequence: int | None, compression: str | None, encrypt: bool) -> Terms:
-    _check_place(run, sequence)
     if sequence is not None and not 0 <= sequence < 1 << 64:
         raise ValueError(f"a sequence number counts from 0 up, and has 64 bits: {sequence}")
     return Terms(run, sequence, compressions.number_of(compression), encrypt)
 
 
 def _check_place(run: object, sequence: object) -> None:
-    if not isinstance(run, str | None) or not isinstance(sequence, int | None):
+    if not ((run is None or isinstance(run, str)) and (sequence is None or isinstance(sequence, int))):
         raise TypeError(f"run= is a text, and sequence= a whole number: {run!r}, {sequence!r}")
 
 
@@ -173,6 +172,7 @@ def dumps(
     >>> snapshot.loads(data, key=b"secret").resume("because")
     'why? because'
     """
+    _check_place(run, sequence)
     keys, by_value = keys_of(key), code != "reference" and _one_of("code", code, _CODE) == "value"
     terms = None  # most need none
     if compression is not None or encrypt or (sequence is not None and not 0 <= sequence < 1 << 64):
@@ -208,7 +208,9 @@ def dump(value: Any, file: BinaryIO, **how: Any) -> int:
     keys = keys_of(how.pop("key", None))
     program, blobs = how.pop("program", None), how.pop("blobs", None)
     by_value = _one_of("code", how.pop("code", "reference"), _CODE) == "value"
-    terms = _terms(**{"run": None, "sequence": None, "compression": None, "encrypt": False, **how})
+    how = {"run": None, "sequence": None, "compression": None, "encrypt": False, **how}
+    _check_place(how["run"], how["sequence"])
+    terms = _terms(**how)
     if blobs is not None:
         body = _body_with_blobs(value, keys, program, terms, blobs, by_value)
     else:

@@ -67,7 +67,8 @@ def definitions(module: Module, code: CodeType) -> Iterator[Definition]:
     function, lines = way[at], module.lines
     first = function.co_firstlineno
     head = _HEAD.match(lines[first - 1]) if first <= len(lines) else None
-    has_its_lines = not function.co_name.startswith("<")  # unlike a lambda, and the type parameters of a class
+    # Unlike a lambda, the type parameters of a class, and what 3.14 computes annotations with: that begins behind the decorators.
+    has_its_lines = not function.co_name.startswith("<") and function.co_name != "__annotate__"
     if head is None or not has_its_lines:
         return
     classes = tuple(found.co_name for found in way[:at])
