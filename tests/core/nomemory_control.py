@@ -29,17 +29,20 @@ from stackful import (
     prompt,
     resume,
     shift,
+    snapshot,
     suspend,
     suspend_to,
     transfer,
 )
 from stackful.continuations import captures, prompts, winders
 from stackful.fibers import operations
+from stackful.snapshot import compression, preludes
 
 TAG = PromptTag("tag")
 OTHER = PromptTag("other")
 STUBS = (operations.operate, transfer, resume, suspend_to)  # which the core knows by their code
 KEPT = []
+BALLAST = []
 RIGHT = 111  # what `levels` returns when its suspend and its capture are given 1 each
 
 
@@ -614,6 +617,25 @@ def pickle_levels(token):
     if outcome.error is None:
         assert finish_levels(pickle.loads(outcome.value)) == RIGHT
     must_have_levels(fiber)
+
+
+@operation_in_python
+def write_a_prelude(token):
+    """As `pickle_levels`, but each time as the first snapshot of a fiber that stands there."""
+    preludes._preludes.clear()
+    yield from pickle_levels(token)
+
+
+@operation_in_python
+def pickle_what_has_grown(token):
+    """The first snapshot of the process is small, all others are compressed, if there is something to do it with."""
+    fiber, ballast = nomemory.suspended(token), "".join(BALLAST)
+    BALLAST.append("x" * compression.LEAST)
+    outcome = yield partial(snapshot.dumps, (ballast, fiber))
+    if outcome.error is None:
+        assert nomemory.finish(snapshot.loads(outcome.value, allow=snapshot.EVERYTHING)[1], 1) == nomemory.RIGHT
+    del BALLAST[1:]
+    nomemory.must_be_whole(fiber)
 
 
 @operation_in_python

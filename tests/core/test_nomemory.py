@@ -22,6 +22,8 @@ CELLS = {
     "deepcopy",
     "pickle_it",
     "pickle_levels",
+    "write_a_prelude",
+    "pickle_what_has_grown",
     "unpickle_levels",
     "deepcopy_a_continuation",
 }
@@ -32,6 +34,8 @@ LISTS = {
     "capture_in_winders",
     "jump_into_winders",
     "pickle_levels",
+    "write_a_prelude",
+    "pickle_what_has_grown",
     "deepcopy_a_continuation",
 }
 # Python code for which debug builds have no memory: some of their own assertions fail then.

@@ -100,6 +100,12 @@ def _zstd() -> _Zstd | None:
     return None
 
 
+# Looked for now, not by the first snapshot that is large, which may be when there is no memory left: CPython 3.12 and 3.13 drop a code object
+# twice where they find none for its function (v3.13.0 Python/bytecodes.c, MAKE_FUNCTION: the code is dropped, but still on the stack that is unwound).
+# An import makes functions: importlib._bootstrap._get_module_lock one each time, and then each module its own.
+_zstd()
+
+
 def number_of(name: str | None) -> int | None:
     """The number of a compression that a caller has named; None where it is left to us. `ValueError`, `SnapshotError`."""
     if name is None:
