@@ -1,10 +1,14 @@
 """A store that can only be read is looked at like any; what would have to write says so."""
 
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -126,3 +130,31 @@ def test_a_read_only_store_of_an_earlier_version_says_so(stored):
     done = stackful(stored, "ps")
     assert "made by an earlier version of Stackful and has to be brought up to date, but is read-only" in done.stderr
     assert done.returncode == 74
+
+
+def test_its_page_is_served(stored):
+    """What changes is seen by looking: nothing can be heard of it."""
+    pytest.importorskip("uvicorn")
+    pytest.importorskip("starlette")
+    deny(stored)
+    command = [sys.executable, "-m", "stackful", "serve", "--port", "0", "--store", str(stored.folder / "runs.db")]
+    with subprocess.Popen(
+        as_anybody(command), stdout=subprocess.PIPE, text=True, cwd="/", env=stored.environment
+    ) as server:
+        try:
+            address = server.stdout.readline().rpartition(" ")[2].strip()
+            shown = json.loads(answer_of(f"{address}api/runs"))
+        finally:
+            server.terminate()
+    assert {run["id"] for run in shown["runs"]} >= {"w", "s"}
+
+
+def answer_of(url):
+    """Asked again until the server is there."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return urllib.request.urlopen(url, timeout=60).read()
+        except urllib.error.URLError:
+            assert time.monotonic() < end
+            time.sleep(0.05)

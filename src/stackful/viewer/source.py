@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from stackful.durable import connect
@@ -95,7 +96,9 @@ class Source:
 
     def watch(self, changes: Changes) -> Callable[[], None]:
         """Note what changes, from now on; what is returned ends that."""
-        stop = self._engine.store.listen(lambda _kind, subject: changes.note(subject or None))
+        stop: Callable[[], None] | None = None
+        with suppress(StoreError):  # of a store that can only be read nothing is heard; what changes is seen by looking
+            stop = self._engine.store.listen(lambda _kind, subject: changes.note(subject or None))
         is_over = threading.Event()
         looking = threading.Thread(
             target=self._look_again, args=(changes, is_over), name="stackful-viewer", daemon=True
@@ -104,7 +107,8 @@ class Source:
 
         def end() -> None:
             is_over.set()
-            stop()
+            if stop is not None:
+                stop()
             looking.join()
 
         return end
