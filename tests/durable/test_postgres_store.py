@@ -259,7 +259,7 @@ def test_a_group_of_states_is_one_round_trip(store, cabled, size):
     names = [f"r{n}" for n in range(size)]
     far.add_runs([new(name) for name in names], "w1")
     turns = []
-    for seq in range(1, 10):  # psycopg prepares a statement when it comes again
+    for seq in range(1, 10):  # a statement is prepared when it first comes
         before = cable.turns
         assert far.commit([save(name, seq=seq) for name in names]) == []
         turns.append(cable.turns - before)
@@ -271,7 +271,8 @@ def test_a_group_with_all_sorts_of_changes_is_two_round_trips(store, cabled):
     """Ends, waits, signals and children go into one transaction; its commit waits for the answer, and so is done once."""
     far, cable = cabled
     worker(far)
-    for seq in range(1, 6):  # psycopg prepares a statement when it comes again
+    turns = []
+    for seq in range(1, 6):  # a statement is prepared when it first comes
         names = [f"{seq}-{n}" for n in range(4)]
         far.add_runs([new(name) for name in names], "w1")
         changes = [
@@ -282,7 +283,8 @@ def test_a_group_with_all_sorts_of_changes_is_two_round_trips(store, cabled):
         ]
         before = cable.turns
         assert far.commit([save(name, change=change) for name, change in zip(names, changes, strict=True)]) == []
-    assert cable.turns - before == 2
+        turns.append(cable.turns - before)
+    assert min(turns) == 2  # the session that listens speaks, too, now and then
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
