@@ -107,6 +107,18 @@ add_methods(PyObject *type)
     return failed ? -1 : 0;
 }
 
+/* The two classes of what a clause is promised. */
+static int
+add_promise(Promises *known, PyObject *type)
+{
+    if (add_methods(type) < 0) {
+        return -1;
+    }
+    Py_XSETREF(known->kinds[0], known->kinds[1]);
+    known->kinds[1] = (PyTypeObject *)Py_NewRef(type);
+    return 0;
+}
+
 /* Classes of effects/: 1 if it is one of them, else 0; -1 with an exception. */
 int
 in_place_register(CoreState *core, PyObject *name, PyObject *type)
@@ -116,7 +128,7 @@ in_place_register(CoreState *core, PyObject *name, PyObject *type)
         return find_place(type, "_captured", &known->captured) < 0 || find_place(type, "_function", &known->of_function) < 0 ? -1 : 1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "promise") == 0 && PyType_Check(type)) {
-        return add_methods(type) < 0 ? -1 : 1;
+        return add_promise(known, type) < 0 ? -1 : 1;
     }
     if (PyUnicode_CompareWithASCIIString(name, "update") == 0) {
         if (find_place(type, "function", &core->updates.function) < 0) {
@@ -163,6 +175,13 @@ levels_are_simple(Fiber *fiber, Level *last)
     }
 }
 
+/* Is it one that the core can put a captured program into? */
+static inline bool
+is_promise(const Promises *known, PyObject *k)
+{
+    return k != NULL && (Py_IS_TYPE(k, known->kinds[0]) || Py_IS_TYPE(k, known->kinds[1]));
+}
+
 /* Can the clause be called in place, by this stub, for a handler whose level is `last`? 1, 0, or -1 with an exception. */
 int
 in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, PyObject *answer)
@@ -173,7 +192,7 @@ in_place_can_begin(Fiber *fiber, PyThreadState *ts, Frame *stub, Level *last, Py
     if (control == NULL) {
         return -1;
     }
-    if (control->in_place.stub != NULL || fiber->suspending || *place_in(answer, known->k) == NULL || function == NULL ||
+    if (control->in_place.stub != NULL || fiber->suspending || !is_promise(known, *place_in(answer, known->k)) || function == NULL ||
         !PyFunction_Check(function) || PyFunction_GET_CODE(function) != *place_in(answer, known->code) ||
         !levels_are_simple(fiber, last)) {
         return 0;

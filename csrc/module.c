@@ -392,6 +392,8 @@ core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(core->fiber_exit);
     Py_VISIT(core->format_error);
     Py_VISIT(core->promises.type);
+    Py_VISIT(core->promises.kinds[0]);
+    Py_VISIT(core->promises.kinds[1]);
     Py_VISIT(core->updates.type);
     Py_VISIT(core->absent);
     for (int i = 0; i < RULES; i++) {
@@ -428,6 +430,8 @@ core_free(void *module)
     known_calls_forget(core);
     Py_CLEAR(core->hooks);
     Py_CLEAR(core->promises.type);
+    Py_CLEAR(core->promises.kinds[0]);
+    Py_CLEAR(core->promises.kinds[1]);
     Py_CLEAR(core->updates.type);
     Py_CLEAR(core->absent);
     Py_CLEAR(core->generator_type);

@@ -51,42 +51,62 @@ found_under(CoreState *core, PyObject *module, PyObject *qualname)
     return value;
 }
 
-/* Does its module give this very value back under its own name?  Not those of `absent`.  -1: an exception. */
+/* What is looked for once. */
+typedef struct {
+    CoreState *core;
+    PyObject *absent; /* set: modules that give nothing back */
+    PyObject *looked; /* set */
+    PyObject *names;  /* list: each value that is named, its module and its qualified name, which may come to be others */
+} Naming;
+
+/* If its module gives this very value back under its own name, put down both.  -1: an exception. */
 static int
-is_named(CoreState *core, PyObject *value, PyObject *absent)
+put_if_named(Naming *naming, PyObject *value, PyObject *module, PyObject *qualname)
 {
-    PyObject *module = NULL, *qualname = NULL, *found = NULL;
-    int skip = names_of(core, value, &module, &qualname) ? PySet_Contains(absent, module) : 1;
-    if (skip == 0) {
-        found = found_under(core, module, qualname);
+    PyObject *found = found_under(naming->core, module, qualname);
+    Py_XDECREF(found);
+    if (found != value) { /* compared only: the value is the caller's, and lives */
+        return 0;
+    }
+    PyObject *entry[] = {value, module, qualname};
+    for (int i = 0; i < 3; i++) {
+        if (PyList_Append(naming->names, entry[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The same for one of which that is not known yet. */
+static int
+look_for(Naming *naming, PyObject *value)
+{
+    PyObject *module = NULL, *qualname = NULL;
+    int skip = PySet_Contains(naming->looked, value);
+    if (skip != 0) {
+        return skip < 0 ? -1 : 0;
+    }
+    if (PySet_Add(naming->looked, value) < 0) {
+        return -1;
+    }
+    skip = names_of(naming->core, value, &module, &qualname) ? PySet_Contains(naming->absent, module) : 1;
+    if (skip == 0 && put_if_named(naming, value, module, qualname) < 0) {
+        skip = -1;
     }
     Py_XDECREF(module);
     Py_XDECREF(qualname);
-    Py_XDECREF(found);
     if (PyErr_Occurred()) {
         if (skip < 0 || !PyErr_ExceptionMatches(PyExc_AttributeError)) {
             return -1;
         }
         PyErr_Clear();
     }
-    return found == value; /* compared only: the value is the caller's, and lives */
-}
-
-/* Puts a value among those that were looked for, with whether it is named; once. */
-static int
-look_for(CoreState *core, PyObject *looked, PyObject *value, PyObject *absent)
-{
-    int is = PyDict_Contains(looked, value);
-    if (is != 0) {
-        return is;
-    }
-    is = is_named(core, value, absent);
-    return is < 0 ? -1 : PyDict_SetItem(looked, value, is ? Py_True : Py_False);
+    return 0;
 }
 
 /* The same for all that values of these types are saved by. */
 static int
-look_for_all(CoreState *core, PyObject *looked, PyObject *stack, PyObject *loops, PyObject *absent)
+look_for_all(Naming *naming, PyObject *stack, PyObject *loops)
 {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(stack); i++) {
         PyObject *needed = PyDict_GetItemWithError(loops, (PyObject *)Py_TYPE(PyTuple_GET_ITEM(stack, i)));
@@ -94,7 +114,7 @@ look_for_all(CoreState *core, PyObject *looked, PyObject *stack, PyObject *loops
             return -1;
         }
         for (Py_ssize_t j = 0; needed != NULL && PyTuple_Check(needed) && j < PyTuple_GET_SIZE(needed); j++) {
-            if (look_for(core, looked, PyTuple_GET_ITEM(needed, j), absent) < 0) {
+            if (look_for(naming, PyTuple_GET_ITEM(needed, j)) < 0) {
                 return -1;
             }
         }
@@ -102,55 +122,46 @@ look_for_all(CoreState *core, PyObject *looked, PyObject *stack, PyObject *loops
     return 0;
 }
 
-static PyObject *
-named_among(PyObject *looked)
+/* The same for a state of a frame. */
+static int
+look_for_state(Naming *naming, PyObject *state, PyObject *loops)
 {
-    PyObject *list = PyList_New(0), *value, *is, *tuple;
-    for (Py_ssize_t at = 0; list != NULL && PyDict_Next(looked, &at, &value, &is);) {
-        if (is == Py_True && PyList_Append(list, value) < 0) {
-            Py_CLEAR(list);
-        }
+    if (!PyTuple_CheckExact(state) || PyTuple_GET_SIZE(state) != 6 || !PyFunction_Check(PyTuple_GET_ITEM(state, 0)) ||
+        !PyTuple_CheckExact(PyTuple_GET_ITEM(state, 5))) {
+        return 0;
     }
-    tuple = list == NULL ? NULL : PyList_AsTuple(list);
-    Py_XDECREF(list);
-    return tuple;
+    Py_INCREF(state); /* a module's __getattr__ may do anything */
+    int done = look_for(naming, PyTuple_GET_ITEM(state, 0));
+    done = done < 0 ? -1 : look_for_all(naming, PyTuple_GET_ITEM(state, 5), loops);
+    Py_DECREF(state);
+    return done;
 }
 
 /* named(frames, loops, absent): of states of frames, the functions that their modules give back by name, each once, and what iterators on
- * their evaluation stacks are saved by: `loops` is a dict of tuples by type.  Modules of the set `absent` give nothing back. */
+ * their evaluation stacks are saved by: `loops` is a dict of tuples by type.  Behind each its module's name, and its own.  Modules of
+ * the set `absent` give nothing back. */
 PyObject *
 core_named(PyObject *module, PyObject *args)
 {
-    PyObject *frames, *loops, *absent, *looked, *names = NULL;
-    if (!PyArg_ParseTuple(args, "O!O!O:named", &PyList_Type, &frames, &PyDict_Type, &loops, &absent)) {
+    PyObject *frames, *loops, *names = NULL;
+    Naming naming = {.core = core_state(module)};
+    if (!PyArg_ParseTuple(args, "O!O!O:named", &PyList_Type, &frames, &PyDict_Type, &loops, &naming.absent)) {
         return NULL;
     }
-    if (!PyAnySet_Check(absent)) {
-        return PyErr_Format(PyExc_TypeError, "expected a set of modules, got %R", absent);
+    if (!PyAnySet_Check(naming.absent)) {
+        return PyErr_Format(PyExc_TypeError, "expected a set of modules, got %R", naming.absent);
     }
-    if ((looked = PyDict_New()) == NULL) {
-        return NULL;
-    }
-    CoreState *core = core_state(module);
-    Py_ssize_t i = 0;
-    for (; i < PyList_GET_SIZE(frames); i++) {
-        PyObject *state = PyList_GET_ITEM(frames, i);
-        if (!PyTuple_CheckExact(state) || PyTuple_GET_SIZE(state) != 6 || !PyFunction_Check(PyTuple_GET_ITEM(state, 0)) ||
-            !PyTuple_CheckExact(PyTuple_GET_ITEM(state, 5))) {
-            continue;
+    naming.looked = PySet_New(NULL);
+    naming.names = naming.looked == NULL ? NULL : PyList_New(0);
+    if (naming.names != NULL) {
+        Py_ssize_t i = 0;
+        while (i < PyList_GET_SIZE(frames) && look_for_state(&naming, PyList_GET_ITEM(frames, i), loops) == 0) {
+            i++;
         }
-        Py_INCREF(state); /* a module's __getattr__ may do anything */
-        int done = look_for(core, looked, PyTuple_GET_ITEM(state, 0), absent);
-        done = done < 0 ? -1 : look_for_all(core, looked, PyTuple_GET_ITEM(state, 5), loops, absent);
-        Py_DECREF(state);
-        if (done < 0) {
-            break;
-        }
+        names = i < PyList_GET_SIZE(frames) ? NULL : PyList_AsTuple(naming.names);
     }
-    if (i >= PyList_GET_SIZE(frames)) {
-        names = named_among(looked);
-    }
-    Py_DECREF(looked);
+    Py_XDECREF(naming.looked);
+    Py_XDECREF(naming.names);
     return names;
 }
 

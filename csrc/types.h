@@ -186,7 +186,8 @@ typedef struct {
 typedef struct {
     PyTypeObject *type;               /* what answers in place: */
     Py_ssize_t function, code, k;     /*   its slots, */
-    Py_ssize_t captured, of_function; /*   and those of resumptions */
+    Py_ssize_t captured, of_function; /*   and those of resumptions, */
+    PyTypeObject *kinds[2];           /*   of which these are promised */
 } Promises;
 
 /* The same of those with state, see perform.c. */

@@ -117,3 +117,10 @@ def test_a_fiber_that_looks_at_itself_sees_its_own_frames():
     """What looks is not among them."""
     running = Fiber(lambda: current().frames).resume()
     assert [frame.code.co_name for frame in running] == ["<lambda>"]
+
+
+def test_what_a_clause_is_promised_must_be_a_resumption():
+    """Whoever puts something else there, where the core keeps it for the next time, finds it passed over: the program is captured."""
+    handler = Handler(ask.ctl(lambda k, *args: k.resume(7)))
+    handler[ask].k = 1
+    assert [handle(lambda: perform(ask), handler) for _ in range(2)] == [7, 7]

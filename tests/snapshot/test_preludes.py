@@ -1,6 +1,7 @@
 """What a pickle begins with: the names that the frames of its fiber refer to, written once for many states."""
 
 import copy
+import importlib
 import pickle
 import sys
 import types
@@ -45,6 +46,11 @@ def keep(value):
 class Asker:
     def ask(self):
         return suspend("a method")
+
+
+def under_names(*values):
+    """What `_core.named` gives for them."""
+    return tuple(term for value in values for term in (value, value.__module__, value.__qualname__))
 
 
 @pytest.fixture(autouse=True)
@@ -140,9 +146,37 @@ def test_a_module_that_is_gone_names_nothing(monkeypatch):
     fiber = suspended(ask, "why? ")
     snapshots(fiber)
     frames = _core.capture(fiber)[-1]
-    assert _core.named(frames, LOOPS, set()) == (ask,)
+    assert _core.named(frames, LOOPS, set()) == under_names(ask)
     monkeypatch.delitem(sys.modules, __name__)
     assert _core.named(frames, LOOPS, set()) == ()
+
+
+RENAMED = """
+from stackful import suspend
+
+def first(value):
+    return value, suspend(0)
+
+def second(value):
+    return value
+"""
+
+
+def test_a_function_that_is_renamed_is_saved_by_its_new_name(monkeypatch, tmp_path):
+    """What was written when it had another one, which means another function by now, is not its prelude any more."""
+    tmp_path.joinpath("renamed_between.py").write_text(RENAMED)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("renamed_between")
+    first, second = module.first, module.second
+    fiber = suspended(first, first)
+    snapshots(fiber)
+    for function, name in ((first, "second"), (second, "first")):
+        setattr(module, name, function)
+        function.__qualname__ = name
+    for data in snapshots(fiber):
+        assert has_prelude(data)
+        assert snapshot.loads(data).resume() == (first, None)
+    monkeypatch.delitem(sys.modules, "renamed_between")
 
 
 def test_code_that_a_function_was_given_is_not_that_of_its_frames(monkeypatch):
@@ -270,11 +304,11 @@ def test_preludes_are_not_kept_without_end(monkeypatch):
 def test_named_trusts_nobody():
     """`_core.named` takes states of frames, and passes over what is none."""
     state = _core.capture(suspended(count, 2))[-1][0]
-    assert _core.named([state], LOOPS, set()) == (count, iter, range)
-    assert _core.named([state], {}, frozenset()) == (count,)
-    assert _core.named([state], LOOPS, {__name__}) == (iter, range)
+    assert _core.named([state], LOOPS, set()) == under_names(count, iter, range)
+    assert _core.named([state], {}, frozenset()) == under_names(count)
+    assert _core.named([state], LOOPS, {__name__}) == under_names(iter, range)
     assert _core.named([(), None, state[:-1], (None, *state[1:]), (*state[:-1], None)], LOOPS, set()) == ()
-    assert _core.named([state], {type(state[5][0]): 7}, set()) == (count,)
+    assert _core.named([state], {type(state[5][0]): 7}, set()) == under_names(count)
     for wrong in (((state,), LOOPS, set()), ([state], [], set()), ([state], LOOPS, [])):
         with pytest.raises(TypeError):
             _core.named(*wrong)

@@ -70,10 +70,13 @@ def prelude_from(data: bytes, memo: Any, codes: dict[int, Any], sources: dict[by
 
 
 def prelude_of(names: tuple[Any, ...], write: Callable[[tuple[Any, ...]], Prelude]) -> Prelude:
-    """The prelude that has these names; it is written when they first come."""
+    """The prelude that has these names, as `_core.named` gives them; it is written when they first come.
+
+    What a value is called belongs to what is looked up: who has been renamed would be restored as what now has its old name.
+    """
     known = _preludes.get(names)
     if known is None:
         if len(_preludes) >= _MOST:
             _preludes.clear()
-        known = _preludes[names] = write(names) if names else WORDS_ONLY
+        known = _preludes[names] = write(names[::3]) if names else WORDS_ONLY
     return known
