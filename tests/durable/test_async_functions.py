@@ -12,7 +12,8 @@ from stackful.durable import Handle, Status, aio
 sys.path.insert(0, str(Path(__file__).parent / "programs"))
 import shop
 
-from durable.test_functions import PATIENCE, engine, failure, folder, until  # noqa: F401 - fixtures
+from durable.engines import PATIENCE, engine, folder, until  # noqa: F401 - two of them fixtures
+from durable.test_functions import failure
 
 
 def test_an_async_run_does_all_that_others_do(engine):  # noqa: F811

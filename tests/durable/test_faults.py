@@ -13,8 +13,9 @@ import time
 import pytest
 
 from durable.commands import SOURCES
+from durable.engines import PATIENCE, until
 from durable.ledger import PROGRAMS
-from durable.test_functions import PATIENCE, failure, until
+from durable.test_functions import failure
 from stackful import SnapshotError, StoreError, durable
 from stackful.durable import Status
 from stackful.durable.records import NewSignal

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from durable.engines import PATIENCE, engine, folder, until  # noqa: F401 - two of them fixtures
 from stackful import BarrierError, FiberError, RunNotFoundError, StoreError, UnsaveableError, durable
 from stackful.durable import Handle, Status, aio, handles, inspect
 from stackful.durable.active import ending_of
@@ -21,32 +22,6 @@ from stackful.durable.starting import new_run
 
 sys.path.insert(0, str(Path(__file__).parent / "programs"))
 import shop
-
-PATIENCE = 30
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder for the store, and for what runs do to the world."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shop, "LOG", tmp_path / "effects.log")
-    return tmp_path
-
-
-@pytest.fixture
-def engine(folder):
-    """An engine over a fresh store, connected."""
-    with durable.connect(folder / "runs.db") as engine:
-        yield engine
-
-
-def until(condition):
-    """Wait for something that another thread brings about."""
-    for _ in range(PATIENCE * 200):
-        if condition():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it never came true")
 
 
 def failure(handle):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from durable.commands import SOURCES
+from durable.engines import PATIENCE, until
 from durable.ledger import PROGRAMS
-from durable.test_functions import PATIENCE, failure, until
+from durable.test_functions import failure
 from durable.test_kill_functions import rows
 from stackful import SealError, SnapshotFormatError, StoreError, durable
 from stackful.cli.raw import print_raw

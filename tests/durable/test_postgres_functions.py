@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL IS NOT TESTED", exc_type=ImportError)
 
 from durable import test_functions as on_sqlite
-from durable.test_functions import folder  # noqa: F401 - a fixture
+from durable.engines import folder  # noqa: F401 - a fixture
 from stackful import durable
 
 

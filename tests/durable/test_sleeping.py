@@ -2,25 +2,16 @@
 
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from durable.engines import PATIENCE, engine, folder, until  # noqa: F401 - two of them fixtures
 from stackful import durable
 from stackful.durable import Status, alarms
 
 sys.path.insert(0, str(Path(__file__).parent / "programs"))
 import shop
-
-PATIENCE = 30
-
-
-@pytest.fixture
-def engine(tmp_path):
-    """An engine over a fresh store, connected."""
-    with durable.connect(tmp_path / "runs.db") as engine:
-        yield engine
 
 
 @pytest.fixture
@@ -28,15 +19,6 @@ def early(monkeypatch):
     """Runs are claimed long before their time."""
     monkeypatch.setattr(alarms, "_LEAD", 1000.0)
     monkeypatch.setattr(alarms, "_AHEAD", 1000.0)
-
-
-def until(condition):
-    """Wait for something that another thread brings about."""
-    for _ in range(PATIENCE * 200):
-        if condition():
-            return
-        time.sleep(0.005)
-    raise AssertionError("it never came true")
 
 
 def held(seconds):
