@@ -168,7 +168,7 @@ class ActiveRun:
     def _find_before(self) -> None:
         """The large values of the states before are needed as long as those may be; where they are not there, it is done without."""
         try:
-            wanted = {digest for before in self.before for digest in before.digests}
+            wanted = self._needed_before()
             if wanted:
                 self.large = self.large or LargeValues(self.drives.store)
                 self.large.blobs.fetch(wanted)
@@ -201,13 +201,11 @@ class ActiveRun:
         handled = _core.handled(self.fiber) if self.handled is None else self.handled
         if handled is not None or self.before:
             self._note(handled)
-        if large is None:
-            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, None, self.before)
-            if len(data) >= LEAST:
-                self.large = LargeValues(self.drives.store)
-        else:
-            data = self.seals.seal_state(self.id, seq, self.fiber, self.told, large, self.before)
+        data = self.seals.seal_state(self.id, seq, self.fiber, self.told, large, self.before)
+        if large is not None:
             blobs, unused = large.changes(data)
+        elif len(data) >= LEAST:
+            self.large = LargeValues(self.drives.store)
         self.seq, self.line = seq, place_of(self.fiber)
         self.has_generators = generators_saved[0] != before
         if self.consumed:
@@ -220,7 +218,11 @@ class ActiveRun:
     def _note(self, handled: BaseException | None) -> None:
         note(self.before, handled, self.drives.store, self.seals, self.id, self.seq)
         if self.large is not None:
-            self.large.besides = {digest for before in self.before for digest in before.digests}
+            self.large.besides = self._needed_before()
+
+    def _needed_before(self) -> set[bytes]:
+        """The large values that the states before need."""
+        return {digest for before in self.before for digest in before.digests}
 
     def take_back(self, save: Save) -> None:
         """The store did not take what `next_state` gave."""

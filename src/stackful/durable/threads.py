@@ -336,9 +336,8 @@ class Threads:
             except BaseException:  # noqa: BLE001 - the run has ended for another reason
                 _log.debug("the transaction of run %s was rolled back", run.id, exc_info=True)
         status, text = ending_of(error)
-        before = reason(
-            run.before, error
-        )  # looked for first: to be sealed, an error may have to lose what it was raised from
+        # Looked for first: to be sealed, an error may have to lose what it was raised from.
+        before = reason(run.before, error)
         change = Change(status, error=text, result=seal_error(run, error))
         self._pending.append((run, run.last_state(change) if before is None else run.state_before(before, change)))
 

@@ -29,7 +29,7 @@ class _Absent:
 
 
 ABSENT: Any = _Absent()
-"""An argument that is not passed on. Six parameters, because a call that collects its arguments costs more than all else."""
+"""An argument that is not passed on."""
 
 
 _core.register("absent", ABSENT)

@@ -95,7 +95,7 @@ _core.register("unhandled", _unhandled)
 
 
 def passing(function: Callable[..., Any], /, *arguments: Any) -> Any:
-    """Call it with what is not left out."""
+    """Call it with what is not left out: stored frames of an earlier `perform` do."""
     return apply(function, present(*arguments))
 
 
